@@ -1,1 +1,17 @@
-//! x
+//! Placeholder crate docs.
+
+pub mod families;
+pub mod family;
+pub mod filter;
+pub mod labels;
+pub mod render;
+pub mod resource;
+pub mod samples;
+pub mod value;
+
+pub use families::Builtin;
+pub use family::{Family, FamilyIndex, FamilySet, Gate, MetricType, Stability};
+pub use filter::{FamilyFilter, FilterError};
+pub use labels::{AllowLists, KeyAllowList};
+pub use resource::Resource;
+pub use samples::{Label, Reuse, SampleSink, Samples};

@@ -1,0 +1,41 @@
+//! `namespaces`
+
+use k8s_openapi::api::core::v1::Namespace;
+
+use crate::family::{Family, family_table};
+use crate::resource::Resource;
+use crate::samples::Samples;
+
+pub(super) const RESOURCE: Resource<Namespace> =
+    Resource { name: "namespaces", families: FAMILIES, collect, unread: &[] };
+
+family_table! {
+    FAMILIES {
+        CREATED = Family::gauge("kube_namespace_created", "When the namespace was created, in Unix seconds.").stable();
+        ANNOTATIONS = Family::gauge("kube_namespace_annotations", "Annotations of the namespace as labels.")
+            .needs_annotation_allowlist();
+        LABELS = Family::gauge("kube_namespace_labels", "Labels of the namespace as labels.")
+            .stable().needs_label_allowlist();
+        STATUS_PHASE = Family::gauge("kube_namespace_status_phase", "The phase of the namespace: 1 for the one it is in.")
+            .stable();
+        STATUS_CONDITION = Family::gauge("kube_namespace_status_condition", "Each condition of the namespace: 1 for its status.");
+    }
+}
+
+fn collect(namespace: &Namespace, s: &mut Samples<'_>) {
+    let meta = &namespace.metadata;
+    s.identity(&[("namespace", meta.name.as_deref().unwrap_or_default())]);
+    s.put_time(CREATED, &[], meta.creation_timestamp.as_ref().map(|t| &t.0));
+    s.put_annotations(ANNOTATIONS, meta.annotations.as_ref());
+    s.put_labels(LABELS, meta.labels.as_ref());
+    let Some(status) = &namespace.status else { return };
+    let phase = status.phase.as_deref().unwrap_or_default();
+    if !phase.is_empty() {
+        for known in ["Active", "Terminating"] {
+            s.put_bool(STATUS_PHASE, &[("phase", known)], phase == known);
+        }
+    }
+    for condition in status.conditions.iter().flatten() {
+        s.put_condition(STATUS_CONDITION, "status", &[("condition", &condition.type_)], &condition.status);
+    }
+}

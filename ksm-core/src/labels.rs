@@ -1,0 +1,187 @@
+//! Label names made from map keys, and the allowlists that admit them.
+//!
+//! The rules are kube-state-metrics' (`internal/store/utils.go`): every character outside `[a-zA-Z0-9_]` becomes `_`,
+//! camelCase becomes snake_case, and names that clash get `_conflictN` suffixes.
+
+use std::collections::{HashMap, HashSet};
+
+use thiserror::Error;
+
+/// `name` with every character outside `[a-zA-Z0-9_]` as `_`.
+///
+/// ```
+/// assert_eq!(ksm_core::labels::sanitize("nvidia.com/gpu"), "nvidia_com_gpu");
+/// ```
+pub fn sanitize(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+/// `name` in snake_case: `_` between a lower-case letter or digit and an upper-case letter that follows it;
+/// then all in lower case.
+pub fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    let mut previous: Option<char> = None;
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && previous.is_some_and(|p| p.is_ascii_lowercase() || p.is_ascii_digit()) {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+        previous = Some(c);
+    }
+    snake
+}
+
+/// Names the entries of a label or annotation map as metric labels: sorted by key, `{prefix}_{snake_case}`, clashes
+/// told apart by `_conflict1`, `_conflict2`, … (a suffix in use is skipped).
+///
+/// ```
+/// let named = ksm_core::labels::map_labels("label", [("app", "web"), ("a.b", "1"), ("a-b", "2")]);
+/// let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+/// assert_eq!(names, ["label_a_b_conflict1", "label_a_b_conflict2", "label_app"]);
+/// ```
+pub fn map_labels<'v>(prefix: &str, entries: impl IntoIterator<Item = (&'v str, &'v str)>) -> Vec<(String, &'v str)> {
+    let mut entries: Vec<(&str, &str)> = entries.into_iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    let wanted: Vec<String> =
+        entries.iter().map(|(key, _)| format!("{prefix}_{}", snake_case(&sanitize(key)))).collect();
+    Conflicts::default().resolve(wanted).into_iter().zip(entries.iter().map(|(_, value)| *value)).collect()
+}
+
+/// Clashing names get suffixes; see [`map_labels`].
+#[derive(Default)]
+struct Conflicts {
+    in_use: HashSet<String>,
+}
+
+impl Conflicts {
+    fn resolve(mut self, wanted: Vec<String>) -> Vec<String> {
+        // Per wanted name: where it stands first, and the last suffix given.
+        let mut first: HashMap<String, (usize, u32)> = HashMap::with_capacity(wanted.len());
+        let mut names: Vec<String> = Vec::with_capacity(wanted.len());
+        for name in wanted {
+            let unique = match first.get_mut(&name) {
+                None => {
+                    first.insert(name.clone(), (names.len(), 0));
+                    name
+                }
+                Some((place, suffix)) => {
+                    if *suffix == 0 {
+                        let renamed = self.next_free(&name, suffix);
+                        if let Some(earlier) = names.get_mut(*place) {
+                            self.in_use.remove(earlier);
+                            self.in_use.insert(renamed.clone());
+                            *earlier = renamed;
+                        }
+                    }
+                    self.next_free(&name, suffix)
+                }
+            };
+            self.in_use.insert(unique.clone());
+            names.push(unique);
+        }
+        names
+    }
+
+    fn next_free(&self, name: &str, suffix: &mut u32) -> String {
+        loop {
+            *suffix += 1;
+            let candidate = format!("{name}_conflict{suffix}");
+            if !self.in_use.contains(&candidate) {
+                return candidate;
+            }
+        }
+    }
+}
+
+/// An allowlist entry that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatternError {
+    /// More than one `*` in a key pattern.
+    #[error("key pattern {pattern:?} has more than one `*`: use at most one, like `app.kubernetes.io/*`")]
+    TooManyWildcards {
+        /// The pattern as it was given.
+        pattern: String,
+    },
+}
+
+/// A key pattern of an allowlist: a key, or a key with one `*` that stands for any text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPattern {
+    before: String,
+    after: Option<String>,
+}
+
+impl KeyPattern {
+    /// Reads a pattern.
+    pub fn parse(pattern: &str) -> Result<Self, PatternError> {
+        match pattern.split_once('*') {
+            None => Ok(Self { before: pattern.to_owned(), after: None }),
+            Some((_, after)) if after.contains('*') => {
+                Err(PatternError::TooManyWildcards { pattern: pattern.to_owned() })
+            }
+            Some((before, after)) => Ok(Self { before: before.to_owned(), after: Some(after.to_owned()) }),
+        }
+    }
+
+    /// Whether the pattern admits `key`, whole.
+    pub fn matches(&self, key: &str) -> bool {
+        match &self.after {
+            None => key == self.before,
+            Some(after) => {
+                key.len() >= self.before.len() + after.len()
+                    && key.starts_with(self.before.as_str())
+                    && key.ends_with(after.as_str())
+            }
+        }
+    }
+}
+
+/// The keys of a map that a resource's allowlist admits. Empty admits none, and gates the family off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyAllowList {
+    all: bool,
+    patterns: Vec<KeyPattern>,
+}
+
+impl KeyAllowList {
+    /// Admits every key.
+    pub fn everything() -> Self {
+        Self { all: true, patterns: Vec::new() }
+    }
+
+    /// Reads the entries of `res=[a,b]`. A lone `*` counts as first entry only; later it is ignored, as upstream does.
+    /// Patterns with more than one `*` are returned as errors beside what could be read.
+    pub fn parse<S: AsRef<str>>(entries: &[S]) -> (Self, Vec<PatternError>) {
+        if entries.first().is_some_and(|first| first.as_ref() == "*") {
+            return (Self::everything(), Vec::new());
+        }
+        let mut list = Self::default();
+        let mut errors = Vec::new();
+        for entry in entries.iter().map(AsRef::as_ref).filter(|entry| *entry != "*") {
+            match KeyPattern::parse(entry) {
+                Ok(pattern) => list.patterns.push(pattern),
+                Err(error) => errors.push(error),
+            }
+        }
+        (list, errors)
+    }
+
+    /// Whether nothing is admitted, so that the family is off.
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.patterns.is_empty()
+    }
+
+    /// Whether `key` is admitted.
+    pub fn admits(&self, key: &str) -> bool {
+        self.all || self.patterns.iter().any(|pattern| pattern.matches(key))
+    }
+}
+
+/// The label and annotation allowlists of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowLists {
+    /// For the `_labels` family.
+    pub labels: KeyAllowList,
+    /// For the `_annotations` family.
+    pub annotations: KeyAllowList,
+}

@@ -1,0 +1,196 @@
+//! Kubernetes resource quantities (`500m`, `1.5Gi`, `1e3`), read without allocation.
+//!
+//! The grammar is `apimachinery/pkg/api/resource`: a signed decimal, then a binary suffix (`Ki` … `Ei`), a decimal one
+//! (`n u m k M G T P E`, or none), or an exponent (`e3`, `E-2`). Values are exact in an `i128` of nano-units; what is
+//! finer than a nano rounds away from zero, as upstream does, and what is larger saturates.
+
+use thiserror::Error;
+
+/// A text that is no quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum QuantityError {
+    /// There is no number before the suffix.
+    #[error("a quantity starts with a number, like 500m or 1.5Gi")]
+    NoNumber,
+    /// The suffix is none that Kubernetes knows.
+    #[error("unknown quantity suffix: use n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei or an exponent like e3")]
+    Suffix,
+}
+
+const NANO: i128 = 1_000_000_000;
+
+/// An exact amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity {
+    nanos: i128,
+}
+
+impl Quantity {
+    /// Reads a quantity.
+    ///
+    /// ```
+    /// use ksm_core::value::Quantity;
+    ///
+    /// assert_eq!(Quantity::parse("1.5Gi")?.value(), 1_610_612_736.0);
+    /// assert_eq!(Quantity::parse("100m")?.milli_value() / 1000.0, 0.1);
+    /// # Ok::<(), ksm_core::value::QuantityError>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        let (negative, unsigned) = match text.as_bytes() {
+            [b'-', ..] => (true, text.get(1..).unwrap_or_default()),
+            [b'+', ..] => (false, text.get(1..).unwrap_or_default()),
+            _ => (false, text),
+        };
+        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+        let (number, suffix) = unsigned.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(QuantityError::NoNumber);
+        }
+        let scale = Scale::parse(suffix)?;
+        let nanos = scale.nanos(whole, fraction);
+        Ok(Self { nanos: if negative { -nanos } else { nanos } })
+    }
+
+    /// The amount in whole units, rounded up (away from zero), as `Quantity.Value()` gives it.
+    pub fn value(self) -> f64 {
+        div_away_from_zero(self.nanos, NANO) as f64
+    }
+
+    /// The amount in thousandths, rounded up (away from zero), as `Quantity.MilliValue()` gives it.
+    pub fn milli_value(self) -> f64 {
+        div_away_from_zero(self.nanos, NANO / 1000) as f64
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Scale {
+    Decimal(i32),
+    Binary(u32),
+}
+
+impl Scale {
+    fn parse(suffix: &str) -> Result<Self, QuantityError> {
+        Ok(match suffix {
+            "" => Self::Decimal(0),
+            "n" => Self::Decimal(-9),
+            "u" => Self::Decimal(-6),
+            "m" => Self::Decimal(-3),
+            "k" => Self::Decimal(3),
+            "M" => Self::Decimal(6),
+            "G" => Self::Decimal(9),
+            "T" => Self::Decimal(12),
+            "P" => Self::Decimal(15),
+            "E" => Self::Decimal(18),
+            "Ki" => Self::Binary(10),
+            "Mi" => Self::Binary(20),
+            "Gi" => Self::Binary(30),
+            "Ti" => Self::Binary(40),
+            "Pi" => Self::Binary(50),
+            "Ei" => Self::Binary(60),
+            other => {
+                let exponent = other.strip_prefix(['e', 'E']).ok_or(QuantityError::Suffix)?;
+                Self::Decimal(exponent.parse().map_err(|_| QuantityError::Suffix)?)
+            }
+        })
+    }
+
+    /// `whole.fraction` at this scale in nano-units, saturating.
+    fn nanos(self, whole: &str, fraction: &str) -> i128 {
+        match self {
+            Self::Decimal(power) => decimal(whole, fraction, power.saturating_add(9)),
+            Self::Binary(bits) => {
+                // A fraction of a binary unit is exact in 9 more decimal digits than it has bits below a nano.
+                let whole = decimal(whole, "", 9).saturating_mul(1 << bits);
+                let fraction = decimal("", fraction, 18);
+                whole.saturating_add(div_away_from_zero(fraction.saturating_mul(1 << bits), NANO))
+            }
+        }
+    }
+}
+
+/// `whole.fraction × 10^power`, rounded away from zero, saturating.
+fn decimal(whole: &str, fraction: &str, power: i32) -> i128 {
+    let mut value: i128 = 0;
+    let mut power = power;
+    let mut inexact = false;
+    let digits = whole.bytes().map(|d| (d, false)).chain(fraction.bytes().map(|d| (d, true)));
+    for (digit, after_point) in digits {
+        if after_point && power == 0 {
+            inexact |= digit != b'0';
+            continue;
+        }
+        if after_point {
+            power -= 1;
+        }
+        value = value.saturating_mul(10).saturating_add(i128::from(digit - b'0'));
+    }
+    while power > 0 && value != 0 && value != i128::MAX {
+        value = value.saturating_mul(10);
+        power -= 1;
+    }
+    while power < 0 && value != 0 {
+        inexact |= value % 10 != 0;
+        value /= 10;
+        power += 1;
+    }
+    value.saturating_add(i128::from(inexact))
+}
+
+fn div_away_from_zero(value: i128, by: i128) -> i128 {
+    let quotient = value / by;
+    quotient + (value % by).signum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> f64 {
+        Quantity::parse(text).unwrap().value()
+    }
+
+    fn cores(text: &str) -> f64 {
+        Quantity::parse(text).unwrap().milli_value() / 1000.0
+    }
+
+    #[test]
+    fn suffixes_scale() {
+        assert_eq!(value("12"), 12.0);
+        assert_eq!(value("1k"), 1e3);
+        assert_eq!(value("1.5Gi"), 1_610_612_736.0);
+        assert_eq!(value("2E"), 2e18);
+        assert_eq!(value("1e3"), 1e3);
+        assert_eq!(value("12E-1"), 2.0);
+        assert_eq!(value("-5"), -5.0);
+        assert_eq!(value("+5"), 5.0);
+        assert_eq!(value(".5Ki"), 512.0);
+        assert_eq!(value("5."), 5.0);
+    }
+
+    #[test]
+    fn rounding_is_up_in_size() {
+        assert_eq!(value("100m"), 1.0);
+        assert_eq!(value("-100m"), -1.0);
+        assert_eq!(cores("100m"), 0.1);
+        assert_eq!(cores("1u"), 0.001);
+        assert_eq!(cores("1500000000n"), 1.5);
+        assert_eq!(cores("0.1n"), 0.001);
+    }
+
+    #[test]
+    fn what_is_no_quantity_says_why() {
+        assert_eq!(Quantity::parse(""), Err(QuantityError::NoNumber));
+        assert_eq!(Quantity::parse("Mi"), Err(QuantityError::NoNumber));
+        assert_eq!(Quantity::parse("1.2.3"), Err(QuantityError::NoNumber));
+        assert_eq!(Quantity::parse("5 Mi"), Err(QuantityError::Suffix));
+        assert_eq!(Quantity::parse("1kk"), Err(QuantityError::Suffix));
+    }
+
+    #[test]
+    fn absurd_sizes_end_quickly_and_saturate() {
+        assert!(value("1e2000000000") > 1e18);
+        assert_eq!(value("0e2000000000"), 0.0);
+        assert_eq!(value("1e-2000000000"), 1.0);
+    }
+}

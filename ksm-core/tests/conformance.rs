@@ -1,0 +1,141 @@
+//! Object → sample lines, against what kube-state-metrics v2.20 emits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ksm_core::families::{BuiltinVisitor, for_each_builtin};
+use ksm_core::render::sample_lines;
+use ksm_core::resource::enabled_families;
+use ksm_core::{AllowLists, Builtin, FamilyFilter, Gate, KeyAllowList, MetricType, Stability};
+use serde::Deserialize;
+use serde_json::Value;
+
+const CASES: &str = include_str!("data/ksm_cases.jsonl");
+const FAMILIES: &str = include_str!("data/ksm_families.tsv");
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    object: Value,
+    allow_annotations: Option<Vec<String>>,
+    allow_labels: Option<Vec<String>>,
+    metric_names: Option<Vec<String>>,
+    want_samples: Vec<String>,
+}
+
+/// A sample line with its labels sorted, so that lines compare as sets.
+fn canonical(line: &str) -> String {
+    let Some((name, rest)) = line.split_once('{') else { return line.to_owned() };
+    let (labels, value) = rest.rsplit_once("} ").expect("labels end before the value");
+    let mut parts = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in labels.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                parts.push(&labels[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&labels[start..]);
+    parts.sort_unstable();
+    format!("{name}{{{}}} {value}", parts.join(","))
+}
+
+struct CaseRunner<'a> {
+    case: &'a Case,
+    got: Option<Vec<String>>,
+}
+
+impl BuiltinVisitor for CaseRunner<'_> {
+    fn visit<K: Builtin>(&mut self) {
+        if self.case.object["kind"] != K::kind(&()).as_ref() {
+            return;
+        }
+        let object: K = serde_json::from_value(self.case.object.clone()).expect("the case's object decodes");
+        let names = self.case.metric_names.clone().unwrap_or_default();
+        let none: Vec<String> = Vec::new();
+        // Opt-in families are tested where a case names them.
+        let filter = FamilyFilter::new(&names, &none, &names).expect("the case's names compile");
+        let allow = AllowLists {
+            labels: KeyAllowList::parse(self.case.allow_labels.as_deref().unwrap_or_default()).0,
+            annotations: KeyAllowList::parse(self.case.allow_annotations.as_deref().unwrap_or_default()).0,
+        };
+        let enabled = enabled_families(K::RESOURCE.families, &filter, &allow);
+        self.got = Some(sample_lines(&K::RESOURCE, &object, &enabled, &allow));
+    }
+}
+
+#[test]
+fn objects_yield_upstreams_samples() {
+    let mut failures = Vec::new();
+    let mut passed = 0;
+    for line in CASES.lines() {
+        let case: Case = serde_json::from_str(line).expect("a case per line");
+        let mut runner = CaseRunner { case: &case, got: None };
+        for_each_builtin(&mut runner);
+        let Some(got) = runner.got else { continue };
+        let got: BTreeSet<String> = got.iter().map(|line| canonical(line)).collect();
+        let want: BTreeSet<String> = case.want_samples.iter().map(|line| canonical(line)).collect();
+        if got == want {
+            passed += 1;
+            continue;
+        }
+        let missing: Vec<_> = want.difference(&got).cloned().collect();
+        let extra: Vec<_> = got.difference(&want).cloned().collect();
+        failures.push(format!("{}\n  missing: {missing:#?}\n  extra: {extra:#?}", case.id));
+    }
+    assert!(failures.is_empty(), "{} cases pass, {} fail:\n{}", passed, failures.len(), failures.join("\n"));
+    assert!(passed > 0, "no case was run");
+}
+
+#[derive(Default)]
+struct Tables {
+    /// Resource → family → the columns that the family table states too.
+    families: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl BuiltinVisitor for Tables {
+    fn visit<K: Builtin>(&mut self) {
+        let rows = K::RESOURCE.families.iter().map(|family| {
+            let kind = match family.kind {
+                MetricType::Counter => "counter",
+                _ => "gauge",
+            };
+            let stability = match family.stability {
+                Stability::Stable => "STABLE",
+                Stability::Alpha => "ALPHA",
+            };
+            let gate = match family.gate {
+                Gate::Default => "default",
+                Gate::OptIn => "opt-in",
+                Gate::LabelAllowlist | Gate::AnnotationAllowlist => "allowlist",
+            };
+            let deprecated = family.deprecated_since.unwrap_or_default();
+            let default = if K::DEFAULT { "yes" } else { "no" };
+            (family.name.to_string(), format!("{kind} {stability} {gate} {deprecated} {default}"))
+        });
+        self.families.insert(K::RESOURCE.name.to_owned(), rows.collect());
+    }
+}
+
+#[test]
+fn family_tables_are_upstreams_both_ways() {
+    let mut ours = Tables::default();
+    for_each_builtin(&mut ours);
+    let mut upstream: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for row in FAMILIES.lines().skip(1) {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let [resource, family, kind, stability, _labels, enabled, deprecated, default, ..] = columns[..] else {
+            panic!("a row has ten columns: {row}");
+        };
+        if ours.families.contains_key(resource) {
+            let stated = format!("{kind} {stability} {enabled} {deprecated} {default}");
+            upstream.entry(resource.to_owned()).or_default().insert(family.to_owned(), stated);
+        }
+    }
+    assert_eq!(ours.families, upstream);
+}
