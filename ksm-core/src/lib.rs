@@ -1,5 +1,6 @@
 //! Placeholder crate docs.
 
+pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
@@ -7,11 +8,14 @@ pub mod labels;
 pub mod render;
 pub mod resource;
 pub mod samples;
+pub mod store;
 pub mod value;
 
+pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;
 pub use family::{Family, FamilyIndex, FamilySet, Gate, MetricType, Stability};
 pub use filter::{FamilyFilter, FilterError};
 pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
+pub use store::{Applied, MemoryStore, ObjectKey, Removed, Retention, SampleRef, Snapshot, Store, StoreStats, StoredObject};

@@ -1,0 +1,218 @@
+//! The store as a reader sees it: whole, and unchanging.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use super::chunk::Chunk;
+use super::tails::{ABSENT, TailPages};
+use crate::family::{Family, FamilySet};
+use crate::value::unescape_label_value;
+
+/// All samples of one resource at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) families: Arc<[Family]>,
+    pub(super) visible: Arc<FamilySet>,
+    pub(super) chunks: Vec<Arc<Chunk>>,
+    pub(super) tails: TailPages,
+    pub(super) objects: usize,
+    pub(super) samples: u64,
+    pub(super) generation: u64,
+}
+
+impl Snapshot {
+    pub(super) fn empty(families: Arc<[Family]>, visible: Arc<FamilySet>) -> Self {
+        Self { families, visible, chunks: Vec::new(), tails: TailPages::default(), objects: 0, samples: 0, generation: 0 }
+    }
+
+    /// The resource's families, switched off or on.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Whether the family at `index` is on.
+    pub fn is_visible(&self, index: usize) -> bool {
+        self.visible.contains(index)
+    }
+
+    /// How many objects there are.
+    pub fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// How many samples there are, those of families that were switched off since included.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Counts the publications of the store: equal generations of one store have equal content.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// When the family's samples in that chunk changed last: with the family and the chunk it names a text.
+    pub(crate) fn stamp(&self, family: usize, chunk: usize) -> u64 {
+        self.chunks.get(chunk).map_or(0, |chunk| chunk.stamp(family))
+    }
+
+    /// Appends the sample lines of one family in one chunk. `head` is the family's name and `{`.
+    pub(crate) fn write_lines(&self, family: usize, chunk: usize, head: &[u8], out: &mut Vec<u8>) {
+        let Some(chunk) = self.chunks.get(chunk) else { return };
+        for (slot, id) in chunk.column(family).iter().copied().enumerate() {
+            if id == ABSENT {
+                continue;
+            }
+            let prefix = chunk.prefix(slot);
+            let mut run = chunk.run(id, slot, &self.tails);
+            while let Some(end) = memchr(b'\n', run) {
+                let (line, rest) = run.split_at_checked(end + 1).unwrap_or((run, &[]));
+                out.reserve(head.len() + prefix.len() + line.len());
+                out.extend_from_slice(head);
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(line);
+                run = rest;
+            }
+        }
+    }
+
+    /// Visits every sample of the families that are on and that `wanted` admits, family by family.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Namespace;
+    /// use ksm_core::{AllowLists, Builtin, FamilySet, MemoryStore, ObjectKey, Samples, Store, StoredObject};
+    ///
+    /// let store = MemoryStore::new(Namespace::RESOURCE.families);
+    /// let namespace: Namespace =
+    ///     serde_json::from_str(r#"{"metadata":{"name":"web","uid":"1"},"status":{"phase":"Active"}}"#)?;
+    /// let families = FamilySet::all(Namespace::RESOURCE.families.len());
+    /// let key = ObjectKey::from_uid("1");
+    /// store.apply(&StoredObject { key, version: None, extra_labels: &[] }, &mut |sink| {
+    ///     let allow = AllowLists::default();
+    ///     (Namespace::RESOURCE.collect)(&namespace, &mut Samples::new(&families, &allow, sink));
+    /// });
+    /// store.publish();
+    ///
+    /// let mut active = Vec::new();
+    /// store.snapshot().visit(|family| family.name == "kube_namespace_status_phase", |sample| {
+    ///     if sample.value() == 1.0 {
+    ///         active.push(sample.labels().map(|(_, value)| value.into_owned()).collect::<Vec<_>>());
+    ///     }
+    /// });
+    /// assert_eq!(active, [["web", "Active"]]);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn visit(&self, mut wanted: impl FnMut(&Family) -> bool, mut f: impl FnMut(SampleRef<'_>)) {
+        for (index, family) in self.families.iter().enumerate() {
+            if !self.is_visible(index) || !wanted(family) {
+                continue;
+            }
+            for chunk in &self.chunks {
+                for (slot, id) in chunk.column(index).iter().copied().enumerate() {
+                    if id != ABSENT {
+                        let run = chunk.run(id, slot, &self.tails);
+                        SampleRef::each(family, chunk.prefix(slot), run, &mut f);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One sample of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleRef<'a> {
+    family: &'a Family,
+    prefix: &'a str,
+    tail: &'a str,
+    value: f64,
+}
+
+impl<'a> SampleRef<'a> {
+    fn each(family: &'a Family, prefix: &'a [u8], run: &'a [u8], f: &mut impl FnMut(SampleRef<'a>)) {
+        let prefix = std::str::from_utf8(prefix).unwrap_or_default();
+        let run = std::str::from_utf8(run).unwrap_or_default();
+        for line in run.split_terminator('\n') {
+            let Some((tail, value)) = line.rsplit_once("} ") else { continue };
+            // What was written as a float reads back as one.
+            let value = value.parse().unwrap_or(f64::NAN);
+            f(SampleRef { family, prefix, tail, value });
+        }
+    }
+
+    /// The family.
+    pub fn family(&self) -> &'a Family {
+        self.family
+    }
+
+    /// The value.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+
+    /// The labels in their order: the object's first.
+    pub fn labels(&self) -> Labels<'a> {
+        Labels { rest: self.prefix, next: self.tail }
+    }
+
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.labels().find(|(label, _)| *label == name).map(|(_, value)| value)
+    }
+}
+
+/// The labels of a sample: names and unescaped values.
+#[derive(Debug, Clone)]
+pub struct Labels<'a> {
+    rest: &'a str,
+    next: &'a str,
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = (&'a str, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            self.rest = std::mem::take(&mut self.next);
+        }
+        let text = self.rest.strip_prefix(',').unwrap_or(self.rest);
+        let (name, value) = text.split_once("=\"")?;
+        let end = closing_quote(value)?;
+        self.rest = value.get(end + 1..).unwrap_or_default();
+        Some((name, unescape_label_value(value.get(..end).unwrap_or_default())))
+    }
+}
+
+/// Where the quote stands that is not escaped.
+fn closing_quote(value: &str) -> Option<usize> {
+    let mut escaped = false;
+    value.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })
+}
+
+pub(super) fn labels_of(prefix: &[u8]) -> Vec<(String, String)> {
+    let prefix = std::str::from_utf8(prefix).unwrap_or_default();
+    Labels { rest: prefix, next: "" }.map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_read_back_what_was_escaped() {
+        let labels: Vec<_> = Labels { rest: r#"a="1",b="x\"},\\""#, next: r#",c="\n""# }.collect();
+        assert_eq!(
+            labels,
+            [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]
+        );
+    }
+}
