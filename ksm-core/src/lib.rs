@@ -1,5 +1,7 @@
 //! Placeholder crate docs.
 
+pub mod decode;
+pub mod engine;
 pub mod exposition;
 pub mod families;
 pub mod family;
@@ -10,7 +12,12 @@ pub mod resource;
 pub mod samples;
 pub mod store;
 pub mod value;
+pub mod watch;
 
+pub use engine::{
+    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Query, Reconfigured, ResourceBuilder, ResourceStatus, SampleEdit,
+    Settings,
+};
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;
 pub use family::{Family, FamilyIndex, FamilySet, Gate, MetricType, Stability};
@@ -18,4 +25,7 @@ pub use filter::{FamilyFilter, FilterError};
 pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
-pub use store::{Applied, MemoryStore, ObjectKey, Removed, Retention, SampleRef, Snapshot, Store, StoreStats, StoredObject};
+pub use store::{
+    Applied, MemoryStore, ObjectKey, Removed, Retention, SampleRef, Snapshot, Store, StoreStats, StoredObject,
+};
+pub use watch::{ListSemantic, ListStrategy, WatchOptions};

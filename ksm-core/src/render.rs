@@ -21,16 +21,16 @@ use crate::value::{escape_label_value, write_value};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn sample_lines<K>(resource: &Resource<K>, object: &K, enabled: &FamilySet, allow: &AllowLists) -> Vec<String> {
-    let mut lines = Lines { families: resource.families, identity: Vec::new(), lines: Vec::new() };
+    let mut lines = Lines { families: resource.families, identity: Vec::new(), written: Vec::new() };
     (resource.collect)(object, &mut Samples::new(enabled, allow, &mut lines));
-    lines.lines.sort_by_key(|(family, _)| *family);
-    lines.lines.into_iter().map(|(_, line)| line).collect()
+    lines.written.sort_by_key(|(family, _)| *family);
+    lines.written.into_iter().map(|(_, line)| line).collect()
 }
 
 struct Lines<'a> {
     families: &'a [Family],
     identity: Vec<u8>,
-    lines: Vec<(FamilyIndex, String)>,
+    written: Vec<(FamilyIndex, String)>,
 }
 
 impl SampleSink for Lines<'_> {
@@ -50,7 +50,7 @@ impl SampleSink for Lines<'_> {
         }
         line.extend_from_slice(b"} ");
         write_value(&mut line, value);
-        self.lines.push((family, String::from_utf8_lossy(&line).into_owned()));
+        self.written.push((family, String::from_utf8_lossy(&line).into_owned()));
     }
 }
 

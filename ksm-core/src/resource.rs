@@ -24,7 +24,10 @@ pub struct Resource<K: 'static> {
 
 impl<K> fmt::Debug for Resource<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resource").field("name", &self.name).field("families", &self.families.len()).finish()
+        f.debug_struct("Resource")
+            .field("name", &self.name)
+            .field("families", &self.families.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -121,12 +121,7 @@ impl<'a> Samples<'a> {
 
     /// Puts a time in Unix seconds where there is one.
     #[inline]
-    pub fn put_time(
-        &mut self,
-        family: FamilyIndex,
-        labels: &[Label<'_>],
-        time: Option<&k8s_openapi::jiff::Timestamp>,
-    ) {
+    pub fn put_time(&mut self, family: FamilyIndex, labels: &[Label<'_>], time: Option<&k8s_openapi::jiff::Timestamp>) {
         if let Some(time) = time {
             self.put_unique(family, labels, crate::value::unix_seconds(time));
         }
@@ -143,11 +138,9 @@ impl<'a> Samples<'a> {
         for (slot, label) in all.iter_mut().zip(labels) {
             *slot = *label;
         }
-        for (word, matches) in [
-            ("true", status == "True"),
-            ("false", status == "False"),
-            ("unknown", status == "Unknown"),
-        ] {
+        for (word, matches) in
+            [("true", status == "True"), ("false", status == "False"), ("unknown", status == "Unknown")]
+        {
             if let Some(slot) = all.get_mut(count) {
                 *slot = (name, word);
             }

@@ -50,14 +50,13 @@ impl Format {
         let name: &str = &family.name;
         let (name, kind) = match (self, family.kind) {
             (Self::Text, MetricType::Counter) => (name, "counter"),
-            (Self::Text, _) | (Self::OpenMetrics, MetricType::Gauge) => (name, "gauge"),
+            (Self::Text, _) | (Self::OpenMetrics, MetricType::Gauge | MetricType::StateSet) => (name, "gauge"),
             // OpenMetrics names the family without the suffix that its samples carry.
             (Self::OpenMetrics, MetricType::Counter) => (name.strip_suffix("_total").unwrap_or(name), "counter"),
             (Self::OpenMetrics, MetricType::Info) => match name.strip_suffix("_info") {
                 Some(stem) => (stem, "info"),
                 None => (name, "gauge"),
             },
-            (Self::OpenMetrics, MetricType::StateSet) => (name, "gauge"),
         };
         let mut header = format!("# HELP {name} ").into_bytes();
         match self {
@@ -135,7 +134,10 @@ mod tests {
             ("application/openmetrics-text; version=\"1.0.0\"", Format::OpenMetrics),
             ("application/openmetrics-text; version=9.0.0, text/plain;q=0.1", Format::Text),
             ("application/openmetrics-text;q=0", Format::Text),
-            ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", Format::Text),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                Format::Text,
+            ),
         ];
         for (accept, want) in cases {
             assert_eq!(Format::negotiate(Some(accept)), want, "{accept}");

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, Crc, FlushCompress, write::GzEncoder};
+use flate2::{Compress, Compression, FlushCompress, write::GzEncoder};
 use parking_lot::Mutex;
 
 use super::{Blocks, Exposition};
@@ -63,11 +63,10 @@ struct State {
     round: u64,
 }
 
-/// Store number, family name's place in the exposition's format, chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum PartKey {
     Header(Bytes),
-    Lines { source: usize, family: usize, chunk: usize },
+    Lines { store: u64, family: usize, chunk: usize },
 }
 
 #[derive(Debug, Clone)]
@@ -89,8 +88,7 @@ impl GzipCache {
         self.state.lock().parts.values().map(|(part, _)| part.deflated.len()).sum()
     }
 
-    /// The exposition as one gzip member, of which only what changed is compressed. The snapshots' numbers in the
-    /// exposition name the parts: use one cache for one list of stores, always in the same order.
+    /// The exposition as one gzip member, of which only what changed is compressed.
     pub fn compress(&self, exposition: &Exposition) -> Vec<Bytes> {
         let round = {
             let mut state = self.state.lock();
@@ -102,13 +100,13 @@ impl GzipCache {
         for entry in &exposition.entries {
             let header = PartKey::Header(entry.header.clone());
             member.push(self.part(header, 0, round, |text| text.extend_from_slice(&entry.header), &mut text));
-            for (source, snapshot, family) in &entry.sources {
+            for (snapshot, family) in &entry.sources {
                 for chunk in 0..snapshot.chunk_count() {
                     let stamp = snapshot.stamp(*family, chunk);
                     if stamp == 0 {
                         continue;
                     }
-                    let key = PartKey::Lines { source: *source, family: *family, chunk };
+                    let key = PartKey::Lines { store: snapshot.store(), family: *family, chunk };
                     let write = |text: &mut Vec<u8>| snapshot.write_lines(*family, chunk, &entry.head, text);
                     member.push(self.part(key, stamp, round, write, &mut text));
                 }
@@ -146,10 +144,8 @@ impl GzipCache {
 
 impl Part {
     fn compress(stamp: u64, text: &[u8]) -> Self {
-        let mut crc = Crc::new();
-        crc.update(text);
         let deflated = if text.is_empty() { Vec::new() } else { deflate(text) };
-        Self { stamp, deflated: deflated.into(), crc: crc.sum(), len: text.len() as u64 }
+        Self { stamp, deflated: deflated.into(), crc: crc32fast::hash(text), len: text.len() as u64 }
     }
 }
 

@@ -42,8 +42,8 @@ pub(crate) struct FamilyBlock {
     pub(crate) header: Bytes,
     /// The name and `{`.
     pub(crate) head: Vec<u8>,
-    /// The number of the snapshot among those given, the snapshot, and the family's place in its table.
-    pub(crate) sources: Vec<(usize, Arc<Snapshot>, usize)>,
+    /// The snapshots, and the family's place in the table of each.
+    pub(crate) sources: Vec<(Arc<Snapshot>, usize)>,
 }
 
 impl Exposition {
@@ -52,7 +52,7 @@ impl Exposition {
     pub fn new(snapshots: impl IntoIterator<Item = Arc<Snapshot>>, format: Format) -> Self {
         let mut entries: Vec<FamilyBlock> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        for (number, snapshot) in snapshots.into_iter().enumerate() {
+        for snapshot in snapshots {
             if snapshot.objects() == 0 {
                 continue;
             }
@@ -68,7 +68,7 @@ impl Exposition {
                     entries.len() - 1
                 });
                 if let Some(entry) = entries.get_mut(place) {
-                    entry.sources.push((number, snapshot.clone(), index));
+                    entry.sources.push((snapshot.clone(), index));
                 }
             }
         }
@@ -129,11 +129,11 @@ impl Iterator for Blocks {
                     self.source = 0;
                     self.at_header = true;
                 }
-                Some((_, snapshot, _)) if self.chunk >= snapshot.chunk_count() => {
+                Some((snapshot, _)) if self.chunk >= snapshot.chunk_count() => {
                     self.source += 1;
                     self.chunk = 0;
                 }
-                Some((_, snapshot, family)) => {
+                Some((snapshot, family)) => {
                     snapshot.write_lines(*family, self.chunk, &entry.head, &mut block);
                     self.chunk += 1;
                 }

@@ -99,8 +99,7 @@ impl Chunk {
         let renamed = self.set_prefix(slot, row.identity, row.extra);
         for (family, new) in row.ids.iter().copied().enumerate() {
             let old = self.id(family, slot);
-            let same = old == new
-                && (new & UNIQUE == 0 || self.own_run(old, slot) == own_run_in(row.own, new));
+            let same = old == new && (new & UNIQUE == 0 || self.own_run(old, slot) == own_run_in(row.own, new));
             if same && !(renamed && new != ABSENT) {
                 continue;
             }
@@ -139,8 +138,8 @@ impl Chunk {
     }
 
     fn set_prefix(&mut self, slot: usize, identity: &[u8], extra: &[u8]) -> bool {
-        let unchanged = self.identity(slot) == identity
-            && self.prefix(slot).get(identity.len()..).unwrap_or_default() == extra;
+        let unchanged =
+            self.identity(slot) == identity && self.prefix(slot).get(identity.len()..).unwrap_or_default() == extra;
         if unchanged {
             return false;
         }

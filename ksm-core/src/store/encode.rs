@@ -151,10 +151,7 @@ mod tests {
         assert_eq!(encoder.prefix(), br#"pod="a\"b""#);
         assert_eq!(
             runs(&mut encoder),
-            [
-                (0, "} 1.5e+09\n".to_owned(), Reuse::Unique),
-                (2, ",c=\"x\"} 1\n,c=\"y\"} 0\n".to_owned(), Reuse::Shared)
-            ]
+            [(0, "} 1.5e+09\n".to_owned(), Reuse::Unique), (2, ",c=\"x\"} 1\n,c=\"y\"} 0\n".to_owned(), Reuse::Shared)]
         );
     }
 

@@ -76,7 +76,12 @@ mod tests {
 
     fn key(namespace: &str, name: &str, uid: &str) -> Option<ObjectKey> {
         let text = |s: &str| (!s.is_empty()).then(|| s.to_owned());
-        ObjectKey::of(&ObjectMeta { namespace: text(namespace), name: text(name), uid: text(uid), ..Default::default() })
+        ObjectKey::of(&ObjectMeta {
+            namespace: text(namespace),
+            name: text(name),
+            uid: text(uid),
+            ..Default::default()
+        })
     }
 
     #[test]
@@ -90,7 +95,10 @@ mod tests {
     #[test]
     fn any_text_is_a_uid() {
         assert_ne!(key("", "", "abc"), key("", "", "abd"));
-        assert_ne!(key("", "", "6a0bd3c4-8f4e-4d0c-9a39-31c2d1f1a0ü"), key("", "", "6a0bd3c4-8f4e-4d0c-9a39-31c2d1f1a00"));
+        assert_ne!(
+            key("", "", "6a0bd3c4-8f4e-4d0c-9a39-31c2d1f1a0ü"),
+            key("", "", "6a0bd3c4-8f4e-4d0c-9a39-31c2d1f1a00")
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The store in memory.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -52,6 +52,7 @@ pub struct StoreStats {
 /// The default [`Store`]: see the [module](crate::store) for its layout.
 #[derive(Debug)]
 pub struct MemoryStore {
+    id: u64,
     families: Arc<[Family]>,
     writer: Mutex<Writer>,
     published: RwLock<Arc<Snapshot>>,
@@ -72,8 +73,10 @@ impl MemoryStore {
     pub fn with_retention(families: &[Family], retention: Retention) -> Self {
         let families: Arc<[Family]> = families.into();
         let visible = Arc::new(FamilySet::all(families.len()));
-        let empty = Snapshot::empty(families.clone(), visible.clone());
+        let id = RandomState::default().hash_one(());
+        let empty = Snapshot::empty(id, families.clone(), visible.clone());
         Self {
+            id,
             writer: Mutex::new(Writer::new(families.len(), visible)),
             published: RwLock::new(Arc::new(empty)),
             families,
@@ -135,6 +138,7 @@ impl MemoryStore {
     fn publish_from(&self, writer: &mut Writer) {
         writer.generation += 1;
         let snapshot = Arc::new(Snapshot {
+            store: self.id,
             families: self.families.clone(),
             visible: writer.visible.clone(),
             chunks: writer.chunks.clone(),
@@ -408,12 +412,8 @@ impl Writer {
         }
         let live = self.slots.len() - self.free.len();
         let mut holes: Vec<u32> = self.free.iter().copied().filter(|slot| (*slot as usize) < live).collect();
-        let movers: Vec<(ObjectKey, u32)> = self
-            .index
-            .iter()
-            .filter(|(_, slot)| **slot as usize >= live)
-            .map(|(key, slot)| (*key, *slot))
-            .collect();
+        let movers: Vec<(ObjectKey, u32)> =
+            self.index.iter().filter(|(_, slot)| **slot as usize >= live).map(|(key, slot)| (*key, *slot)).collect();
         for (key, from) in movers {
             let Some(to) = holes.pop() else { break };
             self.stamp += 1;
@@ -437,7 +437,7 @@ impl Writer {
         // The last chunk may hold moved objects' old places.
         if let Some(chunk) = self.chunks.last_mut().map(Arc::make_mut) {
             for at in live % CAPACITY..CAPACITY {
-                if live % CAPACITY != 0 {
+                if !live.is_multiple_of(CAPACITY) {
                     self.stamp += 1;
                     chunk.clear(at, self.stamp);
                 }

@@ -13,6 +13,8 @@ use crate::value::unescape_label_value;
 /// All samples of one resource at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// Tells the snapshots of one store from those of another.
+    pub(super) store: u64,
     pub(super) families: Arc<[Family]>,
     pub(super) visible: Arc<FamilySet>,
     pub(super) chunks: Vec<Arc<Chunk>>,
@@ -23,8 +25,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn empty(families: Arc<[Family]>, visible: Arc<FamilySet>) -> Self {
-        Self { families, visible, chunks: Vec::new(), tails: TailPages::default(), objects: 0, samples: 0, generation: 0 }
+    pub(super) fn empty(store: u64, families: Arc<[Family]>, visible: Arc<FamilySet>) -> Self {
+        Self {
+            store,
+            families,
+            visible,
+            chunks: Vec::new(),
+            tails: TailPages::default(),
+            objects: 0,
+            samples: 0,
+            generation: 0,
+        }
     }
 
     /// The resource's families, switched off or on.
@@ -50,6 +61,10 @@ impl Snapshot {
     /// Counts the publications of the store: equal generations of one store have equal content.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    pub(crate) fn store(&self) -> u64 {
+        self.store
     }
 
     pub(crate) fn chunk_count(&self) -> usize {
@@ -210,9 +225,6 @@ mod tests {
     #[test]
     fn labels_read_back_what_was_escaped() {
         let labels: Vec<_> = Labels { rest: r#"a="1",b="x\"},\\""#, next: r#",c="\n""# }.collect();
-        assert_eq!(
-            labels,
-            [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]
-        );
+        assert_eq!(labels, [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]);
     }
 }

@@ -61,8 +61,7 @@ impl TailTable {
     pub(super) fn intern(&mut self, text: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(text);
         let (pages, hasher) = (&self.pages, &self.hasher);
-        let entry =
-            self.ids.entry(hash, |id| pages.get(*id) == text, |id| hasher.hash_one(pages.get(*id)));
+        let entry = self.ids.entry(hash, |id| pages.get(*id) == text, |id| hasher.hash_one(pages.get(*id)));
         match entry {
             Entry::Occupied(entry) => {
                 let id = *entry.get();
@@ -117,7 +116,11 @@ impl TailTable {
     /// The memory that texts and tables take, in bytes.
     pub(super) fn memory(&self) -> usize {
         // An Arc has two counts; the fat pointer stands in its page.
-        self.bytes + self.len() * 16 + self.pages.pages.len() * PAGE * 16 + self.ids.capacity() * 5 + self.references.capacity() * 4
+        self.bytes
+            + self.len() * 16
+            + self.pages.pages.len() * PAGE * 16
+            + self.ids.capacity() * 5
+            + self.references.capacity() * 4
     }
 }
 

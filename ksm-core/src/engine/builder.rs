@@ -1,0 +1,167 @@
+//! What is watched, and how it starts.
+
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::error::BuildError;
+use super::handle::Ksm;
+use super::resource::{ResourceBuilder, Startable};
+use super::settings::Settings;
+use crate::families::{Builtin, BuiltinVisitor, for_each_builtin};
+use crate::watch::WatchOptions;
+
+/// Collects what is to be watched, and starts it.
+///
+/// ```no_run
+/// use k8s_openapi::api::core::v1::Pod;
+/// use ksm_core::{Format, Ksm, Query, ResourceBuilder};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = kube::Client::try_default().await?;
+/// let ksm = Ksm::builder()
+///     .client(client)
+///     .resource(ResourceBuilder::<Pod>::builtin().label_selector("app=web"))
+///     .resources(["nodes", "deployments"])?
+///     .spawn()?;
+/// ksm.synced().await;
+/// print!("{}", ksm.exposition(&Query::default(), Format::Text).to_text());
+/// ksm.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct KsmBuilder {
+    client: Option<Client>,
+    resources: Vec<Box<dyn Startable>>,
+    settings: Settings,
+    watch: WatchOptions,
+    cancel: Option<CancellationToken>,
+}
+
+impl std::fmt::Debug for KsmBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.resources.iter().map(|resource| resource.name()).collect();
+        f.debug_struct("KsmBuilder")
+            .field("resources", &names)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KsmBuilder {
+    /// The API client to watch with. The client's own retries hide errors from [`Ksm::status`]: switch them off
+    /// (`kube::Config::default_retry`), this crate retries by itself.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Adds a resource.
+    pub fn resource<K>(mut self, resource: ResourceBuilder<K>) -> Self
+    where
+        K: kube::Resource + serde::de::DeserializeOwned + Send + Sync + 'static,
+        K::DynamicType: Send + Sync + Clone,
+    {
+        self.resources.push(Box::new(resource));
+        self
+    }
+
+    /// Adds built-in resources by name, but for those that were added already.
+    pub fn resources<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, BuildError> {
+        for name in names {
+            let name = name.as_ref();
+            if self.resources.iter().any(|resource| resource.name() == name) {
+                continue;
+            }
+            let mut pick = Pick { name, found: None };
+            for_each_builtin(&mut pick);
+            let unknown = || BuildError::UnknownResource { name: name.to_owned(), known: builtin_names().join(", ") };
+            self.resources.push(pick.found.ok_or_else(unknown)?);
+        }
+        Ok(self)
+    }
+
+    /// Adds all built-in resources that are on by default.
+    pub fn default_resources(self) -> Result<Self, BuildError> {
+        self.resources(default_names())
+    }
+
+    /// Filters and scopes; they can be changed later by [`Ksm::reconfigure`].
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// How all resources are listed and watched.
+    pub fn watch_options(mut self, options: WatchOptions) -> Self {
+        self.watch = options;
+        self
+    }
+
+    /// Stops everything when the host's token is cancelled, too.
+    pub fn cancel_with(mut self, token: CancellationToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+
+    /// Starts a task per resource and namespace on the current tokio runtime.
+    pub fn spawn(self) -> Result<Ksm, BuildError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(BuildError::NoRuntime);
+        }
+        let mut names: Vec<String> = Vec::new();
+        for resource in &self.resources {
+            let name = resource.name().to_owned();
+            if names.contains(&name) {
+                return Err(BuildError::DuplicateResource { name });
+            }
+            names.push(name);
+        }
+        let cancel = self.cancel.map_or_else(CancellationToken::new, |token| token.child_token());
+        let mut running = Vec::with_capacity(self.resources.len());
+        for resource in self.resources {
+            running.push(resource.start(self.client.as_ref(), &self.watch, &self.settings, cancel.clone())?);
+        }
+        Ok(Ksm::new(running, cancel))
+    }
+}
+
+struct Pick<'a> {
+    name: &'a str,
+    found: Option<Box<dyn Startable>>,
+}
+
+impl BuiltinVisitor for Pick<'_> {
+    fn visit<K: Builtin>(&mut self) {
+        if K::RESOURCE.name == self.name {
+            self.found = Some(Box::new(ResourceBuilder::<K>::builtin()));
+        }
+    }
+}
+
+struct Names {
+    only_default: bool,
+    names: Vec<&'static str>,
+}
+
+impl BuiltinVisitor for Names {
+    fn visit<K: Builtin>(&mut self) {
+        if K::DEFAULT || !self.only_default {
+            self.names.push(K::RESOURCE.name);
+        }
+    }
+}
+
+/// The names of all built-in resources.
+pub fn builtin_names() -> Vec<&'static str> {
+    let mut visitor = Names { only_default: false, names: Vec::new() };
+    for_each_builtin(&mut visitor);
+    visitor.names
+}
+
+/// The names of the built-in resources that are on by default.
+pub fn default_names() -> Vec<&'static str> {
+    let mut visitor = Names { only_default: true, names: Vec::new() };
+    for_each_builtin(&mut visitor);
+    visitor.names
+}

@@ -1,0 +1,48 @@
+//! What can be wrong with a configuration.
+
+use thiserror::Error;
+
+/// A configuration that can't be started.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A name that is no built-in resource.
+    #[error("unknown resource {name:?}: use one of {known}, or add it with `KsmBuilder::resource`")]
+    UnknownResource {
+        /// The name as it was given.
+        name: String,
+        /// All built-in names.
+        known: String,
+    },
+    /// Two resources of one name.
+    #[error("resource {name:?} is configured twice: add what it needs to one `ResourceBuilder`")]
+    DuplicateResource {
+        /// The name.
+        name: String,
+    },
+    /// Two families of one name in one resource.
+    #[error(
+        "family {family:?} of {resource:?} is defined twice: leave the built-in one out with `without` to replace it"
+    )]
+    DuplicateFamily {
+        /// The resource.
+        resource: String,
+        /// The family.
+        family: String,
+    },
+    /// A resource that is watched, and no client to watch with.
+    #[error("{resource:?} needs an API client: give one with `KsmBuilder::client`, or a stream of its events")]
+    NoClient {
+        /// The resource.
+        resource: String,
+    },
+    /// Too many families.
+    #[error("{resource:?} has more than 65,535 families")]
+    TooManyFamilies {
+        /// The resource.
+        resource: String,
+    },
+    /// No tokio runtime.
+    #[error("`spawn` must be called within a tokio runtime")]
+    NoRuntime,
+}

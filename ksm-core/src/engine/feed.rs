@@ -1,0 +1,163 @@
+//! Events → store, hooks and state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kube::runtime::watcher;
+use parking_lot::RwLock;
+use serde::Deserialize;
+
+use super::hooks::{Change, ExtraLabels};
+use super::plan::{Enabled, Plan};
+use super::state::State;
+use crate::store::{Applied, ObjectKey, Store, StoredObject};
+use crate::watch::{EventSink, Request, WatchError};
+
+/// Takes the events of one resource in one scope.
+pub(super) struct Feed<K> {
+    pub(super) plan: Arc<Plan<K>>,
+    pub(super) enabled: Arc<RwLock<Arc<Enabled>>>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) state: Arc<State>,
+    /// Walk every object of the next list, changed or not: what is on has changed.
+    pub(super) walk_all: Arc<AtomicBool>,
+    /// Events since the last flush.
+    pub(super) pending: u64,
+}
+
+impl<K: kube::Resource + Send + Sync> Feed<K> {
+    fn put(&mut self, object: &K) {
+        self.pending += 1;
+        let meta = object.meta();
+        let Some(key) = ObjectKey::of(meta) else {
+            return self.skip("it has neither uid nor name");
+        };
+        let enabled = self.enabled.read().clone();
+        let mut extra = ExtraLabels::default();
+        for enrich in &self.plan.enrich {
+            enrich(object, &mut extra);
+        }
+        let version = meta.resource_version.as_deref().filter(|_| !self.walk_all.load(Ordering::Relaxed));
+        let stored = StoredObject { key, version, extra_labels: &extra.as_labels() };
+        let applied = self.store.apply(&stored, &mut |sink| self.plan.walk(object, &enabled, sink));
+        let change = match applied {
+            Applied::Added => Change::Added(object),
+            Applied::Updated => Change::Updated(object),
+            Applied::Unchanged => return,
+        };
+        self.tell(&change);
+    }
+
+    fn tell(&self, change: &Change<'_, K>) {
+        for hook in &self.plan.on_change {
+            hook(change);
+        }
+    }
+
+    fn skip(&self, why: &str) {
+        self.state.skipped.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("ksm_core_objects_skipped_total", "resource" => self.plan.resource.clone()).increment(1);
+        tracing::warn!(resource = self.plan.resource, why, "object skipped");
+    }
+
+    /// One event of a stream that the host gave.
+    pub(super) fn event(&mut self, event: watcher::Event<K>) {
+        match event {
+            watcher::Event::Init => self.init(),
+            watcher::Event::InitApply(object) => self.init_apply(object),
+            watcher::Event::InitDone => self.init_done(),
+            watcher::Event::Apply(object) => self.apply(object),
+            watcher::Event::Delete(object) => self.delete(object),
+        }
+    }
+
+    /// A failure of a stream that the host gave.
+    pub(super) fn stream_failed(&self, message: String) {
+        tracing::warn!(resource = self.plan.resource, error = message, "stream failed");
+        self.state.failed(message);
+    }
+}
+
+/// What is needed of an object that can't be read, to count it as absent.
+#[derive(Deserialize)]
+struct Identified {
+    #[serde(default)]
+    metadata: Identity,
+}
+
+#[derive(Deserialize, Default)]
+struct Identity {
+    uid: Option<String>,
+    name: Option<String>,
+    namespace: Option<String>,
+}
+
+impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
+    fn init(&mut self) {
+        self.state.listing.store(0, Ordering::Relaxed);
+        self.store.begin_relist();
+    }
+
+    fn init_apply(&mut self, object: K) {
+        self.put(&object);
+        self.state.listing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn init_done(&mut self) {
+        self.walk_all.store(false, Ordering::Relaxed);
+        for removed in self.store.finish_relist() {
+            self.tell(&Change::Vanished(&removed));
+        }
+        self.flush();
+        self.state.listed();
+    }
+
+    fn apply(&mut self, object: K) {
+        self.put(&object);
+    }
+
+    fn delete(&mut self, object: K) {
+        self.pending += 1;
+        let Some(key) = ObjectKey::of(object.meta()) else {
+            return self.skip("it was deleted, and has neither uid nor name");
+        };
+        if self.store.delete(key) {
+            self.tell(&Change::Deleted(&object));
+        }
+    }
+
+    fn undecodable(&mut self, text: &str, error: &serde_json::Error) {
+        self.pending += 1;
+        let identity = serde_json::from_str::<Identified>(text).map(|object| object.metadata).unwrap_or_default();
+        let namespace = identity.namespace.unwrap_or_default();
+        let name = identity.name.unwrap_or_default();
+        // Its former state is wrong now: better none than that.
+        if let Some(uid) = identity.uid {
+            self.store.delete(ObjectKey::from_uid(&uid));
+        }
+        self.skip(&format!("{namespace}/{name} can't be read: {error}"));
+    }
+
+    fn failed(&mut self, error: &WatchError) {
+        let request = error.request().as_str();
+        metrics::counter!("ksm_core_requests_total", "resource" => self.plan.resource.clone(), "request" => request, "result" => "error")
+            .increment(1);
+        tracing::warn!(resource = self.plan.resource, %error, "will be tried again");
+        self.state.failed(error.to_string());
+    }
+
+    fn answered(&mut self, request: Request) {
+        metrics::counter!("ksm_core_requests_total", "resource" => self.plan.resource.clone(), "request" => request.as_str(), "result" => "success")
+            .increment(1);
+        self.state.answered();
+    }
+
+    fn flush(&mut self) {
+        let events = std::mem::take(&mut self.pending);
+        if events > 0 {
+            metrics::counter!("ksm_core_events_total", "resource" => self.plan.resource.clone()).increment(events);
+            self.state.saw_events(events);
+            self.store.publish();
+        }
+    }
+}

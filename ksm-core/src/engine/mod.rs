@@ -1,0 +1,21 @@
+//! Watches resources and keeps their samples: [`KsmBuilder`] starts it, [`Ksm`] is the handle of what runs.
+
+mod builder;
+mod error;
+mod feed;
+mod handle;
+mod hooks;
+mod plan;
+mod resource;
+mod scope;
+mod settings;
+mod source;
+mod state;
+
+pub use builder::{KsmBuilder, builtin_names, default_names};
+pub use error::BuildError;
+pub use handle::{Ksm, Query};
+pub use hooks::{Change, ExtraLabels, SampleEdit};
+pub use resource::ResourceBuilder;
+pub use settings::{Reconfigured, Settings};
+pub use state::ResourceStatus;

@@ -1,0 +1,323 @@
+//! One resource while it runs: a task, a store and a state for each namespace that is watched on its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::Client;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Feed;
+use super::plan::{Enabled, Plan};
+use super::resource::StoreFactory;
+use super::settings::Settings;
+use super::source::{ApiRequest, Source};
+use super::state::{ResourceStatus, State};
+use crate::decode::PathTree;
+use crate::family::Family;
+use crate::store::{MemoryStore, Retention, Snapshot, Store};
+use crate::watch::WatchOptions;
+
+/// Pause before a task is started again whose hook panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
+/// Everything that one resource needs to run, whatever its kind's Rust type is.
+pub(super) trait Running: Send + Sync {
+    fn name(&self) -> &str;
+    fn families(&self) -> &[Family];
+    fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>>;
+    fn stores(&self) -> Vec<Arc<MemoryStore>>;
+    fn statuses(&self) -> Vec<ResourceStatus>;
+    fn is_synced(&self) -> bool;
+    fn sync_signals(&self) -> Vec<watch::Receiver<bool>>;
+    fn apply_settings(&self, settings: &Settings) -> Effect;
+    fn stop(&self) -> Vec<JoinHandle<()>>;
+}
+
+/// What new settings meant for a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Relisted,
+    Stale,
+}
+
+/// The parts of a resource that don't change while it runs.
+pub(super) struct Definition<K: kube::Resource> {
+    pub(super) plan: Arc<Plan<K>>,
+    pub(super) dynamic_type: K::DynamicType,
+    pub(super) cluster_scoped: bool,
+    pub(super) source: Source<K>,
+    pub(super) client: Option<Client>,
+    pub(super) options: WatchOptions,
+    pub(super) unread: Vec<String>,
+    /// Annotations are decoded only where somebody may read them.
+    pub(super) needs_annotations: bool,
+    pub(super) retention: Retention,
+    pub(super) store: Option<StoreFactory>,
+}
+
+pub(super) struct RunningResource<K: kube::Resource> {
+    definition: Definition<K>,
+    enabled: Arc<RwLock<Arc<Enabled>>>,
+    scopes: Mutex<Vec<Scope>>,
+    cancel: CancellationToken,
+}
+
+#[derive(Clone)]
+enum StoreHandle {
+    Memory(Arc<MemoryStore>),
+    Own(Arc<dyn Store>),
+}
+
+impl StoreHandle {
+    fn as_store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(store) => store.clone(),
+            Self::Own(store) => store.clone(),
+        }
+    }
+
+    fn memory(&self) -> Option<&Arc<MemoryStore>> {
+        match self {
+            Self::Memory(store) => Some(store),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+struct Scope {
+    namespace: Option<String>,
+    selector: Option<String>,
+    /// Whether annotations are decoded.
+    annotations: bool,
+    store: StoreHandle,
+    state: Arc<State>,
+    walk_all: Arc<AtomicBool>,
+    task: Task,
+}
+
+/// A task that ends with its owner.
+struct Task {
+    handle: Option<JoinHandle<()>>,
+    abort: AbortHandle,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
+impl<K> RunningResource<K>
+where
+    K: kube::Resource + Send + Sync + 'static,
+    K::DynamicType: Send + Sync + Clone,
+{
+    pub(super) fn start(definition: Definition<K>, settings: &Settings, cancel: CancellationToken) -> Self {
+        let enabled = Self::enabled_by(&definition, settings);
+        let running =
+            Self { enabled: Arc::new(RwLock::new(Arc::new(enabled))), definition, scopes: Mutex::default(), cancel };
+        let scopes =
+            running.wanted_scopes(settings).into_iter().map(|namespace| running.new_scope(namespace, settings));
+        let scopes: Vec<Scope> = scopes.collect();
+        *running.scopes.lock() = scopes;
+        running
+    }
+
+    fn enabled_by(definition: &Definition<K>, settings: &Settings) -> Enabled {
+        let plan = &definition.plan;
+        let allow = settings.allow_lists(&plan.resource);
+        Enabled { families: plan.enabled(&settings.families, &allow), allow }
+    }
+
+    fn wanted_scopes(&self, settings: &Settings) -> Vec<Option<String>> {
+        match self.definition.source {
+            Source::Api { .. } => settings.scopes(self.definition.cluster_scoped),
+            // The host's stream is what it is.
+            Source::Once(_) => vec![None],
+        }
+    }
+
+    fn new_scope(&self, namespace: Option<String>, settings: &Settings) -> Scope {
+        let plan = &self.definition.plan;
+        let store = match &self.definition.store {
+            Some(factory) => StoreHandle::Own(factory(namespace.as_deref())),
+            None => {
+                let store = MemoryStore::with_retention(&plan.families, self.definition.retention);
+                store.set_visible(self.enabled.read().families.clone());
+                StoreHandle::Memory(Arc::new(store))
+            }
+        };
+        let state = Arc::new(State::new());
+        let walk_all = Arc::new(AtomicBool::new(false));
+        let selector = self.selector(settings, namespace.as_deref());
+        let annotations = self.annotations_wanted();
+        let task = self.spawn(namespace.as_deref(), selector.clone(), annotations, &store, &state, &walk_all);
+        Scope { namespace, selector, annotations, store, state, walk_all, task }
+    }
+
+    fn selector(&self, settings: &Settings, namespace: Option<&str>) -> Option<String> {
+        let definition = &self.definition;
+        let own = definition.options.field_selector.as_deref();
+        settings.field_selector(&definition.plan.resource, own, definition.cluster_scoped, namespace)
+    }
+
+    fn annotations_wanted(&self) -> bool {
+        self.definition.needs_annotations || !self.enabled.read().allow.annotations.is_empty()
+    }
+
+    fn spawn(
+        &self,
+        namespace: Option<&str>,
+        field_selector: Option<String>,
+        annotations: bool,
+        store: &StoreHandle,
+        state: &Arc<State>,
+        walk_all: &Arc<AtomicBool>,
+    ) -> Task {
+        let definition = &self.definition;
+        let mut unread = definition.unread.clone();
+        if !annotations && !unread.is_empty() {
+            unread.push("metadata.annotations".to_owned());
+        }
+        let unread = PathTree::new(unread);
+        let url = K::url_path(&definition.dynamic_type, namespace);
+        let options = WatchOptions { field_selector, ..definition.options.clone() };
+        let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
+        let (enabled, store, state, walk_all) =
+            (self.enabled.clone(), store.as_store(), state.clone(), walk_all.clone());
+        let cancel = self.cancel.clone();
+        let work = async move {
+            loop {
+                let request = client.clone().map(|client| ApiRequest {
+                    client,
+                    url: url.clone(),
+                    options: options.clone(),
+                    unread: unread.clone(),
+                });
+                let feed = Feed {
+                    plan: plan.clone(),
+                    enabled: enabled.clone(),
+                    store: store.clone(),
+                    state: state.clone(),
+                    walk_all: walk_all.clone(),
+                    pending: 0,
+                };
+                let run = AssertUnwindSafe(source.clone().run(request, feed)).catch_unwind();
+                if run.await.is_ok() {
+                    // Only a stream of the host's ends.
+                    return;
+                }
+                metrics::counter!("ksm_core_panics_total", "resource" => plan.resource.clone()).increment(1);
+                tracing::error!(resource = plan.resource, "a hook or a walk panicked: the resource is listed anew");
+                state.failed("a hook or a walk panicked".to_owned());
+                tokio::time::sleep(AFTER_PANIC).await;
+            }
+        };
+        let handle = tokio::spawn(async move {
+            cancel.run_until_cancelled(work).await;
+        });
+        Task { abort: handle.abort_handle(), handle: Some(handle) }
+    }
+}
+
+impl<K> Running for RunningResource<K>
+where
+    K: kube::Resource + Send + Sync + 'static,
+    K::DynamicType: Send + Sync + Clone,
+{
+    fn name(&self) -> &str {
+        &self.definition.plan.resource
+    }
+
+    fn families(&self) -> &[Family] {
+        &self.definition.plan.families
+    }
+
+    fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>> {
+        let stores = self.stores();
+        stores.iter().map(|store| if for_reader { store.read() } else { store.snapshot() }).collect()
+    }
+
+    fn stores(&self) -> Vec<Arc<MemoryStore>> {
+        self.scopes.lock().iter().filter_map(|scope| scope.store.memory().cloned()).collect()
+    }
+
+    fn statuses(&self) -> Vec<ResourceStatus> {
+        let scopes = self.scopes.lock();
+        scopes
+            .iter()
+            .map(|scope| {
+                let stats = scope.store.memory().map(|store| store.stats());
+                scope.state.status(self.name(), scope.namespace.as_deref(), stats)
+            })
+            .collect()
+    }
+
+    fn is_synced(&self) -> bool {
+        self.scopes.lock().iter().all(|scope| scope.state.is_synced())
+    }
+
+    fn sync_signals(&self) -> Vec<watch::Receiver<bool>> {
+        self.scopes.lock().iter().map(|scope| scope.state.subscribe()).collect()
+    }
+
+    fn apply_settings(&self, settings: &Settings) -> Effect {
+        let new = Self::enabled_by(&self.definition, settings);
+        let old = std::mem::replace(&mut *self.enabled.write(), Arc::new(new.clone()));
+        let mut scopes = self.scopes.lock();
+        // Samples must be made again where a family comes on, or an allowlist is another one.
+        let allow_changed = old.allow != new.allow;
+        let needs_objects = !new.families.is_subset(&old.families) || allow_changed;
+        for store in scopes.iter().filter_map(|scope| scope.store.memory()) {
+            if old.families != new.families {
+                store.set_visible(new.families.clone());
+            }
+        }
+        let can_list = matches!(self.definition.source, Source::Api { .. });
+        if !can_list {
+            return if needs_objects { Effect::Stale } else { Effect::None };
+        }
+        let wanted = self.wanted_scopes(settings);
+        scopes.retain(|scope| wanted.contains(&scope.namespace));
+        let mut effect = Effect::None;
+        for scope in scopes.iter_mut() {
+            let selector = self.selector(settings, scope.namespace.as_deref());
+            // A store of the host's shows what it is given: it must be given anew what is left.
+            let own_store = scope.store.memory().is_none() && old.families != new.families;
+            if !needs_objects && !own_store && selector == scope.selector {
+                continue;
+            }
+            effect = Effect::Relisted;
+            scope.selector = selector;
+            scope.annotations = self.annotations_wanted();
+            scope.walk_all.store(needs_objects || own_store, Ordering::Relaxed);
+            scope.task = self.spawn(
+                scope.namespace.as_deref(),
+                scope.selector.clone(),
+                scope.annotations,
+                &scope.store,
+                &scope.state,
+                &scope.walk_all,
+            );
+        }
+        for namespace in wanted {
+            if !scopes.iter().any(|scope| scope.namespace == namespace) {
+                scopes.push(self.new_scope(namespace, settings));
+                effect = Effect::Relisted;
+            }
+        }
+        effect
+    }
+
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.cancel.cancel();
+        self.scopes.lock().iter_mut().filter_map(|scope| scope.task.handle.take()).collect()
+    }
+}

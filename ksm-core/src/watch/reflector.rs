@@ -1,0 +1,447 @@
+//! The loop: list, watch, and again.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::api::{ListParams, VersionMatch, WatchParams};
+use kube::client::Body;
+use kube::core::Status;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::lines::Lines;
+use super::{EventSink, ListSemantic, ListStrategy, Request, WatchError, WatchOptions};
+use crate::decode::{PathTree, decode_list, from_json};
+
+/// The most of an error's body that is read.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+/// The longest wait that a server can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+/// A watch that lasted this long was a good one: the next failure starts with a short pause again.
+const HEALTHY_WATCH: Duration = Duration::from_secs(10);
+
+/// Lists and watches one collection of objects.
+///
+/// It runs until its future is dropped.
+#[derive(Debug)]
+pub struct Reflector {
+    url: String,
+    options: WatchOptions,
+    unread: PathTree,
+    /// Lists are not paged any more, since a token expired in the middle of one.
+    whole_lists: bool,
+}
+
+type Result<T, E = WatchError> = std::result::Result<T, E>;
+
+/// What a `Deserialize` of a watch's line gives.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: EventKind,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventKind {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct VersionedMeta {
+    resource_version: Option<String>,
+    #[serde(default)]
+    annotations: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// The part of any object that the loop itself reads.
+#[derive(Deserialize)]
+struct Versioned {
+    metadata: Option<VersionedMeta>,
+}
+
+impl Reflector {
+    /// A reflector of the collection at `url` (as `/api/v1/pods`), which leaves out the paths in `unread`.
+    pub fn new(url: impl Into<String>, options: WatchOptions, unread: PathTree) -> Self {
+        Self { url: url.into(), options, unread, whole_lists: false }
+    }
+
+    /// Lists and watches, and tells `sink`, until dropped.
+    pub async fn run<K>(mut self, client: Client, sink: &mut impl EventSink<K>)
+    where
+        K: kube::Resource + DeserializeOwned,
+    {
+        let mut backoff = Backoff::new(&self.options);
+        let mut version: Option<String> = None;
+        loop {
+            let started = Instant::now();
+            let outcome = match &mut version {
+                None => self.list(&client, sink).await.map(|listed| version = Some(listed)),
+                Some(version) => self.watch(&client, version, sink).await,
+            };
+            sink.flush();
+            let was_watch = version.is_some();
+            match outcome {
+                Ok(()) if started.elapsed() >= HEALTHY_WATCH => backoff.reset(),
+                // A server that ends every watch at once is not asked in a busy loop.
+                Ok(()) if was_watch && started.elapsed() < Duration::from_secs(1) => backoff.pause(None).await,
+                Ok(()) => {}
+                Err(error) if error.request() == Request::List && self.falls_back(&error) => {
+                    tracing::info!(url = self.url, "the server has no streaming lists: using pages from now on");
+                    self.options.strategy = ListStrategy::Pages;
+                }
+                Err(error) => {
+                    if error.is_gone() {
+                        self.whole_lists = version.is_none();
+                        version = None;
+                    }
+                    if started.elapsed() >= HEALTHY_WATCH {
+                        backoff.reset();
+                    }
+                    sink.failed(&error);
+                    backoff.pause(error.retry_after()).await;
+                }
+            }
+        }
+    }
+
+    /// Whether a streaming list was refused as such.
+    fn falls_back(&self, error: &WatchError) -> bool {
+        self.options.strategy == ListStrategy::Streaming && matches!(error.code(), Some(400 | 422))
+    }
+
+    /// Lists, and returns the version to watch from.
+    async fn list<K>(&mut self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
+    where
+        K: kube::Resource + DeserializeOwned,
+    {
+        match self.options.strategy {
+            ListStrategy::Pages => self.list_pages(client, sink).await,
+            ListStrategy::Streaming => self.list_stream(client, sink).await,
+        }
+    }
+
+    async fn list_pages<K>(&mut self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
+    where
+        K: DeserializeOwned,
+    {
+        let mut token: Option<String> = None;
+        sink.init();
+        loop {
+            let params = self.list_params(token.take());
+            let request =
+                kube::core::Request::new(&self.url).list(&params).map_err(|e| build_error(Request::List, e))?;
+            let after = self.options.list_timeout;
+            let body = timeout(after, self.fetch_page(client, request))
+                .await
+                .map_err(|_| WatchError::Timeout { request: Request::List, after })??;
+            sink.answered(Request::List);
+            let sink = std::cell::RefCell::new(&mut *sink);
+            let list = decode_list(
+                &body,
+                &self.unread,
+                |object: K| sink.borrow_mut().init_apply(object),
+                |text, error| sink.borrow_mut().undecodable(text, &error),
+            )?;
+            // Lets other tasks run between pages; decoding one is a millisecond's work.
+            tokio::task::yield_now().await;
+            match list.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => token = Some(next),
+                None => {
+                    sink.into_inner().init_done();
+                    self.whole_lists = false;
+                    return list
+                        .metadata
+                        .resource_version
+                        .filter(|v| !v.is_empty())
+                        .ok_or(WatchError::NoResourceVersion);
+                }
+            }
+        }
+    }
+
+    fn list_params(&self, token: Option<String>) -> ListParams {
+        let any = self.options.semantic == ListSemantic::Any && token.is_none();
+        ListParams {
+            label_selector: self.options.label_selector.clone(),
+            field_selector: self.options.field_selector.clone(),
+            limit: (!self.whole_lists).then_some(self.options.page_size),
+            version_match: any.then_some(VersionMatch::NotOlderThan),
+            resource_version: any.then(|| "0".to_owned()),
+            continue_token: token,
+            ..ListParams::default()
+        }
+    }
+
+    async fn fetch_page(&self, client: &Client, request: http::Request<Vec<u8>>) -> Result<Bytes> {
+        let response = send(client, request, Request::List).await?;
+        read_body(response.into_body(), self.options.max_body, Request::List).await
+    }
+
+    /// A list as a stream: events until the bookmark that ends it.
+    async fn list_stream<K>(&self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
+    where
+        K: kube::Resource + DeserializeOwned,
+    {
+        let params = WatchParams { send_initial_events: true, ..self.watch_params() };
+        let request =
+            kube::core::Request::new(&self.url).watch(&params, "").map_err(|e| build_error(Request::List, e))?;
+        let after = self.options.list_timeout;
+        let answer = timeout(after, send(client, request, Request::List)).await;
+        let response = answer.map_err(|_| WatchError::Timeout { request: Request::List, after })??;
+        sink.answered(Request::List);
+        sink.init();
+        let deadline = self.watch_deadline();
+        let mut events = Events::new(response.into_body(), self.options.max_body, Request::List);
+        while let Some(line) = until(deadline, events.next(|| {})).await? {
+            let event = parse_line(&line)?;
+            match event.kind {
+                EventKind::Added | EventKind::Modified => {
+                    match from_json(event.object.get().as_bytes(), &self.unread) {
+                        Ok(object) => sink.init_apply(object),
+                        Err(error) => sink.undecodable(event.object.get(), &error),
+                    }
+                }
+                EventKind::Bookmark => {
+                    let meta = versioned(event.object.get());
+                    let ends = meta.annotations.is_some_and(|a| a.contains_key("k8s.io/initial-events-end"));
+                    if ends {
+                        sink.init_done();
+                        return meta.resource_version.ok_or(WatchError::NoResourceVersion);
+                    }
+                }
+                EventKind::Error => return Err(error_event(event.object.get(), Request::List)),
+                EventKind::Deleted | EventKind::Unknown => {}
+            }
+        }
+        Err(WatchError::Body { request: Request::List, source: "the stream ended before the list was complete".into() })
+    }
+
+    fn watch_params(&self) -> WatchParams {
+        WatchParams {
+            label_selector: self.options.label_selector.clone(),
+            field_selector: self.options.field_selector.clone(),
+            timeout: Some(self.options.watch_seconds.clamp(1, 294)),
+            bookmarks: true,
+            send_initial_events: false,
+        }
+    }
+
+    /// The end of a watch that the server did not end: its own time, and a quarter of it and a bit.
+    fn watch_deadline(&self) -> Instant {
+        let seconds = Duration::from_secs(u64::from(self.options.watch_seconds));
+        Instant::now() + seconds + seconds / 4 + Duration::from_secs(1)
+    }
+
+    /// Watches from `version` on, and keeps it up to date, until the server ends the watch.
+    async fn watch<K>(&self, client: &Client, version: &mut String, sink: &mut impl EventSink<K>) -> Result<()>
+    where
+        K: kube::Resource + DeserializeOwned,
+    {
+        let request = kube::core::Request::new(&self.url)
+            .watch(&self.watch_params(), version)
+            .map_err(|e| build_error(Request::Watch, e))?;
+        let after = self.options.list_timeout;
+        let answer = timeout(after, send(client, request, Request::Watch)).await;
+        let response = answer.map_err(|_| WatchError::Timeout { request: Request::Watch, after })??;
+        sink.answered(Request::Watch);
+        let deadline = self.watch_deadline();
+        let mut events = Events::new(response.into_body(), self.options.max_body, Request::Watch);
+        while let Some(line) = until(deadline, events.next(|| sink.flush())).await? {
+            let event = parse_line(&line)?;
+            let text = event.object.get();
+            match event.kind {
+                EventKind::Error => return Err(error_event(text, Request::Watch)),
+                EventKind::Unknown => {}
+                EventKind::Bookmark => advance(version, versioned(text).resource_version),
+                EventKind::Added | EventKind::Modified | EventKind::Deleted => {
+                    match from_json::<K>(text.as_bytes(), &self.unread) {
+                        Ok(object) => {
+                            advance(version, object.meta().resource_version.clone());
+                            if event.kind == EventKind::Deleted {
+                                sink.delete(object);
+                            } else {
+                                sink.apply(object);
+                            }
+                        }
+                        Err(error) => {
+                            advance(version, versioned(text).resource_version);
+                            sink.undecodable(text, &error);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn advance(version: &mut String, seen: Option<String>) {
+    if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+        *version = seen;
+    }
+}
+
+fn parse_line(line: &str) -> Result<Line<'_>> {
+    serde_json::from_str(line).map_err(WatchError::Event)
+}
+
+fn versioned(object: &str) -> VersionedMeta {
+    serde_json::from_str::<Versioned>(object).ok().and_then(|object| object.metadata).unwrap_or_default()
+}
+
+fn error_event(status: &str, request: Request) -> WatchError {
+    let status: Status = serde_json::from_str(status).unwrap_or_default();
+    WatchError::Status {
+        request,
+        code: status.code,
+        retry_after: retry_after_of(&status),
+        reason: status.reason,
+        message: status.message,
+    }
+}
+
+fn retry_after_of(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0)?;
+    Some(Duration::from_secs(u64::from(seconds)))
+}
+
+fn build_error(request: Request, error: kube::core::request::Error) -> WatchError {
+    WatchError::Request { request, source: Box::new(kube::Error::BuildRequest(error)) }
+}
+
+async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let began = Instant::now();
+    timeout_at(deadline, work).await.map_err(|_| WatchError::Timeout {
+        request: Request::Watch,
+        after: deadline.saturating_duration_since(began),
+    })?
+}
+
+/// Sends a request; an answer other than success is an error with the server's words.
+async fn send(client: &Client, request: http::Request<Vec<u8>>, asked: Request) -> Result<http::Response<Body>> {
+    let response = client
+        .send(request.map(Body::from))
+        .await
+        .map_err(|source| WatchError::Request { request: asked, source: Box::new(source) })?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let code = response.status().as_u16();
+    let header = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let header = header.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+    let body = read_body(response.into_body(), MAX_ERROR_BODY, asked).await.unwrap_or_default();
+    let status: Option<Status> = serde_json::from_slice(&body).ok();
+    let retry_after = header.or_else(|| status.as_ref().and_then(retry_after_of));
+    let (reason, message) = match status {
+        Some(status) => (status.reason, status.message),
+        None => (String::new(), String::from_utf8_lossy(&body).chars().take(200).collect()),
+    };
+    Err(WatchError::Status { request: asked, code, reason, message, retry_after })
+}
+
+async fn read_body(mut body: Body, limit: usize, request: Request) -> Result<Bytes> {
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|source| WatchError::Body { request, source: source.into() })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(WatchError::TooLong { request, limit });
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.into() })
+}
+
+/// The lines of a watch's body.
+struct Events {
+    body: Body,
+    lines: Lines,
+    limit: usize,
+    request: Request,
+}
+
+impl Events {
+    fn new(body: Body, limit: usize, request: Request) -> Self {
+        Self { body, lines: Lines::default(), limit, request }
+    }
+
+    /// The next line, with U+FFFD for bytes that are no UTF-8; none at the end. `idle` is called before waiting for the network.
+    async fn next(&mut self, mut idle: impl FnMut()) -> Result<Option<String>> {
+        loop {
+            if let Some(line) = self.lines.next() {
+                return Ok(Some(
+                    String::from_utf8(line.into())
+                        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+                ));
+            }
+            idle();
+            let Some(frame) = self.body.frame().await else {
+                return if self.lines.pending() == 0 {
+                    Ok(None)
+                } else {
+                    Err(WatchError::Body { request: self.request, source: "the last event is cut short".into() })
+                };
+            };
+            let frame = frame.map_err(|source| WatchError::Body { request: self.request, source: source.into() })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if self.lines.pending() + data.len() > self.limit {
+                return Err(WatchError::TooLong { request: self.request, limit: self.limit });
+            }
+            self.lines.push(&data);
+        }
+    }
+}
+
+/// Pauses after failures: exponential with jitter, or as long as the server asks for, whichever is longer.
+struct Backoff {
+    builder: ExponentialBuilder,
+    delays: ExponentialBackoff,
+    longest: Duration,
+}
+
+impl Backoff {
+    fn new(options: &WatchOptions) -> Self {
+        let builder = ExponentialBuilder::default()
+            .with_min_delay(options.min_backoff)
+            .with_max_delay(options.max_backoff)
+            .with_jitter()
+            .without_max_times();
+        Self { builder, delays: builder.build(), longest: options.max_backoff }
+    }
+
+    fn reset(&mut self) {
+        self.delays = self.builder.build();
+    }
+
+    async fn pause(&mut self, asked: Option<Duration>) {
+        let own = self.delays.next().unwrap_or(self.longest);
+        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
+        // Jitter on top of what the server asks for, so that its clients don't come back all at once.
+        let delay = if asked > own { asked + own / 4 } else { own };
+        sleep(delay).await;
+    }
+}
