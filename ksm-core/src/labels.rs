@@ -3,7 +3,8 @@
 //! The rules are kube-state-metrics' (`internal/store/utils.go`): every character outside `[a-zA-Z0-9_]` becomes `_`,
 //! camelCase becomes snake_case, and names that clash get `_conflictN` suffixes.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use thiserror::Error;
 
@@ -13,7 +14,16 @@ use thiserror::Error;
 /// assert_eq!(ksm_core::labels::sanitize("nvidia.com/gpu"), "nvidia_com_gpu");
 /// ```
 pub fn sanitize(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+    sanitized(name).into_owned()
+}
+
+/// [`sanitize`] without a copy where nothing changes.
+pub fn sanitized(name: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.chars().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect())
 }
 
 /// `name` in snake_case: `_` between a lower-case letter or digit and an upper-case letter that follows it;
@@ -42,53 +52,44 @@ pub fn snake_case(name: &str) -> String {
 pub fn map_labels<'v>(prefix: &str, entries: impl IntoIterator<Item = (&'v str, &'v str)>) -> Vec<(String, &'v str)> {
     let mut entries: Vec<(&str, &str)> = entries.into_iter().collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
-    let wanted: Vec<String> =
-        entries.iter().map(|(key, _)| format!("{prefix}_{}", snake_case(&sanitize(key)))).collect();
-    Conflicts::default().resolve(wanted).into_iter().zip(entries.iter().map(|(_, value)| *value)).collect()
+    let names = entries.iter().map(|(key, _)| format!("{prefix}_{}", snake_case(&sanitized(key)))).collect();
+    told_apart(names).into_iter().zip(entries.iter().map(|(_, value)| *value)).collect()
 }
 
-/// Clashing names get suffixes; see [`map_labels`].
-#[derive(Default)]
-struct Conflicts {
-    in_use: HashSet<String>,
-}
-
-impl Conflicts {
-    fn resolve(mut self, wanted: Vec<String>) -> Vec<String> {
-        // Per wanted name: where it stands first, and the last suffix given.
-        let mut first: HashMap<String, (usize, u32)> = HashMap::with_capacity(wanted.len());
-        let mut names: Vec<String> = Vec::with_capacity(wanted.len());
-        for name in wanted {
-            let unique = match first.get_mut(&name) {
-                None => {
-                    first.insert(name.clone(), (names.len(), 0));
-                    name
-                }
-                Some((place, suffix)) => {
-                    if *suffix == 0 {
-                        let renamed = self.next_free(&name, suffix);
-                        if let Some(earlier) = names.get_mut(*place) {
-                            self.in_use.remove(earlier);
-                            self.in_use.insert(renamed.clone());
-                            *earlier = renamed;
-                        }
-                    }
-                    self.next_free(&name, suffix)
-                }
-            };
-            self.in_use.insert(unique.clone());
-            names.push(unique);
-        }
-        names
-    }
-
-    fn next_free(&self, name: &str, suffix: &mut u32) -> String {
-        loop {
-            *suffix += 1;
-            let candidate = format!("{name}_conflict{suffix}");
-            if !self.in_use.contains(&candidate) {
-                return candidate;
+/// The names with suffixes where they clash; see [`map_labels`].
+fn told_apart(wanted: Vec<String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(wanted.len());
+    // Where each name in use stands, and the last suffix given to each name that clashed.
+    let mut in_use: HashMap<String, usize> = HashMap::with_capacity(wanted.len());
+    let mut suffixes: HashMap<String, u32> = HashMap::new();
+    for base in wanted {
+        let name = if let Some(suffix) = suffixes.get_mut(&base) {
+            next_free(&base, suffix, &in_use)
+        } else if let Some(first) = in_use.remove(&base) {
+            let mut suffix = 0;
+            let renamed = next_free(&base, &mut suffix, &in_use);
+            in_use.insert(renamed.clone(), first);
+            if let Some(earlier) = names.get_mut(first) {
+                *earlier = renamed;
             }
+            let name = next_free(&base, &mut suffix, &in_use);
+            suffixes.insert(base, suffix);
+            name
+        } else {
+            base
+        };
+        in_use.insert(name.clone(), names.len());
+        names.push(name);
+    }
+    names
+}
+
+fn next_free(base: &str, suffix: &mut u32, in_use: &HashMap<String, usize>) -> String {
+    loop {
+        *suffix += 1;
+        let candidate = format!("{base}_conflict{suffix}");
+        if !in_use.contains_key(&candidate) {
+            return candidate;
         }
     }
 }
@@ -102,6 +103,17 @@ pub enum PatternError {
         /// The pattern as it was given.
         pattern: String,
     },
+}
+
+/// The regular expression that a key pattern stands for: anchored, each `*` as `.*`, all else literal. After `wildcards`
+/// stars the rest of the pattern counts no more, which is how kube-state-metrics reads it.
+///
+/// ```
+/// assert_eq!(ksm_core::labels::pattern_regex("app.*", 1), "^app\\..*$");
+/// ```
+pub fn pattern_regex(pattern: &str, wildcards: usize) -> String {
+    let literals: Vec<Cow<'_, str>> = pattern.split('*').take(wildcards + 1).map(fancy_regex::escape).collect();
+    format!("^{}$", literals.join(".*"))
 }
 
 /// A key pattern of an allowlist: a key, or a key with one `*` that stands for any text.

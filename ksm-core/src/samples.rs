@@ -119,10 +119,19 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Puts a time in Unix seconds where there is one.
+    /// Puts 1 for the state of `states` that the object is in, 0 for the others, each under the label `name`.
+    pub fn put_states(&mut self, family: FamilyIndex, name: &str, states: &[&str], current: &str) {
+        if self.wants(family) {
+            for state in states {
+                self.put_bool(family, &[(name, state)], *state == current);
+            }
+        }
+    }
+
+    /// Puts a time in Unix seconds where there is one. Go's zero time, the first second of the year 1, is none.
     #[inline]
     pub fn put_time(&mut self, family: FamilyIndex, labels: &[Label<'_>], time: Option<&k8s_openapi::jiff::Timestamp>) {
-        if let Some(time) = time {
+        if let Some(time) = time.filter(|time| !crate::value::is_zero_time(time)) {
             self.put_unique(family, labels, crate::value::unix_seconds(time));
         }
     }

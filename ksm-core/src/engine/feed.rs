@@ -1,5 +1,6 @@
 //! Events → store, hooks and state.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,26 +33,39 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         let Some(key) = ObjectKey::of(meta) else {
             return self.skip("it has neither uid nor name");
         };
-        let enabled = self.enabled.read().clone();
-        let mut extra = ExtraLabels::default();
-        for enrich in &self.plan.enrich {
-            enrich(object, &mut extra);
-        }
         let version = meta.resource_version.as_deref().filter(|_| !self.walk_all.load(Ordering::Relaxed));
-        let stored = StoredObject { key, version, extra_labels: &extra.as_labels() };
-        let applied = self.store.apply(&stored, &mut |sink| self.plan.walk(object, &enabled, sink));
-        let change = match applied {
-            Applied::Added => Change::Added(object),
-            Applied::Updated => Change::Updated(object),
-            Applied::Unchanged => return,
-        };
-        self.tell(&change);
+        let enabled = self.enabled.read().clone();
+        let applied = no_panic(|| {
+            let mut extra = ExtraLabels::default();
+            for enrich in &self.plan.enrich {
+                enrich(object, &mut extra);
+            }
+            let stored = StoredObject { key, version, extra_labels: &extra.as_labels() };
+            self.store.apply(&stored, &mut |sink| self.plan.walk(object, &enabled, sink))
+        });
+        match applied {
+            Some(Applied::Added) => self.tell(&Change::Added(object)),
+            Some(Applied::Updated) => self.tell(&Change::Updated(object)),
+            Some(Applied::Unchanged) => {}
+            None => {
+                // Its former state is wrong now: better none than that.
+                self.store.delete(key);
+                self.panicked();
+            }
+        }
     }
 
     fn tell(&self, change: &Change<'_, K>) {
         for hook in &self.plan.on_change {
-            hook(change);
+            if no_panic(|| hook(change)).is_none() {
+                self.panicked();
+            }
         }
+    }
+
+    fn panicked(&self) {
+        metrics::counter!("ksm_core_panics_total", "resource" => self.plan.resource.clone()).increment(1);
+        self.skip("a walk or a hook panicked over it");
     }
 
     fn skip(&self, why: &str) {
@@ -76,6 +90,11 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         tracing::warn!(resource = self.plan.resource, error = message, "stream failed");
         self.state.failed(message);
     }
+}
+
+/// Runs code of the host's, whose panic must not cost more than the object that it was about.
+fn no_panic<T>(code: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(code)).ok()
 }
 
 /// What is needed of an object that can't be read, to count it as absent.

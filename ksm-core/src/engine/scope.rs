@@ -1,11 +1,8 @@
 //! One resource while it runs: a task, a store and a state for each namespace that is watched on its own.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use futures::FutureExt;
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -22,9 +19,6 @@ use crate::decode::PathTree;
 use crate::family::Family;
 use crate::store::{MemoryStore, Retention, Snapshot, Store};
 use crate::watch::WatchOptions;
-
-/// Pause before a task is started again whose hook panicked.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// Everything that one resource needs to run, whatever its kind's Rust type is.
 pub(super) trait Running: Send + Sync {
@@ -192,36 +186,11 @@ where
         let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
         let (enabled, store, state, walk_all) =
             (self.enabled.clone(), store.as_store(), state.clone(), walk_all.clone());
+        let request = client.map(|client| ApiRequest { client, url, options, unread });
+        let feed = Feed { plan, enabled, store, state, walk_all, pending: 0 };
         let cancel = self.cancel.clone();
-        let work = async move {
-            loop {
-                let request = client.clone().map(|client| ApiRequest {
-                    client,
-                    url: url.clone(),
-                    options: options.clone(),
-                    unread: unread.clone(),
-                });
-                let feed = Feed {
-                    plan: plan.clone(),
-                    enabled: enabled.clone(),
-                    store: store.clone(),
-                    state: state.clone(),
-                    walk_all: walk_all.clone(),
-                    pending: 0,
-                };
-                let run = AssertUnwindSafe(source.clone().run(request, feed)).catch_unwind();
-                if run.await.is_ok() {
-                    // Only a stream of the host's ends.
-                    return;
-                }
-                metrics::counter!("ksm_core_panics_total", "resource" => plan.resource.clone()).increment(1);
-                tracing::error!(resource = plan.resource, "a hook or a walk panicked: the resource is listed anew");
-                state.failed("a hook or a walk panicked".to_owned());
-                tokio::time::sleep(AFTER_PANIC).await;
-            }
-        };
         let handle = tokio::spawn(async move {
-            cancel.run_until_cancelled(work).await;
+            cancel.run_until_cancelled(source.run(request, feed)).await;
         });
         Task { abort: handle.abort_handle(), handle: Some(handle) }
     }

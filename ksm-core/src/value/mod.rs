@@ -8,4 +8,4 @@ mod time;
 pub use escape::{escape_help, escape_label_value, unescape_label_value};
 pub use number::write_value;
 pub use quantity::{Quantity, QuantityError};
-pub use time::unix_seconds;
+pub use time::{is_zero_time, unix_seconds};

@@ -27,11 +27,12 @@ fn write_float(out: &mut Vec<u8>, value: f64) {
     if value.is_infinite() {
         return out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     }
+    if value == 0.0 {
+        // Upstream has a short cut for zero, which drops the sign of the negative one.
+        return out.push(b'0');
+    }
     if value.is_sign_negative() {
         out.push(b'-');
-    }
-    if value == 0.0 {
-        return out.push(b'0');
     }
     let mut buffer = zmij::Buffer::new();
     let shortest = buffer.format_finite(value.abs());
@@ -158,7 +159,7 @@ mod tests {
     fn scientific_from_a_million_and_below_a_ten_thousandth() {
         let cases = [
             (0.0, "0"),
-            (-0.0, "-0"),
+            (-0.0, "0"),
             (1.0, "1"),
             (10.0, "10"),
             (100_000.0, "100000"),
@@ -184,8 +185,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prop_reads_back_to_the_same_bits(value in any::<f64>().prop_filter("NaN has many bits", |v| !v.is_nan())) {
-            prop_assert_eq!(text(value).parse::<f64>().unwrap().to_bits(), value.to_bits());
+        fn prop_reads_back_to_the_same_value(value in any::<f64>().prop_filter("NaN has many bits", |v| !v.is_nan())) {
+            prop_assert_eq!(text(value).parse::<f64>().unwrap(), value);
         }
 
         #[test]

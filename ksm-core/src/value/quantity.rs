@@ -2,7 +2,7 @@
 //!
 //! The grammar is `apimachinery/pkg/api/resource`: a signed decimal, then a binary suffix (`Ki` … `Ei`), a decimal one
 //! (`n u m k M G T P E`, or none), or an exponent (`e3`, `E-2`). Values are exact in an `i128` of nano-units; what is
-//! finer than a nano rounds away from zero, as upstream does, and what is larger saturates.
+//! finer than a nano rounds away from zero, and what is larger than 2⁶³-1 units is cut to that, as upstream does.
 
 use thiserror::Error;
 
@@ -18,6 +18,12 @@ pub enum QuantityError {
 }
 
 const NANO: i128 = 1_000_000_000;
+
+/// The largest amount there is, in nano-units.
+const MAX: i128 = i64::MAX as i128 * NANO;
+
+/// The largest amount that has a count of thousandths in 64 bits, in nano-units.
+const MAX_EXACT: i128 = (i64::MAX / 1000) as i128 * NANO;
 
 /// An exact amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +54,7 @@ impl Quantity {
             return Err(QuantityError::NoNumber);
         }
         let scale = Scale::parse(suffix)?;
-        let nanos = scale.nanos(whole, fraction);
+        let nanos = scale.nanos(whole, fraction).min(MAX);
         Ok(Self { nanos: if negative { -nanos } else { nanos } })
     }
 
@@ -60,6 +66,12 @@ impl Quantity {
     /// The amount in thousandths, rounded up (away from zero), as `Quantity.MilliValue()` gives it.
     pub fn milli_value(self) -> f64 {
         div_away_from_zero(self.nanos, NANO / 1000) as f64
+    }
+
+    /// The amount to the thousandth, in whole units where it is too large for that: how cores and all that a node has
+    /// are exposed.
+    pub fn amount(self) -> f64 {
+        if self.nanos > MAX_EXACT { self.value() } else { self.milli_value() / 1000.0 }
     }
 }
 
@@ -179,6 +191,15 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_is_exact_to_the_thousandth_until_it_is_too_large_for_that() {
+        let amount = |text: &str| Quantity::parse(text).unwrap().amount();
+        assert_eq!(amount("1500m"), 1.5);
+        assert_eq!(amount("1u"), 0.001);
+        assert_eq!(amount("9223372036854775.5"), 9_223_372_036_854_776.0);
+        assert_eq!(amount("-2500m"), -2.5);
+    }
+
+    #[test]
     fn what_is_no_quantity_says_why() {
         assert_eq!(Quantity::parse(""), Err(QuantityError::NoNumber));
         assert_eq!(Quantity::parse("Mi"), Err(QuantityError::NoNumber));
@@ -189,7 +210,8 @@ mod tests {
 
     #[test]
     fn absurd_sizes_end_quickly_and_saturate() {
-        assert!(value("1e2000000000") > 1e18);
+        assert_eq!(value("1e2000000000"), 9_223_372_036_854_775_807.0);
+        assert_eq!(value("10E"), 9_223_372_036_854_775_807.0);
         assert_eq!(value("0e2000000000"), 0.0);
         assert_eq!(value("1e-2000000000"), 1.0);
     }
