@@ -58,6 +58,9 @@ pub fn map_labels<'v>(prefix: &str, entries: impl IntoIterator<Item = (&'v str, 
 
 /// The names with suffixes where they clash; see [`map_labels`].
 fn told_apart(wanted: Vec<String>) -> Vec<String> {
+    if !clash(&wanted) {
+        return wanted;
+    }
     let mut names: Vec<String> = Vec::with_capacity(wanted.len());
     // Where each name in use stands, and the last suffix given to each name that clashed.
     let mut in_use: HashMap<String, usize> = HashMap::with_capacity(wanted.len());
@@ -82,6 +85,11 @@ fn told_apart(wanted: Vec<String>) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// Whether two of the names may be the same. Many names are not compared here: that would take their square.
+fn clash(names: &[String]) -> bool {
+    names.len() > 32 || names.iter().enumerate().any(|(at, name)| names.iter().take(at).any(|other| other == name))
 }
 
 fn next_free(base: &str, suffix: &mut u32, in_use: &HashMap<String, usize>) -> String {

@@ -1,4 +1,4 @@
-//! Placeholder crate docs.
+#![doc = include_str!("../README.md")]
 
 pub mod decode;
 pub mod engine;

@@ -2,18 +2,35 @@
 //!
 //! Names, types, labels and values are kube-state-metrics' (v2.20); the help texts are our own.
 
+mod amounts;
+mod cronjobs;
+mod daemonsets;
+mod deployments;
+mod jobs;
+mod leases;
 mod namespaces;
+mod nodes;
+mod owners;
+mod pods;
+mod replicasets;
+mod services;
+mod statefulsets;
 
+use std::borrow::Cow;
+
+use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource as KubeResource;
 use serde::de::DeserializeOwned;
 
 use crate::resource::Resource;
 
 /// A Kubernetes kind that this crate has families for.
-pub trait Builtin:
-    KubeResource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
-{
+pub trait Builtin: KubeResource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Its table and walk.
     const RESOURCE: Resource<Self>;
     /// Whether it is watched when no resources are named.
@@ -40,5 +57,31 @@ pub trait BuiltinVisitor {
 }
 
 builtins! {
+    batch::CronJob => cronjobs;
+    apps::DaemonSet => daemonsets;
+    apps::Deployment => deployments;
+    batch::Job => jobs;
+    coordination::Lease => leases;
     v1::Namespace => namespaces;
+    v1::Node => nodes;
+    v1::Pod => pods;
+    apps::ReplicaSet => replicasets;
+    v1::Service => services;
+    apps::StatefulSet => statefulsets;
+}
+
+/// The spec or status of an object; where there is none, an empty one, which upstream (whose structs are never absent)
+/// reads then.
+fn part<T: Clone + Default>(part: Option<&T>) -> Cow<'_, T> {
+    part.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
+}
+
+fn instant(time: Option<&Time>) -> Option<&Timestamp> {
+    time.map(|time| &time.0)
+}
+
+/// Says that a value can't be read: its sample is left out, all others of the object are kept.
+fn bad_value(resource: &'static str, field: &str, value: &str, why: &dyn std::fmt::Display) {
+    metrics::counter!("ksm_core_bad_values_total", "resource" => resource).increment(1);
+    tracing::debug!(resource, field, value, %why, "value left out: it can't be read");
 }

@@ -2,12 +2,23 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 
+use super::{instant, part};
 use crate::family::{Family, family_table};
 use crate::resource::Resource;
 use crate::samples::Samples;
 
-pub(super) const RESOURCE: Resource<Namespace> =
-    Resource { name: "namespaces", families: FAMILIES, collect, unread: &[] };
+pub(super) const RESOURCE: Resource<Namespace> = Resource {
+    name: "namespaces",
+    families: FAMILIES,
+    collect,
+    unread: &[
+        "metadata.managedFields",
+        "spec",
+        "status.conditions.lastTransitionTime",
+        "status.conditions.message",
+        "status.conditions.reason",
+    ],
+};
 
 family_table! {
     FAMILIES {
@@ -24,17 +35,12 @@ family_table! {
 
 fn collect(namespace: &Namespace, s: &mut Samples<'_>) {
     let meta = &namespace.metadata;
+    let status = part(namespace.status.as_ref());
     s.identity(&[("namespace", meta.name.as_deref().unwrap_or_default())]);
-    s.put_time(CREATED, &[], meta.creation_timestamp.as_ref().map(|t| &t.0));
+    s.put_time(CREATED, &[], instant(meta.creation_timestamp.as_ref()));
     s.put_annotations(ANNOTATIONS, meta.annotations.as_ref());
     s.put_labels(LABELS, meta.labels.as_ref());
-    let Some(status) = &namespace.status else { return };
-    let phase = status.phase.as_deref().unwrap_or_default();
-    if !phase.is_empty() {
-        for known in ["Active", "Terminating"] {
-            s.put_bool(STATUS_PHASE, &[("phase", known)], phase == known);
-        }
-    }
+    s.put_states(STATUS_PHASE, "phase", &["Active", "Terminating"], status.phase.as_deref().unwrap_or_default());
     for condition in status.conditions.iter().flatten() {
         s.put_condition(STATUS_CONDITION, "status", &[("condition", &condition.type_)], &condition.status);
     }
