@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod catalog;
 pub mod decode;
 pub mod engine;
 pub mod exposition;
@@ -7,6 +8,7 @@ pub mod families;
 pub mod family;
 pub mod filter;
 pub mod labels;
+pub mod options;
 pub mod render;
 pub mod resource;
 pub mod samples;

@@ -4,4 +4,5 @@ mod list;
 mod prune;
 
 pub use list::{DecodedList, ListDecodeError, decode_list};
+pub(crate) use prune::seed;
 pub use prune::{PathTree, from_json};

@@ -81,12 +81,12 @@ pub fn from_json<K: DeserializeOwned>(json: &[u8], unread: &PathTree) -> Result<
 }
 
 /// A seed that reads a `K` without the paths in `unread`.
-pub(super) fn seed<K: DeserializeOwned>(unread: &PathTree) -> Pruned<'_, std::marker::PhantomData<K>> {
+pub(crate) fn seed<K: DeserializeOwned>(unread: &PathTree) -> Pruned<'_, std::marker::PhantomData<K>> {
     Pruned { inner: std::marker::PhantomData, tree: unread }
 }
 
 /// Anything of serde's with a tree beside it: a seed, a deserializer, a visitor, an access.
-pub(super) struct Pruned<'t, T> {
+pub(crate) struct Pruned<'t, T> {
     inner: T,
     tree: &'t PathTree,
 }
