@@ -68,8 +68,9 @@ fn bytes_unit(name: &str) -> Option<&'static str> {
 /// Whether a resource is of somebody else's making (`nvidia.com/gpu`), by apimachinery's `IsExtendedResourceName`:
 /// within a domain other than Kubernetes' own, and fit for a quota, where `requests.` stands before it.
 fn is_extended(name: &str) -> bool {
-    let Some((domain, local)) = name.split_once('/') else { return false };
     const QUOTA_PREFIX: &str = "requests.";
+
+    let Some((domain, local)) = name.split_once('/') else { return false };
     !name.contains("kubernetes.io/")
         && !name.starts_with(QUOTA_PREFIX)
         && QUOTA_PREFIX.len() + domain.len() <= 253
@@ -117,7 +118,10 @@ mod tests {
         assert_eq!(exposed(Container, "cpu", "250m"), one("cpu", "core", 0.25));
         assert_eq!(exposed(Container, "ephemeral-storage", "1Ki"), one("ephemeral_storage", "byte", 1024.0));
         assert_eq!(exposed(Container, "hugepages-2Mi", "4Mi"), one("hugepages_2Mi", "byte", 4_194_304.0));
-        assert_eq!(exposed(Container, "attachable-volumes-aws-ebs", "39"), one("attachable_volumes_aws_ebs", "byte", 39.0));
+        assert_eq!(
+            exposed(Container, "attachable-volumes-aws-ebs", "39"),
+            one("attachable_volumes_aws_ebs", "byte", 39.0)
+        );
         assert_eq!(exposed(Container, "nvidia.com/gpu", "2"), one("nvidia_com_gpu", "integer", 2.0));
         assert_eq!(exposed(Node, "pods", "110"), one("pods", "integer", 110.0));
         assert_eq!(exposed(Container, "pods", "110"), []);
@@ -142,8 +146,20 @@ mod tests {
         }
         let long = format!("{}/x", "a".repeat(245));
         for name in [
-            "gpu", "kubernetes.io/x", "sub.kubernetes.io/x", "requests.nvidia.com/gpu", "/x", "a/", "a/b/c", "A.com/b",
-            "-a.com/b", "a..b/c", "a/-b", "a/b ", "ä/b", &long,
+            "gpu",
+            "kubernetes.io/x",
+            "sub.kubernetes.io/x",
+            "requests.nvidia.com/gpu",
+            "/x",
+            "a/",
+            "a/b/c",
+            "A.com/b",
+            "-a.com/b",
+            "a..b/c",
+            "a/-b",
+            "a/b ",
+            "ä/b",
+            &long,
         ] {
             assert!(!is_extended(name), "{name}");
         }

@@ -1,10 +1,10 @@
 //! `deployments`
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::owners::for_each_owner;
-use super::{bad_value, instant, part};
+use super::{Text, bad_value, instant, part};
 use crate::family::{Family, family_table};
 use crate::resource::Resource;
 use crate::samples::Samples;
@@ -28,24 +28,30 @@ pub(super) const RESOURCE: Resource<Deployment> = Resource {
 family_table! {
     FAMILIES {
         OWNER = Family::gauge("kube_deployment_owner", "Each owner of the Deployment.");
-        CREATED = Family::gauge("kube_deployment_created", "When the Deployment was created, in Unix seconds.").stable();
-        STATUS_REPLICAS = Family::gauge("kube_deployment_status_replicas", "Pods that the Deployment has.").stable();
-        STATUS_REPLICAS_READY = Family::gauge("kube_deployment_status_replicas_ready", "Pods of the Deployment that are ready.")
+        CREATED = Family::gauge("kube_deployment_created", "When the Deployment was created, in Unix seconds.")
             .stable();
+        STATUS_REPLICAS = Family::gauge("kube_deployment_status_replicas", "Pods that the Deployment has.").stable();
+        STATUS_REPLICAS_READY = Family::gauge(
+            "kube_deployment_status_replicas_ready", "Pods of the Deployment that are ready.").stable();
         STATUS_REPLICAS_AVAILABLE = Family::gauge(
-            "kube_deployment_status_replicas_available", "Pods of the Deployment that have been ready for long enough.").stable();
+            "kube_deployment_status_replicas_available",
+            "Pods of the Deployment that have been ready for long enough.").stable();
         STATUS_REPLICAS_UNAVAILABLE = Family::gauge(
-            "kube_deployment_status_replicas_unavailable", "Pods that the Deployment lacks to be fully available.").stable();
+            "kube_deployment_status_replicas_unavailable",
+            "Pods that the Deployment lacks to be fully available.").stable();
         STATUS_REPLICAS_UPDATED = Family::gauge(
-            "kube_deployment_status_replicas_updated", "Pods of the Deployment that have its current template.").stable();
+            "kube_deployment_status_replicas_updated",
+            "Pods of the Deployment that have its current template.").stable();
         STATUS_TERMINATING_REPLICAS = Family::gauge(
             "kube_deployment_status_terminating_replicas", "Pods of the Deployment that are being deleted.");
         STATUS_OBSERVED_GENERATION = Family::gauge(
             "kube_deployment_status_observed_generation", "The generation that the controller acted on last.").stable();
-        STATUS_CONDITION = Family::gauge("kube_deployment_status_condition", "Each condition of the Deployment: 1 for its status.")
+        STATUS_CONDITION = Family::gauge(
+            "kube_deployment_status_condition", "Each condition of the Deployment: 1 for its status.").stable();
+        SPEC_REPLICAS = Family::gauge("kube_deployment_spec_replicas", "Pods that the Deployment should have.")
             .stable();
-        SPEC_REPLICAS = Family::gauge("kube_deployment_spec_replicas", "Pods that the Deployment should have.").stable();
-        SPEC_PAUSED = Family::gauge("kube_deployment_spec_paused", "1 where the Deployment is paused: changes wait.").stable();
+        SPEC_PAUSED = Family::gauge("kube_deployment_spec_paused", "1 where the Deployment is paused: changes wait.")
+            .stable();
         MAX_UNAVAILABLE = Family::gauge(
             "kube_deployment_spec_strategy_rollingupdate_max_unavailable",
             "How many pods may be unavailable while an update rolls out.").stable();
@@ -53,12 +59,14 @@ family_table! {
             "kube_deployment_spec_strategy_rollingupdate_max_surge",
             "How many pods may be there beyond the desired ones while an update rolls out.").stable();
         METADATA_GENERATION = Family::gauge(
-            "kube_deployment_metadata_generation", "The generation of the desired state: it grows with each change.").stable();
+            "kube_deployment_metadata_generation",
+            "The generation of the desired state: it grows with each change.").stable();
         DELETION_TIMESTAMP = Family::gauge(
             "kube_deployment_deletion_timestamp", "When the Deployment is to be deleted, in Unix seconds.");
         ANNOTATIONS = Family::gauge("kube_deployment_annotations", "Annotations of the Deployment as labels.")
             .needs_annotation_allowlist();
-        LABELS = Family::gauge("kube_deployment_labels", "Labels of the Deployment as labels.").stable().needs_label_allowlist();
+        LABELS = Family::gauge("kube_deployment_labels", "Labels of the Deployment as labels.")
+            .stable().needs_label_allowlist();
     }
 }
 
@@ -79,11 +87,8 @@ const REASONS: [&str; 11] = [
 
 fn collect(deployment: &Deployment, s: &mut Samples<'_>) {
     let meta = &deployment.metadata;
-    let (spec, status) = (part(deployment.spec.as_ref()), part(deployment.status.as_ref()));
-    s.identity(&[
-        ("namespace", meta.namespace.as_deref().unwrap_or_default()),
-        ("deployment", meta.name.as_deref().unwrap_or_default()),
-    ]);
+    let (spec, status) = (part::<DeploymentSpec>(&deployment.spec), part::<DeploymentStatus>(&deployment.status));
+    s.identity(&[("namespace", meta.namespace.text()), ("deployment", meta.name.text())]);
     for_each_owner(meta.owner_references.as_ref(), |kind, name, _| {
         s.put(OWNER, &[("owner_kind", kind), ("owner_name", name)], 1.0);
     });
@@ -96,10 +101,10 @@ fn collect(deployment: &Deployment, s: &mut Samples<'_>) {
     s.put_some(STATUS_TERMINATING_REPLICAS, &[], status.terminating_replicas);
     s.put(STATUS_OBSERVED_GENERATION, &[], status.observed_generation.unwrap_or_default() as f64);
     for condition in status.conditions.iter().flatten() {
-        let reason = condition.reason.as_deref().unwrap_or_default();
+        let reason = condition.reason.text();
         let reason = if REASONS.contains(&reason) { reason } else { "unknown" };
-        let labels = [("reason", reason), ("condition", &*condition.type_)];
-        s.put_condition(STATUS_CONDITION, "status", &labels, &condition.status);
+        let labels = [("reason", reason), ("condition", condition.type_.text())];
+        s.put_condition(STATUS_CONDITION, "status", &labels, condition.status.text());
     }
     s.put_some(SPEC_REPLICAS, &[], spec.replicas);
     s.put_bool(SPEC_PAUSED, &[], spec.paused == Some(true));
@@ -119,8 +124,8 @@ fn collect(deployment: &Deployment, s: &mut Samples<'_>) {
 fn scaled(share: &IntOrString, replicas: i32, round: fn(f64) -> f64) -> Option<f64> {
     match share {
         IntOrString::Int(number) => Some(f64::from(*number)),
-        IntOrString::String(text) => match text.strip_suffix('%').map(str::parse::<i32>) {
-            Some(Ok(percent)) => Some(round(f64::from(percent) * f64::from(replicas) / 100.0)),
+        IntOrString::String(text) => match text.strip_suffix('%').map(str::parse::<i64>) {
+            Some(Ok(percent)) => Some(round(percent as f64 * f64::from(replicas) / 100.0)),
             _ => {
                 bad_value(NAME, "spec.strategy.rollingUpdate", text, &"neither a number nor a percentage like 25%");
                 None

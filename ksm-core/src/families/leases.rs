@@ -1,9 +1,9 @@
 //! `leases`
 
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 
 use super::owners::for_each_owner;
-use super::part;
+use super::{Text, part};
 use crate::family::{Family, family_table};
 use crate::resource::Resource;
 use crate::samples::Samples;
@@ -20,10 +20,10 @@ family_table! {
 
 fn collect(lease: &Lease, s: &mut Samples<'_>) {
     let meta = &lease.metadata;
-    let spec = part(lease.spec.as_ref());
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let holder = spec.holder_identity.as_deref().unwrap_or_default();
-    s.identity(&[("lease", meta.name.as_deref().unwrap_or_default())]);
+    let spec = part::<LeaseSpec>(&lease.spec);
+    let namespace = meta.namespace.text();
+    let holder = spec.holder_identity.text();
+    s.identity(&[("lease", meta.name.text())]);
     for_each_owner(meta.owner_references.as_ref(), |kind, name, _| {
         let labels = [("owner_kind", kind), ("owner_name", name), ("namespace", namespace), ("lease_holder", holder)];
         s.put_unique(OWNER, &labels, 1.0);

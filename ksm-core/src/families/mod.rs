@@ -71,9 +71,27 @@ builtins! {
 }
 
 /// The spec or status of an object; where there is none, an empty one, which upstream (whose structs are never absent)
-/// reads then.
-fn part<T: Clone + Default>(part: Option<&T>) -> Cow<'_, T> {
-    part.map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
+/// reads then. Whether a spec is optional differs between versions of the Kubernetes API.
+fn part<'a, T: Clone + Default>(part: impl Into<Option<&'a T>>) -> Cow<'a, T> {
+    part.into().map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
+}
+
+/// A text that may be missing. Whether a field is optional differs between versions of the Kubernetes API.
+trait Text {
+    /// The text; empty where there is none.
+    fn text(&self) -> &str;
+}
+
+impl Text for String {
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl Text for Option<String> {
+    fn text(&self) -> &str {
+        self.as_deref().unwrap_or_default()
+    }
 }
 
 fn instant(time: Option<&Time>) -> Option<&Timestamp> {

@@ -145,6 +145,7 @@ fn write_scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values have exact forms")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -155,6 +155,7 @@ fn div_away_from_zero(value: i128, by: i128) -> i128 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values have exact forms")]
 mod tests {
     use super::*;
 
