@@ -1,0 +1,74 @@
+//! A store of 10,000 pods: writing all of it, and changing a little of it.
+
+use std::hint::black_box;
+
+use benches::{default_families, filled_store, pods, put};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ksm_core::{Exposition, Format, GzipCache, Store};
+
+const PODS: u32 = 10_000;
+
+fn scrape(c: &mut Criterion) {
+    let pods = pods(PODS);
+    let store = filled_store(&pods);
+    let exposition = || Exposition::new([store.snapshot()], Format::Text);
+    let bytes: usize = exposition().blocks().map(|block| block.len()).sum();
+
+    let mut group = c.benchmark_group("scrape_10k_pods");
+    group.sample_size(20).throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function("text", |b| b.iter(|| exposition().blocks().map(|block| block.len()).sum::<usize>()));
+    group.bench_function("visit", |b| {
+        b.iter(|| {
+            let mut sum = 0.0;
+            store.snapshot().visit(|_| true, |sample| sum += sample.value());
+            sum
+        });
+    });
+    group.bench_function("gzip_streamed", |b| {
+        b.iter(|| exposition().gzip_blocks().map(|block| block.len()).sum::<usize>());
+    });
+    let families = default_families();
+    group.bench_function("gzip_from_parts_with_1_percent_changed", |b| {
+        let cache = GzipCache::new();
+        cache.compress(&exposition());
+        let mut turn = 0usize;
+        b.iter_batched(
+            || {
+                for pod in pods.iter().skip(turn).step_by(100) {
+                    let mut changed = pod.clone();
+                    if let Some(status) = changed.status.as_mut().and_then(|s| s.container_statuses.as_mut()?.first_mut()) {
+                        status.restart_count += i32::try_from(turn).unwrap_or(1) + 1;
+                    }
+                    put(&store, &changed, &families);
+                }
+                turn += 1;
+                store.publish();
+            },
+            |()| black_box(cache.compress(&exposition())),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn changes(c: &mut Criterion) {
+    let pods = pods(PODS);
+    let store = filled_store(&pods);
+    let families = default_families();
+    let mut group = c.benchmark_group("store_of_10k_pods");
+    group.bench_function("change_and_publish_while_a_snapshot_is_held", |b| {
+        let mut next = pods.iter().cycle();
+        b.iter(|| {
+            let held = store.snapshot();
+            if let Some(pod) = next.next() {
+                put(&store, pod, &families);
+            }
+            store.publish();
+            held
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, scrape, changes);
+criterion_main!(benches);
