@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::draft::Draft;
+use super::draft::{Draft, map};
 use super::model::{Cluster, Kind, Namespace, Pod, PodSet, Workload};
 use super::names::ZONES;
 use super::node::{node_name, zone};
@@ -13,8 +13,6 @@ use super::template::{port, selector};
 
 /// How many endpoints a slice holds.
 pub(crate) const SLICE: u32 = 100;
-/// How many addresses an Endpoints object holds; the rest is left out and said so.
-const ENDPOINTS_LIMIT: usize = 1000;
 /// The first address of the network that services get addresses from.
 const SERVICE_NETWORK: u32 = u32::from_be_bytes([172, 20, 0, 0]);
 
@@ -61,13 +59,12 @@ fn draft(cluster: &Cluster, workload: &Workload, api_version: &'static str, kind
 pub(crate) fn endpoints(cluster: &Cluster, workload: &Workload) -> Value {
     let (mut ready, mut other) = (Vec::new(), Vec::new());
     for (set, pod) in reachable(workload) {
-        if pod.deleted.is_some() || ready.len() + other.len() >= ENDPOINTS_LIMIT {
+        if pod.deleted.is_some() {
             continue;
         }
         let address = Address::of(cluster, workload, set, pod);
-        if pod.ready() { &mut ready } else { &mut other }.push(json!({
-            "ip": address.ip, "nodeName": address.node, "targetRef": address.target,
-        }));
+        let listed = if pod.ready() { &mut ready } else { &mut other };
+        listed.push(map([("ip", address.ip.into()), ("nodeName", address.node.into()), ("targetRef", address.target)]));
     }
     let ports = json!([
         {"name": "http", "port": port(workload), "protocol": "TCP"},
@@ -82,7 +79,7 @@ pub(crate) fn endpoints(cluster: &Cluster, workload: &Workload) -> Value {
     let empty = subset.as_object().is_none_or(|subset| subset.len() == 1);
     let draft = draft(cluster, workload, "v1", "Endpoints", "endpts")
         .labels(json!({"endpoints.kubernetes.io/managed-by": "endpoint-controller"}));
-    draft.body(if empty { json!({}) } else { json!({"subsets": [subset]}) })
+    draft.body(if empty { json!({}) } else { map([("subsets", Value::Array(vec![subset]))]) })
 }
 
 /// How many slices a workload's endpoints need: slices are filled by the ordinal of the pods, so that a
@@ -103,16 +100,17 @@ pub(crate) fn endpoint_slice(cluster: &Cluster, workload: &Workload, nth: u32) -
         .map(|(set, pod)| {
             let address = Address::of(cluster, workload, set, pod);
             let terminating = pod.deleted.is_some();
-            let mut endpoint = json!({
-                "addresses": [address.ip],
-                "conditions": {
-                    "ready": pod.ready() && !terminating, "serving": pod.ready(), "terminating": terminating,
-                },
-                "nodeName": address.node,
-                "targetRef": address.target,
-                "zone": address.zone,
-                "hints": {"forZones": [{"name": address.zone}]},
+            let conditions = json!({
+                "ready": pod.ready() && !terminating, "serving": pod.ready(), "terminating": terminating,
             });
+            let mut endpoint = map([
+                ("addresses", Value::Array(vec![address.ip.into()])),
+                ("conditions", conditions),
+                ("nodeName", address.node.into()),
+                ("targetRef", address.target),
+                ("zone", address.zone.into()),
+                ("hints", json!({"forZones": [{"name": address.zone}]})),
+            ]);
             if matches!(workload.kind, Kind::StatefulSet { .. }) {
                 endpoint["hostname"] = pod_name(cluster, workload, set, pod).into();
             }
@@ -129,14 +127,17 @@ pub(crate) fn endpoint_slice(cluster: &Cluster, workload: &Workload, nth: u32) -
         .labels(labels)
         .with("generateName", format!("{}-", workload.name))
         .controlled_by("v1", "Service", &workload.name, &cluster.uid(workload.id, "service", 0))
-        .body(json!({
-            "addressType": "IPv4",
-            "endpoints": endpoints,
-            "ports": [
-                {"name": "http", "port": port(workload), "protocol": "TCP", "appProtocol": "http"},
-                {"name": "metrics", "port": 9100, "protocol": "TCP"},
-            ],
-        }))
+        .body(map([
+            ("addressType", "IPv4".into()),
+            ("endpoints", Value::Array(endpoints)),
+            (
+                "ports",
+                json!([
+                    {"name": "http", "port": port(workload), "protocol": "TCP", "appProtocol": "http"},
+                    {"name": "metrics", "port": 9100, "protocol": "TCP"},
+                ]),
+            ),
+        ]))
 }
 
 /// A workload's way in from outside.
@@ -193,10 +194,12 @@ impl Address {
     fn of(cluster: &Cluster, workload: &Workload, set: &PodSet, pod: &Pod) -> Self {
         let node = cluster.node_of(pod);
         let zone = node.map_or(ZONES[0], zone);
-        let target = json!({
-            "kind": "Pod", "namespace": cluster.namespace_of(workload),
-            "name": pod_name(cluster, workload, set, pod), "uid": pod_uid(cluster, pod),
-        });
+        let target = map([
+            ("kind", "Pod".into()),
+            ("namespace", cluster.namespace_of(workload).into()),
+            ("name", pod_name(cluster, workload, set, pod).into()),
+            ("uid", pod_uid(cluster, pod).into()),
+        ]);
         let ip = pod.placement.map_or_else(String::new, |placement| pod_ip(cluster, placement).to_string());
         Self { ip, node: node.map_or_else(String::new, node_name), zone, target }
     }

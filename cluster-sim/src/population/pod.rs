@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::draft::{Draft, map, time};
 use super::model::{Cluster, ExitReason, Kind, Placement, Pod, PodSet, State, Workload};
 use super::template::{Image, Template};
-use super::workload::{Owner, set_hash, set_name};
+use super::workload::{Owner, set_labels, set_name};
 
 /// The first address that nodes hand out to pods.
 const POD_NETWORK: u32 = u32::from_be_bytes([100, 64, 0, 0]);
@@ -104,29 +104,6 @@ pub(crate) fn pod_object(cluster: &Cluster, workload: &Workload, set: &PodSet, p
             ("spec", spec(cluster, workload, pod, &name, template)),
             ("status", Status { cluster, pod, template }.render()),
         ]))
-}
-
-/// The labels that tie a pod to its set.
-fn set_labels(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Vec<(String, Value)> {
-    let hash = || Value::from(set_hash(cluster, set));
-    match workload.kind {
-        Kind::Deployment => vec![("pod-template-hash".into(), hash())],
-        Kind::StatefulSet { .. } => {
-            vec![("controller-revision-hash".into(), format!("{}-{}", workload.name, set_hash(cluster, set)).into())]
-        }
-        Kind::DaemonSet { .. } => {
-            vec![("controller-revision-hash".into(), hash()), ("pod-template-generation".into(), "1".into())]
-        }
-        Kind::Errand | Kind::CronJob { .. } => {
-            let job = set_name(cluster, workload, set);
-            vec![
-                ("batch.kubernetes.io/controller-uid".into(), cluster.uid(set.id, "set", 0).into()),
-                ("batch.kubernetes.io/job-name".into(), job.clone().into()),
-                ("job-name".into(), job.into()),
-            ]
-        }
-        Kind::ReplicationController | Kind::Bare => Vec::new(),
-    }
 }
 
 fn spec(cluster: &Cluster, workload: &Workload, pod: &Pod, name: &str, template: &Template) -> Value {

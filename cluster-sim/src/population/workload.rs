@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, time};
+use super::draft::{Draft, map, time};
 use super::model::{Agent, Cluster, Kind, Outcome, Pod, PodSet, State, Workload};
 use super::names::PERIODIC;
 use super::template::{Template, selector};
@@ -48,6 +48,29 @@ pub(crate) fn set_hash(cluster: &Cluster, set: &PodSet) -> String {
     cluster.dice(set.id, "hash", set.revision).suffix(10)
 }
 
+/// The labels that tie a pod to its set.
+pub(crate) fn set_labels(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Vec<(String, Value)> {
+    let hash = || Value::from(set_hash(cluster, set));
+    match workload.kind {
+        Kind::Deployment => vec![("pod-template-hash".into(), hash())],
+        Kind::StatefulSet { .. } => {
+            vec![("controller-revision-hash".into(), format!("{}-{}", workload.name, set_hash(cluster, set)).into())]
+        }
+        Kind::DaemonSet { .. } => {
+            vec![("controller-revision-hash".into(), hash()), ("pod-template-generation".into(), "1".into())]
+        }
+        Kind::Errand | Kind::CronJob { .. } => {
+            let job = set_name(cluster, workload, set);
+            vec![
+                ("batch.kubernetes.io/controller-uid".into(), cluster.uid(set.id, "set", 0).into()),
+                ("batch.kubernetes.io/job-name".into(), job.clone().into()),
+                ("job-name".into(), job.into()),
+            ]
+        }
+        Kind::ReplicationController | Kind::Bare => Vec::new(),
+    }
+}
+
 /// The uid of a workload's own object.
 pub(crate) fn workload_uid(cluster: &Cluster, workload: &Workload) -> String {
     match workload.kind {
@@ -59,13 +82,13 @@ pub(crate) fn workload_uid(cluster: &Cluster, workload: &Workload) -> String {
 /// The workload as its object; `None` for pods and Jobs that stand alone.
 pub(crate) fn workload_object(cluster: &Cluster, workload: &Workload) -> Option<Value> {
     let counts = Counts::of(workload.pods());
-    let (api_version, kind, body) = match workload.kind {
+    let template = Template::of(cluster, workload, workload.revision);
+    let labels = Value::Object(template.labels.clone());
+    let (api_version, kind, mut body) = match workload.kind {
         Kind::Deployment => ("apps/v1", "Deployment", deployment(cluster, workload, counts)),
         Kind::StatefulSet { .. } => ("apps/v1", "StatefulSet", stateful_set(cluster, workload, counts)),
         Kind::DaemonSet { agent } => ("apps/v1", "DaemonSet", daemon_set(cluster, workload, agent, counts)),
-        Kind::ReplicationController => {
-            ("v1", "ReplicationController", replication_controller(cluster, workload, counts))
-        }
+        Kind::ReplicationController => ("v1", "ReplicationController", replication_controller(workload, counts)),
         Kind::CronJob { periodic } => ("batch/v1", "CronJob", cron_job(cluster, workload, periodic)),
         Kind::Errand | Kind::Bare => return None,
     };
@@ -75,21 +98,29 @@ pub(crate) fn workload_object(cluster: &Cluster, workload: &Workload) -> Option<
     }
     let draft = Draft::new(api_version, kind, &workload.name, workload_uid(cluster, workload), workload.created)
         .namespace(cluster.namespace_of(workload))
-        .labels(workload_labels(cluster, workload))
+        .labels(labels)
         .annotations(annotations)
         .generation(workload.generation)
         .managed_by("helm", "kube-controller-manager", workload.progressed);
+    // What is large is moved in, not copied.
+    match workload.kind {
+        Kind::CronJob { .. } => body["spec"]["jobTemplate"]["spec"]["template"] = template.into_object(),
+        _ => body["spec"]["template"] = template.into_object(),
+    }
     Some(draft.body(body))
 }
 
 /// The sets that are objects of their own: ReplicaSets of Deployments, and Jobs.
 pub(crate) fn set_object(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Option<Value> {
-    let (api_version, kind, body) = match workload.kind {
+    let (api_version, kind, mut body) = match workload.kind {
         Kind::Deployment => ("apps/v1", "ReplicaSet", replica_set(cluster, workload, set)),
-        Kind::Errand | Kind::CronJob { .. } => ("batch/v1", "Job", job(cluster, workload, set)),
+        Kind::Errand | Kind::CronJob { .. } => ("batch/v1", "Job", job(cluster, set)),
         _ => return None,
     };
-    let mut labels = Template::of(cluster, workload, set.revision).labels;
+    let mut template = Template::of(cluster, workload, set.revision);
+    let mut labels = template.labels.clone();
+    template.labels.extend(set_labels(cluster, workload, set));
+    body["spec"]["template"] = template.into_object();
     let mut annotations = Map::new();
     if workload.kind == Kind::Deployment {
         labels.insert("pod-template-hash".into(), set_hash(cluster, set).into());
@@ -123,14 +154,15 @@ pub(crate) fn controller_revision(cluster: &Cluster, workload: &Workload) -> Opt
         _ => return None,
     };
     let set = workload.sets.first()?;
+    let template = Template::of(cluster, workload, set.revision);
     let name = format!("{}-{}", workload.name, set_hash(cluster, set));
     let uid = cluster.uid(workload.id, "history", set.revision);
     let draft = Draft::new("apps/v1", "ControllerRevision", &name, uid, set.created)
         .namespace(cluster.namespace_of(workload))
-        .labels(workload_labels(cluster, workload))
+        .labels(Value::Object(template.labels.clone()))
         .controlled_by("apps/v1", kind, &workload.name, &workload_uid(cluster, workload));
-    let data = json!({"spec": {"template": pod_template(cluster, workload, set)}});
-    Some(draft.body(json!({"revision": set.revision, "data": data})))
+    let data = map([("spec", map([("template", template.into_object())]))]);
+    Some(draft.body(map([("revision", set.revision.into()), ("data", data)])))
 }
 
 /// How many pods are in which condition.
@@ -164,23 +196,6 @@ pub(crate) fn surge(desired: u32) -> u32 {
 /// How many pods a rollout must keep available: at most a quarter may be missing, rounded down.
 pub(crate) fn floor(desired: u32) -> u32 {
     desired - desired / 4
-}
-
-fn workload_labels(cluster: &Cluster, workload: &Workload) -> Value {
-    Value::Object(Template::of(cluster, workload, workload.revision).labels)
-}
-
-fn pod_template(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Value {
-    let mut template = Template::of(cluster, workload, set.revision);
-    if workload.kind == Kind::Deployment {
-        template.labels.insert("pod-template-hash".into(), set_hash(cluster, set).into());
-    }
-    template.into_object()
-}
-
-/// The template a workload itself carries: that of its newest set, without what the controller adds.
-fn own_template(cluster: &Cluster, workload: &Workload) -> Value {
-    Template::of(cluster, workload, workload.revision).into_object()
 }
 
 fn condition(kind: &str, holds: bool, reason: &str, message: &str, at: i64) -> Value {
@@ -225,7 +240,6 @@ fn deployment(cluster: &Cluster, workload: &Workload, counts: Counts) -> Value {
             "revisionHistoryLimit": 10,
             "selector": {"matchLabels": selector(workload)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
-            "template": own_template(cluster, workload),
         },
         "status": {
             "observedGeneration": workload.generation,
@@ -248,7 +262,6 @@ fn replica_set(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Value {
         "spec": {
             "replicas": set.desired,
             "selector": {"matchLabels": labels},
-            "template": pod_template(cluster, workload, set),
         },
         "status": {
             "observedGeneration": set.generation,
@@ -273,7 +286,6 @@ fn stateful_set(cluster: &Cluster, workload: &Workload, counts: Counts) -> Value
             "selector": {"matchLabels": selector(workload)},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
             "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Delete"},
-            "template": own_template(cluster, workload),
             "volumeClaimTemplates": [{
                 "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
                 "spec": super::storage::claim_spec(),
@@ -304,7 +316,6 @@ fn daemon_set(cluster: &Cluster, workload: &Workload, agent: Agent, counts: Coun
             "revisionHistoryLimit": 10,
             "selector": {"matchLabels": selector(workload)},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "10%"}},
-            "template": own_template(cluster, workload),
         },
         "status": {
             "observedGeneration": workload.generation,
@@ -319,12 +330,11 @@ fn daemon_set(cluster: &Cluster, workload: &Workload, agent: Agent, counts: Coun
     })
 }
 
-fn replication_controller(cluster: &Cluster, workload: &Workload, counts: Counts) -> Value {
+fn replication_controller(workload: &Workload, counts: Counts) -> Value {
     json!({
         "spec": {
             "replicas": workload.desired,
             "selector": selector(workload),
-            "template": own_template(cluster, workload),
         },
         "status": {
             "observedGeneration": workload.generation,
@@ -363,7 +373,6 @@ fn cron_job(cluster: &Cluster, workload: &Workload, periodic: usize) -> Value {
             "failedJobsHistoryLimit": 1,
             "jobTemplate": {"spec": {
                 "backoffLimit": 0, "completions": 1, "parallelism": 1, "activeDeadlineSeconds": 3600,
-                "template": own_template(cluster, workload),
             }},
         },
         "status": {},
@@ -383,16 +392,9 @@ fn cron_job(cluster: &Cluster, workload: &Workload, periodic: usize) -> Value {
     body
 }
 
-fn job(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Value {
+fn job(cluster: &Cluster, set: &PodSet) -> Value {
     let counts = Counts::of(set.pods.iter());
     let uid = cluster.uid(set.id, "set", 0);
-    let mut template = pod_template(cluster, workload, set);
-    for (label, value) in [
-        ("batch.kubernetes.io/controller-uid", uid.clone()),
-        ("batch.kubernetes.io/job-name", set_name(cluster, workload, set)),
-    ] {
-        template["metadata"]["labels"][label] = value.into();
-    }
     let mut status = json!({
         "startTime": time(set.created),
         "ready": counts.ready,
@@ -438,7 +440,6 @@ fn job(cluster: &Cluster, workload: &Workload, set: &PodSet) -> Value {
             "suspend": false,
             "podReplacementPolicy": "TerminatingOrFailed",
             "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}},
-            "template": template,
         },
         "status": status,
     })
