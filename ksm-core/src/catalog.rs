@@ -20,7 +20,7 @@ use crate::family::FamilySet;
 use crate::labels::AllowLists;
 use crate::resource::enabled_families;
 use crate::samples::Samples;
-use crate::store::{Applied, MemoryStore, ObjectKey, Snapshot, Store, StoredObject};
+use crate::store::{Applied, MemoryStore, ObjectKey, Snapshot, Store, StoreStats, StoredObject};
 
 /// What a built-in resource is called, here and in Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,10 +120,7 @@ pub struct Catalog {
 impl Catalog {
     /// An empty catalog of some resources, with the families that `settings` switch on. Scopes don't apply: what is
     /// put in is shown.
-    pub fn new<S: AsRef<str>>(
-        resources: impl IntoIterator<Item = S>,
-        settings: &Settings,
-    ) -> Result<Self, BuildError> {
+    pub fn new<S: AsRef<str>>(resources: impl IntoIterator<Item = S>, settings: &Settings) -> Result<Self, BuildError> {
         let mut shelves: Vec<Box<dyn Shelf>> = Vec::new();
         for name in resources {
             let name = name.as_ref();
@@ -148,8 +145,8 @@ impl Catalog {
     ///
     /// `json` needs neither `apiVersion` nor `kind`: the items of a typed list (`PodList`) carry none.
     pub fn put(&self, api_version: &str, kind: &str, json: &[u8]) -> Result<Applied, CatalogError> {
-        let matches = |shelf: &&Box<dyn Shelf>| shelf.kind().kind == kind && shelf.kind().api_version == api_version;
-        match self.shelves.iter().find(matches) {
+        let matches = |known: &Kind| known.kind == kind && known.api_version == api_version;
+        match self.shelves.iter().find(|shelf| matches(shelf.kind())) {
             Some(shelf) => shelf.put(json, &self.anonymous),
             None => {
                 let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
@@ -163,6 +160,11 @@ impl Catalog {
         self.shelves.iter().map(|shelf| shelf.snapshot()).collect()
     }
 
+    /// Size and content of each kind's store.
+    pub fn stats(&self) -> impl Iterator<Item = (&Kind, StoreStats)> {
+        self.shelves.iter().map(|shelf| (shelf.kind(), shelf.stats()))
+    }
+
     /// All that was put in so far, as a scrape would show it.
     pub fn exposition(&self, format: Format) -> Exposition {
         Exposition::new(self.snapshots(), format)
@@ -174,6 +176,7 @@ trait Shelf: fmt::Debug + Send + Sync {
     fn kind(&self) -> &Kind;
     fn put(&self, json: &[u8], anonymous: &AtomicU64) -> Result<Applied, CatalogError>;
     fn snapshot(&self) -> Arc<Snapshot>;
+    fn stats(&self) -> StoreStats;
 }
 
 #[derive(Debug)]
@@ -205,14 +208,14 @@ impl<K: Builtin> TypedShelf<K> {
 
     fn decode(&self, json: &[u8]) -> Result<K, CatalogError> {
         // Tracking the path costs time, so that is done only where there is something to tell.
-        decode::from_json(json, &self.unread).or_else(|source| {
+        decode::from_json(json, &self.unread).map_err(|source| {
             let mut track = serde_path_to_error::Track::new();
             let mut json = serde_json::Deserializer::from_slice(json);
             let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
             // Text after the object is the one fault that shows only after it.
             match decode::seed::<K>(&self.unread).deserialize(tracked) {
-                Ok(_) => Err(CatalogError::Decode { path: ".".to_owned(), source }),
-                Err(source) => Err(CatalogError::Decode { path: track.path().to_string(), source }),
+                Ok(_) => CatalogError::Decode { path: ".".to_owned(), source },
+                Err(source) => CatalogError::Decode { path: track.path().to_string(), source },
             }
         })
     }
@@ -237,6 +240,10 @@ impl<K: Builtin> Shelf for TypedShelf<K> {
     fn snapshot(&self) -> Arc<Snapshot> {
         self.store.publish();
         self.store.snapshot()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.store.stats()
     }
 }
 
@@ -286,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_field_of_another_type_is_named() {
-        let json = br#"{"metadata":{"name":"a"},"status":{"conditions":[{"type":"Ready","status":"True"},{"type":5}]}}"#;
+        let json =
+            br#"{"metadata":{"name":"a"},"status":{"conditions":[{"type":"Ready","status":"True"},{"type":5}]}}"#;
         let error = catalog().put("v1", "Node", json).unwrap_err();
         assert!(error.to_string().starts_with("status.conditions[1].type: invalid type: integer `5`"), "{error}");
     }
