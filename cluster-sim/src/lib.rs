@@ -1,6 +1,34 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
+mod api;
+mod builder;
+mod chores;
+pub mod churn;
+mod crd;
+mod direct;
+mod error;
+mod fault;
+mod http;
+mod kinds;
 mod mutation;
+mod object;
+mod patch;
 pub mod population;
+mod reference;
+mod requests;
+mod resource;
+mod server;
+mod sim;
+mod store;
 
+pub use access::Deny;
+pub use api::route::Verb;
+pub use api::status::Status;
+pub use builder::SimBuilder;
+pub use error::SimError;
+pub use fault::{Fault, FaultId, Faults};
 pub use mutation::Mutation;
+pub use reference::ObjectRef;
+pub use requests::{Request, Requests};
+pub use sim::Sim;

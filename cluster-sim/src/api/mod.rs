@@ -1,0 +1,311 @@
+//! The API: from a request to an answer.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod delete;
+mod discovery;
+mod eviction;
+mod openapi;
+pub(crate) mod query;
+mod read;
+mod reviews;
+pub(crate) mod route;
+mod scale;
+pub(crate) mod status;
+mod watch;
+pub(crate) mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use http::{Method, StatusCode, Uri};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::access::{ANONYMOUS, Attempt};
+use crate::fault::{Effects, Subject};
+use crate::http::reply::Reply;
+use crate::object::selector::Scope;
+use crate::requests::Request;
+use crate::resource::{Resource, Version};
+use crate::server::Server;
+use accept::Form;
+use query::Query;
+use route::{Route, Target, Verb};
+use status::Status;
+
+/// A request as HTTP delivered it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    /// The body, or why there is none.
+    pub(crate) body: Result<Bytes, Status>,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answer(Reply, Effects),
+    /// The connection is reset without an answer.
+    Reset,
+}
+
+/// A request about a resource that the server serves.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) server: Arc<Server>,
+    pub(crate) verb: Verb,
+    pub(crate) target: Target,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) version: Version,
+    pub(crate) query: Query,
+    pub(crate) metadata_only: bool,
+    pub(crate) effects: Effects,
+    pub(crate) user_agent: String,
+    pub(crate) content_type: String,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.target.namespace.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.resource.key(self.namespace(), self.name())
+    }
+
+    fn scope(&self) -> Result<Scope, Status> {
+        Scope::parse(
+            &self.resource,
+            self.target.namespace.as_deref(),
+            self.query.get("labelSelector"),
+            self.query.get("fieldSelector"),
+        )
+        .map_err(Status::bad_request)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            verb: self.verb,
+            // The path is the plural itself: a watch is never about a subresource.
+            resource: &self.target.plural,
+            namespace: self.target.namespace.as_deref(),
+            name: self.target.name.as_deref(),
+        }
+    }
+}
+
+fn header(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Answer one request: faults first, then who asks, then what is asked.
+pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome {
+    let at = Instant::now();
+    let route = Route::parse(incoming.uri.path());
+    let query_text = incoming.uri.query().unwrap_or_default().to_owned();
+    let query = Query::parse(&query_text);
+    let (verb, path) = match &route {
+        Route::Resource(target) if is_served(server, target) => {
+            let verb = target.verb(&incoming.method, query.flag("watch")).unwrap_or(Verb::NonResource);
+            (verb, target.resource_path())
+        }
+        _ => (Verb::NonResource, incoming.uri.path().to_owned()),
+    };
+    let target = match &route {
+        Route::Resource(target) => target.clone(),
+        _ => Target::default(),
+    };
+    let subject =
+        Subject { verb, resource: &path, namespace: target.namespace.as_deref(), name: target.name.as_deref() };
+    let mut record = Request {
+        at,
+        verb,
+        resource: path.clone(),
+        namespace: target.namespace.clone(),
+        name: target.name.clone(),
+        query: query_text,
+        user: String::new(),
+        user_agent: header(&incoming.headers, USER_AGENT).to_owned(),
+        status: None,
+    };
+
+    let effects = server.faults.strike(&subject);
+    if !effects.latency.is_zero() {
+        tokio::time::sleep(effects.latency).await;
+    }
+    if effects.reset_before {
+        server.requests.record(record);
+        return Outcome::Reset;
+    }
+    let reply = match injected(&effects) {
+        Some(reply) => reply,
+        None => authenticate(server, &incoming.headers)
+            .and_then(|user| {
+                record.user.clone_from(&user);
+                dispatch(server, route, verb, incoming, query, &user, effects.clone())
+            })
+            .unwrap_or_else(Reply::from),
+    };
+    record.status = Some(reply.status.as_u16());
+    server.requests.record(record);
+    Outcome::Answer(reply, effects)
+}
+
+/// Counters and rules are about what the server serves, not about whatever a client writes into a path.
+fn is_served(server: &Server, target: &Target) -> bool {
+    reviews::is_review(target) || server.store.state.read().registry.get(&target.group, &target.plural).is_some()
+}
+
+fn injected(effects: &Effects) -> Option<Reply> {
+    let code = StatusCode::from_u16(effects.status?).ok()?;
+    let mut status = Status::of_code(code);
+    if let Some(seconds) = effects.retry_after {
+        status = status.with_retry_after(seconds);
+    }
+    Some(status.into())
+}
+
+fn authenticate(server: &Server, headers: &HeaderMap) -> Result<String, Status> {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let access = server.access.read();
+    let user = access.user(authorization).ok_or_else(Status::unauthorized)?;
+    let impersonated = header(headers, "impersonate-user");
+    Ok(if impersonated.is_empty() { user } else { impersonated }.to_owned())
+}
+
+fn dispatch(
+    server: &Arc<Server>,
+    route: Route,
+    verb: Verb,
+    incoming: Incoming,
+    query: Query,
+    user: &str,
+    effects: Effects,
+) -> Result<Reply, Status> {
+    let public = matches!(route, Route::Version | Route::Health);
+    if user == ANONYMOUS && !public {
+        return Err(Status::unauthorized());
+    }
+    let target = match route {
+        Route::Resource(target) => target,
+        other => return non_resource(server, &other, &incoming),
+    };
+    authorize(server, user, verb, &target)?;
+    if reviews::is_review(&target) {
+        return reviews::review(server, &target, user, &incoming.body?);
+    }
+    let (resource, version) = {
+        let state = server.store.state.read();
+        let resource = state.registry.get(&target.group, &target.plural).ok_or_else(Status::no_such_path)?;
+        let version = resource.version(&target.version).ok_or_else(Status::no_such_path)?;
+        (Arc::clone(resource), version.clone())
+    };
+    let one_object = target.name.is_some() || verb == Verb::Create;
+    if resource.namespaced != target.namespace.is_some() && (one_object || !resource.namespaced) {
+        return Err(Status::no_such_path());
+    }
+    let form = accept::negotiate(header(&incoming.headers, ACCEPT))?;
+    let call = Call {
+        server: Arc::clone(server),
+        verb,
+        target,
+        resource,
+        version,
+        query,
+        metadata_only: form == Form::Metadata,
+        effects,
+        user_agent: header(&incoming.headers, USER_AGENT).to_owned(),
+        content_type: header(&incoming.headers, CONTENT_TYPE).to_owned(),
+        body: incoming.body?,
+    };
+    resource_call(call)
+}
+
+fn authorize(server: &Server, user: &str, verb: Verb, target: &Target) -> Result<(), Status> {
+    let resource = target.resource_path();
+    let attempt = Attempt { user, verb, resource: &resource, namespace: target.namespace.as_deref() };
+    if server.access.read().allows(&attempt) {
+        return Ok(());
+    }
+    let place = match &target.namespace {
+        Some(namespace) => format!("in the namespace {namespace:?}"),
+        None => "at the cluster scope".to_owned(),
+    };
+    let why = format!("User {user:?} cannot {verb} resource {resource:?} in API group {:?} {place}", target.group);
+    let name = target.name.as_deref().unwrap_or_default();
+    Err(Status::forbidden(status::About { group: &target.group, resource: &target.plural, name }, &why))
+}
+
+fn resource_call(call: Call) -> Result<Reply, Status> {
+    match (call.target.subresource.as_deref(), call.verb) {
+        (None, Verb::Get) => read::get(&call),
+        (None, Verb::List) => read::list(&call),
+        (None, Verb::Watch) => watch::watch(Arc::new(call)),
+        (None, Verb::Create) if call.target.name.is_none() => write::create(&call),
+        (None, Verb::Update) => write::update(&call),
+        (None, Verb::Patch) => write::patch(&call),
+        (None, Verb::Delete) => delete::delete(&call),
+        (None, Verb::DeleteCollection) => delete::delete_collection(&call),
+        (Some("status"), verb) if call.version.status => match verb {
+            Verb::Get => read::get(&call),
+            Verb::Update => write::update(&call),
+            Verb::Patch => write::patch(&call),
+            _ => Err(Status::method_not_allowed()),
+        },
+        (Some("scale"), verb) => scale::scale(&call, verb),
+        (Some("eviction"), Verb::Create) if call.resource.is("", "pods") => eviction::evict(&call),
+        (Some(_), _) => Err(Status::no_such_path()),
+        (None, _) => Err(Status::method_not_allowed()),
+    }
+}
+
+fn non_resource(server: &Server, route: &Route, incoming: &Incoming) -> Result<Reply, Status> {
+    if !matches!(incoming.method, Method::GET | Method::HEAD) {
+        return Err(Status::method_not_allowed());
+    }
+    match route {
+        Route::Version => Ok(version(server)),
+        Route::Health => Ok(Reply::text("ok")),
+        Route::OpenApiV2 => Ok(openapi::v2(header(&incoming.headers, ACCEPT))),
+        Route::OpenApiV3 => openapi::v3(incoming.uri.path()),
+        other => {
+            let aggregated = accept::negotiate(header(&incoming.headers, ACCEPT))? == Form::AggregatedDiscovery;
+            let host = header(&incoming.headers, http::header::HOST);
+            discovery::discover(&server.store.state.read().registry, other, aggregated, host)
+        }
+    }
+}
+
+fn version(server: &Server) -> Reply {
+    let version = &server.settings.version;
+    let mut numbers = version.trim_start_matches('v').split('.');
+    Reply::json(
+        StatusCode::OK,
+        &json!({
+            "major": numbers.next().unwrap_or_default(),
+            "minor": numbers.next().unwrap_or_default(),
+            "gitVersion": version,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "none",
+            "compiler": "rustc",
+            "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        }),
+    )
+}
+
+/// Now, as objects tell it.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}

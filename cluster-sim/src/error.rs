@@ -1,0 +1,37 @@
+//! What can go wrong with a simulator.
+
+use std::io;
+
+use crate::api::status::Status;
+
+/// Why a simulator could not start, or did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimError {
+    /// The port could not be opened.
+    #[error("cannot listen on 127.0.0.1:{port}: choose another port, or 0 for any free one")]
+    Listen {
+        /// The port asked for.
+        port: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// An object is not one: it lacks a name or a kind, or has fields of the wrong type.
+    #[error("the object is not usable: {0}")]
+    Object(String),
+    /// No resource of this kind is served; create its CustomResourceDefinition first.
+    #[error("no resource serves {kind} of {api_version}: create its CustomResourceDefinition first")]
+    UnknownKind {
+        /// The object's `apiVersion`.
+        api_version: String,
+        /// The object's `kind`.
+        kind: String,
+    },
+    /// The API refused.
+    #[error("the API refused: {0}")]
+    Api(#[from] Status),
+    /// A client for the simulator could not be built.
+    #[error("cannot build a client for the simulator")]
+    Client(#[source] Box<kube::Error>),
+}

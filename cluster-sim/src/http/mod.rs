@@ -1,0 +1,127 @@
+//! The listener: connections in, answers out.
+
+pub(crate) mod connection;
+pub(crate) mod reply;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming as Received;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::status::Status;
+use crate::api::{Incoming, Outcome, handle};
+use crate::fault::body::spoil;
+use crate::server::Server;
+use connection::{Abort, Connection};
+use reply::{HttpBody, Reply};
+
+/// The largest request body, as upstream.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// The connections of a server, which a restart drops all at once.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    tracker: TaskTracker,
+    /// Cancelled at the end.
+    stop: CancellationToken,
+    /// Cancelled, and replaced, at each restart.
+    generation: Mutex<CancellationToken>,
+}
+
+impl Connections {
+    pub(crate) fn new(tracker: TaskTracker, stop: CancellationToken) -> Self {
+        let generation = Mutex::new(stop.child_token());
+        Self { tracker, stop, generation }
+    }
+
+    /// Reset every connection.
+    pub(crate) fn drop_all(&self) {
+        let mut generation = self.generation.lock();
+        generation.cancel();
+        *generation = self.stop.child_token();
+    }
+}
+
+/// Accept connections until stopped.
+pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connections: Arc<Connections>) {
+    loop {
+        let accepted = tokio::select! {
+            () = connections.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let end = connections.generation.lock().clone();
+                connections.tracker.spawn(connection(Arc::clone(&server), stream, end));
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: give connections the time to end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(server: Arc<Server>, stream: TcpStream, end: CancellationToken) {
+    let abort = Arc::new(Abort::default());
+    // Events are small and late ones are wrong ones.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+    }
+    let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort)));
+    let service = service_fn(|request| answer(Arc::clone(&server), request, Arc::clone(&abort)));
+    let http = http1::Builder::new().serve_connection(io, service);
+    tokio::select! {
+        result = http => if let Err(error) = result {
+            tracing::debug!(%error, "a connection ended early");
+        },
+        () = end.cancelled() => abort.reset(),
+    }
+}
+
+async fn answer(
+    server: Arc<Server>,
+    request: Request<Received>,
+    abort: Arc<Abort>,
+) -> Result<Response<HttpBody>, io::Error> {
+    let (head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
+    let gzip = head
+        .headers
+        .get(http::header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accepted| accepted.split(',').any(|coding| coding.trim().starts_with("gzip")));
+    let body = read(body).await;
+    let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, body };
+    match handle(&server, incoming).await {
+        Outcome::Reset => {
+            abort.reset();
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+        Outcome::Answer(reply, effects) => {
+            let fault = effects.body;
+            let reply = if is_head { Reply::new(reply.status, reply.content_type, Bytes::new()) } else { reply };
+            let spoils = fault.any().then(|| move |body| spoil(body, fault, &abort));
+            Ok(reply.into_http(gzip, spoils))
+        }
+    }
+}
+
+async fn read(body: Received) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(BODY_LIMIT)),
+        Err(error) => Err(Status::bad_request(format!("the body of the request could not be read: {error}"))),
+    }
+}

@@ -1,0 +1,307 @@
+//! The handle of a running simulator.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Deny;
+use crate::api::status::Status;
+use crate::api::write::{Write, Written};
+use crate::builder::SimBuilder;
+use crate::error::SimError;
+use crate::fault::Faults;
+use crate::http::{Connections, serve};
+use crate::mutation::Mutation;
+use crate::object::{Object, TypeMeta};
+use crate::patch::managed::Manager;
+use crate::reference::ObjectRef;
+use crate::requests::Requests;
+use crate::resource::Resource;
+use crate::server::Server;
+use crate::store::State;
+use crate::{chores, direct};
+
+/// How long a shutdown waits for connections to end.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// The name of the one cluster, user and context in the kubeconfig.
+const NAME: &str = "cluster-sim";
+
+/// The user agent of writes through the handle.
+const MANAGER: &str = "cluster-sim";
+
+/// A running simulator. Clones are handles of the same one; it stops with the last of them.
+#[derive(Clone, Debug)]
+pub struct Sim {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    server: Arc<Server>,
+    connections: Arc<Connections>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    address: SocketAddr,
+    token: Option<String>,
+    client: kube::Client,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sim").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Sim {
+    /// Decide what the simulator is like; an empty cluster on a free port unless told otherwise.
+    pub fn builder<'a>() -> SimBuilder<'a> {
+        SimBuilder::new()
+    }
+
+    pub(crate) fn run(server: Arc<Server>, token: Option<String>, listener: TcpListener) -> Result<Self, SimError> {
+        let address = listener.local_addr().map_err(|source| SimError::Listen { port: 0, source })?;
+        let client = kube::Client::try_from(config(address, token.as_deref()))
+            .map_err(|error| SimError::Client(Box::new(error)))?;
+        let tracker = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let connections = Arc::new(Connections::new(tracker.clone(), stop.clone()));
+        tracker.spawn(serve(Arc::clone(&server), listener, Arc::clone(&connections)));
+        tracker.spawn(chores::run(Arc::clone(&server), stop.clone()));
+        Ok(Self { inner: Arc::new(Inner { server, connections, tracker, stop, address, token, client }) })
+    }
+
+    /// Where the API server listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// The API server's URL, for instance `http://127.0.0.1:34567`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.inner.address)
+    }
+
+    /// A client's configuration for this server, with a token if it asks for one.
+    pub fn kube_config(&self) -> kube::Config {
+        config(self.inner.address, self.inner.token.as_deref())
+    }
+
+    /// A client of this server. Clones share connections; build one from [`kube_config`](Self::kube_config) for
+    /// connections of its own.
+    pub fn client(&self) -> kube::Client {
+        self.inner.client.clone()
+    }
+
+    /// A kubeconfig for this server, for kubectl and everything else.
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        let token = self.inner.token.clone().map(SecretString::from);
+        Kubeconfig {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Config".to_owned()),
+            clusters: vec![NamedCluster {
+                name: NAME.to_owned(),
+                cluster: Some(Cluster { server: Some(self.url()), ..Cluster::default() }),
+                ..NamedCluster::default()
+            }],
+            auth_infos: vec![NamedAuthInfo {
+                name: NAME.to_owned(),
+                auth_info: Some(AuthInfo { token, ..AuthInfo::default() }),
+                ..NamedAuthInfo::default()
+            }],
+            contexts: vec![NamedContext {
+                name: NAME.to_owned(),
+                context: Some(Context { cluster: NAME.to_owned(), user: Some(NAME.to_owned()), ..Context::default() }),
+                ..NamedContext::default()
+            }],
+            current_context: Some(NAME.to_owned()),
+            ..Kubeconfig::default()
+        }
+    }
+
+    /// Create an object as a client would: the server gives it a uid, validates it, and ignores its status if that is
+    /// written by itself.
+    pub fn create(&self, object: Value) -> Result<Value, SimError> {
+        self.write(object, false, |write, state, object| write.create(state, object))
+    }
+
+    /// Replace an object as a client would: a `resourceVersion`, if given, must be the newest one; the status is kept
+    /// if it is written by itself.
+    pub fn update(&self, object: Value) -> Result<Value, SimError> {
+        self.write(object, false, |write, state, object| write.update(state, object))
+    }
+
+    /// Replace an object's status as a controller would through the `status` subresource.
+    pub fn update_status(&self, object: Value) -> Result<Value, SimError> {
+        self.write(object, true, |write, state, object| write.update(state, object))
+    }
+
+    /// Write an object as it is: metadata, spec and status in one go, whether it exists or not. What it lacks (uid,
+    /// creationTimestamp, generation) is kept from the object it replaces, or made; the resourceVersion is the
+    /// server's. Nothing is validated.
+    pub fn upsert(&self, object: Value) -> Result<Value, SimError> {
+        let (resource, type_meta, entry) = direct::upsert(&mut self.state_mut(), object)?;
+        self.inner.server.chores.wake();
+        Ok(direct::show(&resource, &type_meta, &entry))
+    }
+
+    /// Remove an object at once, whatever its grace period and finalizers say; its last state, `None` if there was
+    /// none.
+    pub fn delete(&self, object: &ObjectRef) -> Result<Option<Value>, SimError> {
+        direct::remove(&mut self.state_mut(), object)
+    }
+
+    /// An object, if there is one.
+    pub fn get(&self, object: &ObjectRef) -> Result<Option<Value>, SimError> {
+        direct::get(&self.inner.server.store.state.read(), object)
+    }
+
+    /// All objects of a resource, for instance `list("apps/v1", "deployments")`, by namespace and name.
+    pub fn list(&self, api_version: &str, plural: &str) -> Result<Vec<Value>, SimError> {
+        let wanted = TypeMeta { api_version: api_version.to_owned(), kind: plural.to_owned() };
+        let state = self.inner.server.store.state.read();
+        let unknown = || SimError::UnknownKind { api_version: api_version.to_owned(), kind: plural.to_owned() };
+        let resource = state.registry.get(wanted.group(), plural).ok_or_else(unknown)?;
+        resource.version(wanted.version()).ok_or_else(unknown)?;
+        let type_meta = resource.type_meta(wanted.version());
+        let table = state.table(resource).ok_or_else(unknown)?;
+        Ok(table.iter().map(|entry| direct::show(resource, &type_meta, entry)).collect())
+    }
+
+    /// Apply changes, in their order. One that cannot be applied (an unknown kind, an object without a name) is
+    /// logged and left out; how many were applied.
+    pub fn apply_mutations(&self, mutations: impl IntoIterator<Item = Mutation>) -> usize {
+        let mut applied = 0;
+        for mutation in mutations {
+            match direct::mutate(&mut self.state_mut(), mutation) {
+                Ok(()) => applied += 1,
+                Err(error) => tracing::warn!(%error, "a mutation was left out"),
+            }
+        }
+        applied
+    }
+
+    /// The server's faults: add some, and take them away.
+    pub fn faults(&self) -> Faults<'_> {
+        Faults(&self.inner.server)
+    }
+
+    /// What clients have asked for.
+    pub fn requests(&self) -> &Requests {
+        &self.inner.server.requests
+    }
+
+    /// The version of the newest write: what a list now would tell as its `resourceVersion`.
+    pub fn resource_version(&self) -> u64 {
+        self.inner.server.store.state.read().version()
+    }
+
+    /// Forget all history, as etcd does every few minutes: older continue tokens, lists and watches get 410. Running
+    /// watches go on.
+    pub fn compact_now(&self) {
+        self.state_mut().compact();
+    }
+
+    /// All connections are reset, as when the server crashes and comes back; its state stays, its address too.
+    pub fn restart(&self) {
+        self.inner.connections.drop_all();
+    }
+
+    /// Support streaming lists, or not; see [`SimBuilder::streaming_lists`].
+    pub fn set_streaming_lists(&self, on: bool) {
+        self.inner.server.settings.streaming_lists.store(on, Ordering::Relaxed);
+    }
+
+    /// How watches learn that their version is too old; see [`SimBuilder::expired_watch_as_status`].
+    pub fn set_expired_watch_as_status(&self, on: bool) {
+        self.inner.server.settings.expired_watch_as_status.store(on, Ordering::Relaxed);
+    }
+
+    /// Take a right away.
+    pub fn deny(&self, rule: Deny) {
+        self.inner.server.access.write().denied.push(rule);
+    }
+
+    /// Give all rights back.
+    pub fn allow_all(&self) {
+        self.inner.server.access.write().denied.clear();
+    }
+
+    /// Forget a bearer token: requests with it are answered 401 from now on. `false` if it was unknown.
+    pub fn revoke_token(&self, token: &str) -> bool {
+        let mut access = self.inner.server.access.write();
+        let revoked = access.tokens.contains_key(token);
+        if let Some(user) = access.tokens.get_mut(token) {
+            // The entry stays, so that a server whose last token is revoked does not open to everybody.
+            user.clear();
+        }
+        revoked
+    }
+
+    /// Stop: no connection is accepted any more, and the open ones are reset. Returns when all tasks have ended, or
+    /// after five seconds. Calling it again does no harm.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tracker.close();
+        if tokio::time::timeout(SHUTDOWN, self.inner.tracker.wait()).await.is_err() {
+            tracing::warn!("connections are still ending after {} s", SHUTDOWN.as_secs());
+        }
+    }
+
+    fn state_mut(&self) -> parking_lot::RwLockWriteGuard<'_, State> {
+        self.inner.server.store.state.write()
+    }
+
+    fn write(
+        &self,
+        object: Value,
+        status_only: bool,
+        operation: impl FnOnce(&Write<'_>, &mut State, Object) -> Result<Written, Status>,
+    ) -> Result<Value, SimError> {
+        let mut state = self.state_mut();
+        let (resource, type_meta, object) = direct::read(&state, object)?;
+        let version = resource.version(type_meta.version()).ok_or_else(|| SimError::UnknownKind {
+            api_version: type_meta.api_version.clone(),
+            kind: type_meta.kind.clone(),
+        })?;
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let write = Write {
+            resource: &resource,
+            version,
+            namespace: if resource.namespaced { &namespace } else { "" },
+            name: &name,
+            status_only,
+            dry_run: false,
+            manager: Manager::new("", MANAGER, &type_meta.api_version, if status_only { "status" } else { "" }),
+            now: crate::api::now(),
+        };
+        let written = operation(&write, &mut state, object)?;
+        drop(state);
+        self.inner.server.chores.wake();
+        Ok(shown(&resource, &type_meta, &written))
+    }
+}
+
+fn shown(resource: &Resource, type_meta: &TypeMeta, written: &Written) -> Value {
+    direct::show(resource, type_meta, &written.entry)
+}
+
+fn config(address: SocketAddr, token: Option<&str>) -> kube::Config {
+    // An authority of digits, dots and a colon is a URI.
+    let url = http::Uri::builder().scheme("http").authority(address.to_string()).path_and_query("/").build();
+    let mut config = kube::Config::new(url.unwrap_or_default());
+    config.auth_info.token = token.map(|token| SecretString::from(token.to_owned()));
+    config
+}
