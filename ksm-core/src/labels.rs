@@ -26,6 +26,19 @@ pub fn sanitized(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect())
 }
 
+/// A valid label name made of any text: sanitised, and with `_` before a digit that it would begin with.
+///
+/// ```
+/// assert_eq!(ksm_core::labels::label_name("5g/zone"), "_5g_zone");
+/// ```
+pub fn label_name(text: &str) -> String {
+    let mut name = sanitize(text);
+    if name.chars().next().is_none_or(|first| first.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
 /// `name` in snake_case: `_` between a lower-case letter or digit and an upper-case letter that follows it;
 /// then all in lower case.
 pub fn snake_case(name: &str) -> String {

@@ -249,6 +249,45 @@ fn extra_labels_stand_between_identity_and_the_samples_own() {
 }
 
 #[test]
+fn a_samples_own_label_wins_over_an_extra_one() {
+    let store = MemoryStore::new(&families());
+    let key = ObjectKey::from_uid("1");
+    let extra = [("state", "extra"), ("name", "extra"), ("zone", "z")];
+    let object = StoredObject { key, version: None, extra_labels: &extra };
+    store.apply(&object, &mut |sink| {
+        sink.identity(&[("name", "n")]);
+        sink.sample(FamilyIndex(1), &[("state", "own")], 1.0, Reuse::Shared);
+        sink.sample(FamilyIndex(2), &[], 2.0, Reuse::Unique);
+    });
+    let want = |samples: [&str; 2]| samples.map(str::to_owned).into_iter().collect::<BTreeSet<_>>();
+    store.publish();
+    assert_eq!(
+        samples(&text(&store)),
+        want([
+            "thing_state{name=\"n\",zone=\"z\",state=\"own\"} 1",
+            "thing_created{name=\"n\",state=\"extra\",zone=\"z\"} 2"
+        ])
+    );
+    let mut visited = Vec::new();
+    store.snapshot().visit(
+        |family| family.name == "thing_state",
+        |sample| {
+            visited.extend(sample.labels().map(|(name, value)| format!("{name}={value}")));
+        },
+    );
+    assert_eq!(visited, ["name=n", "zone=z", "state=own"]);
+    // Other labels on another day.
+    assert!(store.set_extra_labels(key, &[("zone", "y")]));
+    store.publish();
+    assert_eq!(
+        samples(&text(&store)),
+        want(["thing_state{name=\"n\",zone=\"y\",state=\"own\"} 1", "thing_created{name=\"n\",zone=\"y\"} 2"])
+    );
+    assert!(store.delete(key));
+    assert_eq!(store.stats().tails, 0, "every tail was let go");
+}
+
+#[test]
 fn one_family_in_two_stores_is_one_block() {
     let (a, b) = (MemoryStore::new(&families()), MemoryStore::new(&families()));
     put(&a, 1, 1);

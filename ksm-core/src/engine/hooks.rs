@@ -24,9 +24,9 @@ pub struct ExtraLabels {
 
 impl ExtraLabels {
     /// Adds a label. The name is sanitised (`[a-zA-Z0-9_]`), since a bad one would break the whole exposition; a name
-    /// that was added before keeps its first value.
+    /// that was added before keeps its first value. Where a sample has a label of that name itself, its own wins.
     pub fn add(&mut self, name: &str, value: impl Into<String>) {
-        let name = crate::labels::sanitize(name);
+        let name = crate::labels::label_name(name);
         if !self.labels.iter().any(|(known, _)| *known == name) {
             self.labels.push((name, value.into()));
         }
@@ -42,6 +42,8 @@ impl ExtraLabels {
 #[derive(Debug)]
 pub struct SampleEdit<'a> {
     pub(super) family: &'a Family,
+    /// Names of the object's own labels, which can't be set here.
+    pub(super) identity: &'a [String],
     pub(super) labels: Vec<(String, String)>,
     pub(super) value: f64,
     pub(super) dropped: bool,
@@ -58,9 +60,13 @@ impl SampleEdit<'_> {
         &self.labels
     }
 
-    /// Sets a label, or replaces its value. The name is sanitised.
+    /// Sets a label, or replaces its value. The name is sanitised. The labels of the object's identity stay as they
+    /// are: all its samples share them.
     pub fn set_label(&mut self, name: &str, value: impl Into<String>) {
-        let name = crate::labels::sanitize(name);
+        let name = crate::labels::label_name(name);
+        if self.identity.contains(&name) {
+            return;
+        }
         match self.labels.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value.into(),
             None => self.labels.push((name, value.into())),

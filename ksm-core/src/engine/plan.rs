@@ -101,7 +101,7 @@ impl<K> Plan<K> {
         if self.transform.is_empty() {
             self.walk_into(object, enabled, sink);
         } else {
-            let mut sink = Transforming { plan: self, object, sink };
+            let mut sink = Transforming { plan: self, object, identity: Vec::new(), sink };
             self.walk_into(object, enabled, &mut sink);
         }
     }
@@ -118,18 +118,20 @@ impl<K> Plan<K> {
 struct Transforming<'a, K> {
     plan: &'a Plan<K>,
     object: &'a K,
+    identity: Vec<String>,
     sink: &'a mut dyn SampleSink,
 }
 
 impl<K> SampleSink for Transforming<'_, K> {
     fn identity(&mut self, labels: &[Label<'_>]) {
+        self.identity = labels.iter().map(|(name, _)| (*name).to_owned()).collect();
         self.sink.identity(labels);
     }
 
     fn sample(&mut self, index: FamilyIndex, labels: &[Label<'_>], value: f64, reuse: Reuse) {
         let Some(family) = self.plan.families.get(index.index()) else { return };
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut edit = SampleEdit { family, labels, value, dropped: false };
+        let mut edit = SampleEdit { family, identity: &self.identity, labels, value, dropped: false };
         for transform in &self.plan.transform {
             transform(self.object, &mut edit);
         }

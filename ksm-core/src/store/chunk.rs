@@ -83,6 +83,11 @@ impl Chunk {
         self.prefix(slot).get(..span.identity as usize).unwrap_or_default()
     }
 
+    /// The extra labels, which follow the identity in the prefix.
+    pub(super) fn extra(&self, slot: usize) -> &[u8] {
+        self.prefix(slot).get(self.identity(slot).len()..).unwrap_or_default()
+    }
+
     /// The tail lines behind an id.
     #[inline]
     pub(super) fn run<'a>(&'a self, id: u32, slot: usize, tails: &'a TailPages) -> &'a [u8] {
@@ -114,20 +119,6 @@ impl Chunk {
             && own.as_deref().unwrap_or_default() != row.own
         {
             *own = (!row.own.is_empty()).then(|| Arc::from(row.own));
-        }
-    }
-
-    /// Replaces the extra labels of an object, and marks all columns in which it has samples.
-    pub(super) fn set_extra(&mut self, slot: usize, extra: &[u8], stamp: u64) {
-        let identity = self.identity(slot).to_vec();
-        if self.set_prefix(slot, &identity, extra) {
-            for family in 0..self.stamps.len() {
-                if self.id(family, slot) != ABSENT
-                    && let Some(at) = self.stamps.get_mut(family)
-                {
-                    *at = stamp;
-                }
-            }
         }
     }
 
@@ -176,7 +167,7 @@ impl Chunk {
     pub(super) fn row(&self, slot: usize) -> OwnedRow {
         OwnedRow {
             identity: self.identity(slot).to_vec(),
-            extra: self.prefix(slot).get(self.identity(slot).len()..).unwrap_or_default().to_vec(),
+            extra: self.extra(slot).to_vec(),
             ids: (0..self.stamps.len()).map(|family| self.id(family, slot)).collect(),
             own: self.own.get(slot).and_then(Option::as_deref).unwrap_or_default().to_vec(),
         }

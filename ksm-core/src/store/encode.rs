@@ -1,8 +1,9 @@
 //! One object's samples as text: its prefix, and the tail of each family.
 
+use super::labels::write_labels;
 use crate::family::FamilyIndex;
 use crate::samples::{Label, Reuse, SampleSink};
-use crate::value::{escape_label_value, write_value};
+use crate::value::write_value;
 
 /// The largest text of one sample that is kept: what is longer is no label anybody can use, and is counted.
 pub(super) const MAX_SAMPLE: usize = 1 << 20;
@@ -76,20 +77,6 @@ impl Encoder {
             }
             f(family, &self.run, reuse);
         }
-    }
-}
-
-/// Appends `a="1",b="2"`, with a comma first where something stands before it.
-pub(super) fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>], mut comma: bool) {
-    for (name, value) in labels {
-        if comma {
-            out.push(b',');
-        }
-        comma = true;
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"=\"");
-        escape_label_value(out, value);
-        out.push(b'"');
     }
 }
 

@@ -9,8 +9,9 @@ use foldhash::fast::FixedState;
 use parking_lot::{Mutex, RwLock};
 
 use super::chunk::{CAPACITY, Chunk, Row, UNIQUE, push_own};
-use super::encode::{Encoder, write_labels};
-use super::snapshot::{Snapshot, labels_of};
+use super::encode::Encoder;
+use super::labels::{labels_of, mark_lines, write_extra};
+use super::snapshot::Snapshot;
 use super::tails::{ABSENT, TailTable};
 use super::{Applied, ObjectKey, Removed, Store, StoredObject};
 use crate::family::{Family, FamilySet};
@@ -226,6 +227,7 @@ struct Writer {
     old_ids: Vec<u32>,
     own: Vec<u8>,
     extra: Vec<u8>,
+    run: Vec<u8>,
     /// Deleted objects whose samples are kept: slot, and the generation that shows their end first.
     retained: Vec<(u32, u64)>,
     retained_dropped: u64,
@@ -263,6 +265,7 @@ impl Writer {
             old_ids: Vec::new(),
             own: Vec::new(),
             extra: Vec::new(),
+            run: Vec::new(),
             retained: Vec::new(),
             retained_dropped: 0,
             epoch: 0,
@@ -287,7 +290,7 @@ impl Writer {
         self.encoder.reset(self.width);
         walk(&mut self.encoder);
         self.extra.clear();
-        write_labels(&mut self.extra, object.extra_labels, !self.encoder.prefix().is_empty());
+        write_extra(&mut self.extra, object.extra_labels, self.encoder.prefix());
         self.intern_samples();
         let slot = known.unwrap_or_else(|| self.take_slot(object.key));
         self.store_row(slot);
@@ -306,8 +309,16 @@ impl Writer {
         self.ids.clear();
         self.ids.resize(self.width, ABSENT);
         self.own.clear();
-        let (ids, own, tails) = (&mut self.ids, &mut self.own, &mut self.tails);
+        let (ids, own, tails, extra, run_with_marks) =
+            (&mut self.ids, &mut self.own, &mut self.tails, &self.extra, &mut self.run);
         self.encoder.for_each_run(|family, run, reuse| {
+            let run = if extra.is_empty() {
+                run
+            } else {
+                run_with_marks.clear();
+                mark_lines(run_with_marks, run, extra);
+                run_with_marks.as_slice()
+            };
             let id = match reuse {
                 Reuse::Unique => push_own(own, run),
                 Reuse::Shared => Some(tails.intern(run)),
@@ -318,7 +329,7 @@ impl Writer {
         });
     }
 
-    /// Puts the row that was made into a slot, and lets its former tails go.
+    /// Puts the encoder's object into a slot, and lets its former tails go.
     fn store_row(&mut self, slot: u32) {
         let (chunk, at) = place(slot);
         self.stamp += 1;
@@ -397,11 +408,29 @@ impl Writer {
         let (chunk, at) = place(slot);
         self.stamp += 1;
         self.dirty = true;
-        if let Some(chunk) = self.chunks.get_mut(chunk).map(Arc::make_mut) {
-            self.extra.clear();
-            write_labels(&mut self.extra, labels, !chunk.identity(at).is_empty());
-            chunk.set_extra(at, &self.extra, self.stamp);
+        let Some(chunk) = self.chunks.get_mut(chunk).map(Arc::make_mut) else { return false };
+        let identity = chunk.identity(at).to_vec();
+        self.extra.clear();
+        write_extra(&mut self.extra, labels, &identity);
+        self.ids.clear();
+        self.own.clear();
+        self.old_ids.clear();
+        for family in 0..self.width {
+            let old = chunk.id(family, at);
+            self.old_ids.push(old);
+            if old == ABSENT {
+                self.ids.push(ABSENT);
+                continue;
+            }
+            self.run.clear();
+            mark_lines(&mut self.run, chunk.run(old, at, &self.tails.pages), &self.extra);
+            let id =
+                if old & UNIQUE == 0 { Some(self.tails.intern(&self.run)) } else { push_own(&mut self.own, &self.run) };
+            self.ids.push(id.unwrap_or(ABSENT));
         }
+        let row = Row { identity: &identity, extra: &self.extra, ids: &self.ids, own: &self.own };
+        chunk.set(at, &row, self.stamp);
+        self.release_old();
         true
     }
 

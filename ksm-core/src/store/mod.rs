@@ -18,6 +18,7 @@
 mod chunk;
 mod encode;
 mod key;
+mod labels;
 mod memory;
 mod snapshot;
 mod tails;
@@ -25,8 +26,9 @@ mod tails;
 use std::fmt;
 
 pub use key::ObjectKey;
+pub use labels::Labels;
 pub use memory::{MemoryStore, Retention, StoreStats};
-pub use snapshot::{Labels, SampleRef, Snapshot};
+pub use snapshot::{SampleRef, Snapshot};
 
 use crate::samples::{Label, SampleSink};
 
@@ -38,7 +40,8 @@ pub struct StoredObject<'a> {
     /// Its `metadata.resourceVersion`: equal to that of the stored object means that nothing changed. `None`: unknown,
     /// so the samples are always taken.
     pub version: Option<&'a str>,
-    /// Labels for all its samples, beyond those that the walk names.
+    /// Labels for all its samples, beyond those that the walk names; where a sample has a label of that name itself,
+    /// its own wins.
     pub extra_labels: &'a [Label<'a>],
 }
 

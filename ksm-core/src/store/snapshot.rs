@@ -6,9 +6,9 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::chunk::Chunk;
+use super::labels::{Labels, marked, write_marked};
 use super::tails::{ABSENT, TailPages};
 use crate::family::{Family, FamilySet};
-use crate::value::unescape_label_value;
 
 /// All samples of one resource at one moment.
 #[derive(Debug, Clone)]
@@ -89,8 +89,13 @@ impl Snapshot {
                 let (line, rest) = run.split_at_checked(end + 1).unwrap_or((run, &[]));
                 out.reserve(head.len() + prefix.len() + line.len());
                 out.extend_from_slice(head);
-                out.extend_from_slice(prefix);
-                out.extend_from_slice(line);
+                match marked(line) {
+                    None => {
+                        out.extend_from_slice(prefix);
+                        out.extend_from_slice(line);
+                    }
+                    Some(line) => write_marked(out, chunk.identity(slot), chunk.extra(slot), line),
+                }
                 run = rest;
             }
         }
@@ -131,7 +136,7 @@ impl Snapshot {
                 for (slot, id) in chunk.column(index).iter().copied().enumerate() {
                     if id != ABSENT {
                         let run = chunk.run(id, slot, &self.tails);
-                        SampleRef::each(family, chunk.prefix(slot), run, &mut f);
+                        SampleRef::each(family, chunk.identity(slot), chunk.extra(slot), run, &mut f);
                     }
                 }
             }
@@ -143,20 +148,23 @@ impl Snapshot {
 #[derive(Debug, Clone, Copy)]
 pub struct SampleRef<'a> {
     family: &'a Family,
-    prefix: &'a str,
-    tail: &'a str,
+    identity: &'a str,
+    extra: &'a str,
+    own: &'a str,
+    own_wins: bool,
     value: f64,
 }
 
 impl<'a> SampleRef<'a> {
-    fn each(family: &'a Family, prefix: &'a [u8], run: &'a [u8], f: &mut impl FnMut(SampleRef<'a>)) {
-        let prefix = std::str::from_utf8(prefix).unwrap_or_default();
-        let run = std::str::from_utf8(run).unwrap_or_default();
-        for line in run.split_terminator('\n') {
-            let Some((tail, value)) = line.rsplit_once("} ") else { continue };
+    fn each(family: &'a Family, identity: &'a [u8], extra: &'a [u8], run: &'a [u8], f: &mut impl FnMut(SampleRef<'a>)) {
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
+        let (identity, extra) = (text(identity), text(extra));
+        for line in run.split(|byte| *byte == b'\n') {
+            let own_wins = marked(line).is_some();
+            let Some((own, value)) = text(marked(line).unwrap_or(line)).rsplit_once("} ") else { continue };
             // What was written as a float reads back as one.
             let value = value.parse().unwrap_or(f64::NAN);
-            f(SampleRef { family, prefix, tail, value });
+            f(SampleRef { family, identity, extra, own, own_wins, value });
         }
     }
 
@@ -172,59 +180,11 @@ impl<'a> SampleRef<'a> {
 
     /// The labels in their order: the object's first.
     pub fn labels(&self) -> Labels<'a> {
-        Labels { rest: self.prefix, next: self.tail }
+        Labels::new(self.identity, self.extra, self.own, self.own_wins)
     }
 
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<Cow<'a, str>> {
         self.labels().find(|(label, _)| *label == name).map(|(_, value)| value)
-    }
-}
-
-/// The labels of a sample: names and unescaped values.
-#[derive(Debug, Clone)]
-pub struct Labels<'a> {
-    rest: &'a str,
-    next: &'a str,
-}
-
-impl<'a> Iterator for Labels<'a> {
-    type Item = (&'a str, Cow<'a, str>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            self.rest = std::mem::take(&mut self.next);
-        }
-        let text = self.rest.strip_prefix(',').unwrap_or(self.rest);
-        let (name, value) = text.split_once("=\"")?;
-        let end = closing_quote(value)?;
-        self.rest = value.get(end + 1..).unwrap_or_default();
-        Some((name, unescape_label_value(value.get(..end).unwrap_or_default())))
-    }
-}
-
-/// Where the quote stands that is not escaped.
-fn closing_quote(value: &str) -> Option<usize> {
-    let mut escaped = false;
-    value.bytes().position(|byte| {
-        let closes = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closes
-    })
-}
-
-pub(super) fn labels_of(prefix: &[u8]) -> Vec<(String, String)> {
-    let prefix = std::str::from_utf8(prefix).unwrap_or_default();
-    Labels { rest: prefix, next: "" }.map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_read_back_what_was_escaped() {
-        let labels: Vec<_> = Labels { rest: r#"a="1",b="x\"},\\""#, next: r#",c="\n""# }.collect();
-        assert_eq!(labels, [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]);
     }
 }

@@ -1,0 +1,189 @@
+//! Labels as they are stored: reading them back, and telling extra labels from a sample's own.
+//!
+//! An object's extra labels stand in its prefix, which all its samples share. Where a sample has a label of the same
+//! name itself (`node` on `kube_pod_info`), its own wins: its line is marked, and what it has is left out of the
+//! prefix when it is written.
+
+use std::borrow::Cow;
+
+use crate::samples::Label;
+use crate::value::{escape_label_value, unescape_label_value};
+
+/// Stands before a tail line that has a label of its own by the name of an extra one. No label name begins with it.
+const MARK: u8 = 1;
+
+/// Appends `a="1",b="2"`, with a comma first where something stands before it.
+pub(super) fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>], mut comma: bool) {
+    for (name, value) in labels {
+        if comma {
+            out.push(b',');
+        }
+        comma = true;
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        escape_label_value(out, value);
+        out.push(b'"');
+    }
+}
+
+/// Appends extra labels, but for those that the identity has.
+pub(super) fn write_extra(out: &mut Vec<u8>, labels: &[Label<'_>], identity: &[u8]) {
+    for label in labels {
+        if !has_label(identity, label.0) {
+            write_labels(out, std::slice::from_ref(label), !identity.is_empty() || !out.is_empty());
+        }
+    }
+}
+
+/// Appends tail lines with marks where they have a label by the name of an extra one; former marks go.
+pub(super) fn mark_lines(out: &mut Vec<u8>, run: &[u8], extra: &[u8]) {
+    for line in run.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_prefix(&[MARK]).unwrap_or(line);
+        if parse(extra).any(|(name, _)| has_label(line, name)) {
+            out.push(MARK);
+        }
+        out.extend_from_slice(line);
+    }
+}
+
+/// The line without its mark, where it has one.
+#[inline]
+pub(super) fn marked(line: &[u8]) -> Option<&[u8]> {
+    match line.split_first() {
+        Some((&MARK, line)) => Some(line),
+        _ => None,
+    }
+}
+
+/// Appends those extra labels that the line has not itself, and then the line.
+pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], line: &[u8]) {
+    let mut comma = !identity.is_empty();
+    out.extend_from_slice(identity);
+    for (name, value) in parse(extra).filter(|(name, _)| !has_label(line, name)) {
+        write_labels(out, &[(name, &value)], comma);
+        comma = true;
+    }
+    let has_labels = line.first() != Some(&b'}');
+    let line = line.strip_prefix(b",").unwrap_or(line);
+    if comma && has_labels {
+        out.push(b',');
+    }
+    out.extend_from_slice(line);
+}
+
+fn has_label(text: &[u8], wanted: &str) -> bool {
+    parse(text).any(|(name, _)| name == wanted)
+}
+
+fn parse(text: &[u8]) -> Labels<'_> {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    Labels { parts: [text, "", ""], part: 0, own_wins: false }
+}
+
+/// The labels of a prefix, on their own.
+pub(super) fn labels_of(prefix: &[u8]) -> Vec<(String, String)> {
+    parse(prefix).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
+}
+
+/// The labels of a sample: names and unescaped values.
+#[derive(Debug, Clone)]
+pub struct Labels<'a> {
+    /// The identity, extra labels, the sample's own.
+    parts: [&'a str; 3],
+    part: usize,
+    /// Extra labels that the sample has itself are left out.
+    own_wins: bool,
+}
+
+impl<'a> Labels<'a> {
+    pub(super) fn new(identity: &'a str, extra: &'a str, own: &'a str, own_wins: bool) -> Self {
+        Self { parts: [identity, extra, own], part: 0, own_wins }
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = (&'a str, Cow<'a, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let own = self.parts.get(2).copied().unwrap_or_default();
+            let text = self.parts.get_mut(self.part)?;
+            let Some((name, value)) = split_label(text) else {
+                self.part += 1;
+                continue;
+            };
+            if self.part == 1 && self.own_wins && has_label(own.as_bytes(), name) {
+                continue;
+            }
+            return Some((name, unescape_label_value(value)));
+        }
+    }
+}
+
+/// Takes the first label off a text: its name, and its value as it is escaped.
+fn split_label<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
+    let (name, rest) = text.strip_prefix(',').unwrap_or(text).split_once("=\"")?;
+    // A line's end is no label: `} 1`.
+    if name.starts_with('}') {
+        return None;
+    }
+    let end = closing_quote(rest)?;
+    *text = rest.get(end + 1..).unwrap_or_default();
+    Some((name, rest.get(..end).unwrap_or_default()))
+}
+
+/// Where the quote stands that is not escaped.
+fn closing_quote(value: &str) -> Option<usize> {
+    let mut escaped = false;
+    value.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_read_back_what_was_escaped() {
+        let labels: Vec<_> = Labels::new(r#"a="1",b="x\"},\\""#, "", r#",c="\n"} 1"#, false).collect();
+        assert_eq!(labels, [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]);
+    }
+
+    fn written(identity: &str, extra: &str, line: &str) -> String {
+        let mut run = Vec::new();
+        mark_lines(&mut run, line.as_bytes(), extra.as_bytes());
+        let mut out = Vec::new();
+        match marked(&run) {
+            Some(line) => write_marked(&mut out, identity.as_bytes(), extra.as_bytes(), line),
+            None => out.extend([identity.as_bytes(), extra.as_bytes(), &run].concat()),
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_samples_own_label_wins_over_an_extra_one() {
+        let (identity, extra) = (r#"pod="p""#, r#",node="x",zone="z""#);
+        assert_eq!(written(identity, extra, ",ip=\"1\"} 1\n"), "pod=\"p\",node=\"x\",zone=\"z\",ip=\"1\"} 1\n");
+        assert_eq!(written(identity, extra, ",node=\"n\"} 1\n"), "pod=\"p\",zone=\"z\",node=\"n\"} 1\n");
+        assert_eq!(written("", r#"node="x""#, "node=\"n\"} 1\n"), "node=\"n\"} 1\n");
+        assert_eq!(written("", r#"node="x",zone="z""#, "node=\"n\"} 1\n"), "zone=\"z\",node=\"n\"} 1\n");
+    }
+
+    #[test]
+    fn marks_follow_the_extra_labels_of_the_day() {
+        let mut first = Vec::new();
+        mark_lines(&mut first, b",a=\"1\"} 1\n,b=\"2\"} 1\n", b",a=\"x\"");
+        assert_eq!(first, b"\x01,a=\"1\"} 1\n,b=\"2\"} 1\n");
+        let mut second = Vec::new();
+        mark_lines(&mut second, &first, b",b=\"x\"");
+        assert_eq!(second, b",a=\"1\"} 1\n\x01,b=\"2\"} 1\n");
+    }
+
+    #[test]
+    fn text_inside_a_value_is_no_label() {
+        assert!(!has_label(br#",a="x,node=\"1\"""#, "node"));
+    }
+}
