@@ -12,7 +12,10 @@ pub mod options;
 pub mod render;
 pub mod resource;
 pub mod samples;
+#[cfg(feature = "http")]
+pub mod scrape;
 pub mod store;
+pub mod telemetry;
 pub mod value;
 pub mod watch;
 

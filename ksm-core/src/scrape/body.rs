@@ -1,0 +1,152 @@
+//! An exposition as a body that is made as it is read.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use crate::exposition::{Blocks, Exposition, GzipBlocks, GzipCache};
+
+/// A body that could not be made to its end; the client sees a broken transfer, not a short one.
+#[derive(Debug, Error)]
+#[error("the exposition could not be compressed: {0}")]
+pub struct BodyError(#[source] JoinError);
+
+/// The body of an answered scrape.
+///
+/// Plain blocks are written while the body is polled: some 64 KB take tens of microseconds. Compression runs on the
+/// runtime's blocking threads, a block at a time, and holds none of them while the client is slow.
+pub struct ScrapeBody {
+    content: Content,
+    scrape: Option<Scrape>,
+}
+
+/// What is counted of a scrape when its body is dropped.
+struct Scrape {
+    begin: Instant,
+    bytes: u64,
+    encoding: &'static str,
+    complete: bool,
+    /// Held until the client has it all.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Scrape {
+    fn drop(&mut self) {
+        let result = if self.complete { "complete" } else { "aborted" };
+        metrics::histogram!("ksm_core_scrape_duration_seconds", "result" => result).record(self.begin.elapsed());
+        metrics::counter!("ksm_core_scrapes_total", "encoding" => self.encoding, "result" => result).increment(1);
+        metrics::counter!("ksm_core_scrape_bytes_total", "encoding" => self.encoding).increment(self.bytes);
+    }
+}
+
+pub(super) enum Content {
+    Whole(Option<Bytes>),
+    Plain(Blocks),
+    Gzip(Option<Compressing>),
+    Cached(JoinHandle<Vec<Bytes>>),
+    Pieces(std::vec::IntoIter<Bytes>),
+}
+
+/// A gzip stream between two blocks, or while one is being made.
+pub(super) enum Compressing {
+    Idle(Box<GzipBlocks>),
+    Busy(JoinHandle<(Option<Bytes>, Box<GzipBlocks>)>),
+}
+
+impl Content {
+    pub(super) fn plain(exposition: Exposition) -> Self {
+        Self::Plain(exposition.blocks())
+    }
+
+    pub(super) fn gzip(exposition: Exposition) -> Self {
+        Self::Gzip(Some(Compressing::Idle(Box::new(exposition.gzip_blocks()))))
+    }
+
+    pub(super) fn cached(exposition: Exposition, cache: Arc<GzipCache>) -> Self {
+        Self::Cached(spawn_blocking(move || cache.compress(&exposition)))
+    }
+
+    fn encoding(&self) -> &'static str {
+        match self {
+            Self::Whole(_) | Self::Plain(_) => "identity",
+            Self::Gzip(_) | Self::Cached(_) | Self::Pieces(_) => "gzip",
+        }
+    }
+
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            match self {
+                Self::Whole(bytes) => return Poll::Ready(bytes.take().map(Ok)),
+                Self::Plain(blocks) => return Poll::Ready(blocks.next().map(Ok)),
+                Self::Pieces(pieces) => return Poll::Ready(pieces.next().map(Ok)),
+                Self::Cached(work) => match ready!(Pin::new(work).poll(cx)) {
+                    Ok(pieces) => *self = Self::Pieces(pieces.into_iter()),
+                    Err(error) => {
+                        *self = Self::Whole(None);
+                        return Poll::Ready(Some(Err(BodyError(error))));
+                    }
+                },
+                Self::Gzip(compressing) => match compressing.take() {
+                    None => return Poll::Ready(None),
+                    Some(Compressing::Idle(mut blocks)) => {
+                        *compressing = Some(Compressing::Busy(spawn_blocking(move || (blocks.next(), blocks))));
+                    }
+                    Some(Compressing::Busy(mut work)) => match Pin::new(&mut work).poll(cx) {
+                        Poll::Pending => {
+                            *compressing = Some(Compressing::Busy(work));
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Ok((None, _))) => return Poll::Ready(None),
+                        Poll::Ready(Ok((Some(block), blocks))) => {
+                            *compressing = Some(Compressing::Idle(blocks));
+                            return Poll::Ready(Some(Ok(block)));
+                        }
+                        Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(BodyError(error)))),
+                    },
+                },
+            }
+        }
+    }
+}
+
+impl ScrapeBody {
+    pub(super) fn new(content: Content, permit: OwnedSemaphorePermit, begin: Instant) -> Self {
+        let encoding = content.encoding();
+        Self { content, scrape: Some(Scrape { begin, bytes: 0, encoding, complete: false, _permit: permit }) }
+    }
+
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self { content: Content::Whole(Some(bytes)), scrape: None }
+    }
+}
+
+impl fmt::Debug for ScrapeBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScrapeBody").field("encoding", &self.content.encoding()).finish_non_exhaustive()
+    }
+}
+
+impl Body for ScrapeBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let block = ready!(self.content.poll_block(cx));
+        if let Some(scrape) = &mut self.scrape {
+            match &block {
+                Some(Ok(block)) => scrape.bytes += block.len() as u64,
+                Some(Err(_)) => {}
+                None => scrape.complete = true,
+            }
+        }
+        Poll::Ready(block.map(|block| block.map(Frame::data)))
+    }
+}
