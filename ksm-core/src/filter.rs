@@ -35,15 +35,12 @@ pub enum Anchoring {
 
 /// Names that match one of several regular expressions (with look-around, as upstream's ECMAScript dialect has it).
 #[derive(Debug, Clone, Default)]
-struct Patterns {
-    texts: Vec<String>,
-    regexes: Vec<Regex>,
-}
+struct Patterns(Vec<(String, Regex)>);
 
 impl Patterns {
     fn compile<S: AsRef<str>>(patterns: &[S], anchoring: Anchoring) -> Result<Self, FilterError> {
-        let mut compiled = Self::default();
-        for text in patterns.iter().map(AsRef::as_ref) {
+        let compile = |pattern: &S| {
+            let text = pattern.as_ref();
             let anchored = match anchoring {
                 Anchoring::Unanchored => text.to_owned(),
                 Anchoring::Anchored => format!("^(?:{text})$"),
@@ -52,18 +49,17 @@ impl Patterns {
                 .backtrack_limit(BACKTRACK_LIMIT)
                 .build()
                 .map_err(|source| FilterError::Pattern { pattern: text.to_owned(), source: Box::new(source) })?;
-            compiled.texts.push(text.to_owned());
-            compiled.regexes.push(regex);
-        }
-        Ok(compiled)
+            Ok((text.to_owned(), regex))
+        };
+        patterns.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
-    fn is_empty(&self) -> bool {
-        self.regexes.is_empty()
+    fn remove<S: AsRef<str>>(&mut self, patterns: &[S]) {
+        self.0.retain(|(text, _)| !patterns.iter().any(|pattern| pattern.as_ref() == text));
     }
 
     fn matches(&self, name: &str) -> bool {
-        self.texts.iter().zip(&self.regexes).any(|(text, regex)| {
+        self.0.iter().any(|(text, regex)| {
             regex.is_match(name).unwrap_or_else(|error| {
                 tracing::warn!(pattern = text.as_str(), name, %error, "pattern given up: it backtracks too much");
                 false
@@ -85,9 +81,10 @@ impl Patterns {
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct FamilyFilter {
-    allow: Patterns,
-    deny: Patterns,
+    is_allowlist: bool,
+    patterns: Patterns,
     opt_in: Patterns,
+    anchoring: Anchoring,
 }
 
 impl FamilyFilter {
@@ -107,16 +104,18 @@ impl FamilyFilter {
         if !allow.is_empty() && !deny.is_empty() {
             return Err(FilterError::AllowAndDeny);
         }
+        let is_allowlist = !allow.is_empty();
         Ok(Self {
-            allow: Patterns::compile(allow, anchoring)?,
-            deny: Patterns::compile(deny, anchoring)?,
+            is_allowlist,
+            patterns: Patterns::compile(if is_allowlist { allow } else { deny }, anchoring)?,
             opt_in: Patterns::compile(opt_in, anchoring)?,
+            anchoring,
         })
     }
 
     /// Whether the allow and deny lists admit the name.
     pub fn admits(&self, name: &str) -> bool {
-        if self.allow.is_empty() { !self.deny.matches(name) } else { self.allow.matches(name) }
+        self.patterns.matches(name) == self.is_allowlist
     }
 
     /// Whether the opt-in list names it.
@@ -124,19 +123,50 @@ impl FamilyFilter {
         self.opt_in.matches(name)
     }
 
+    /// Admits more: adds the patterns to the allowlist, or takes them from the denylist, where they must stand in the
+    /// same words.
+    ///
+    /// ```
+    /// use ksm_core::FamilyFilter;
+    ///
+    /// let none: [&str; 0] = [];
+    /// let mut filter = FamilyFilter::new(&["kube_pod_info"], &none, &none)?;
+    /// filter.include(&["kube_node_(?!labels)"])?;
+    /// assert!(filter.admits("kube_node_info") && !filter.admits("kube_node_labels"));
+    /// # Ok::<(), ksm_core::FilterError>(())
+    /// ```
+    pub fn include<S: AsRef<str>>(&mut self, patterns: &[S]) -> Result<(), FilterError> {
+        self.change(patterns, self.is_allowlist)
+    }
+
+    /// Admits less: takes the patterns from the allowlist, where they must stand in the same words, or adds them to the
+    /// denylist. An allowlist without a pattern left admits nothing.
+    pub fn exclude<S: AsRef<str>>(&mut self, patterns: &[S]) -> Result<(), FilterError> {
+        self.change(patterns, !self.is_allowlist)
+    }
+
+    fn change<S: AsRef<str>>(&mut self, patterns: &[S], add: bool) -> Result<(), FilterError> {
+        if add {
+            self.patterns.0.extend(Patterns::compile(patterns, self.anchoring)?.0);
+        } else {
+            self.patterns.remove(patterns);
+        }
+        Ok(())
+    }
+
     /// Whether there is an allowlist: then only what it matches is on.
     pub fn is_allowlist(&self) -> bool {
-        !self.allow.is_empty()
+        self.is_allowlist
     }
 
     /// The patterns in force: of the allowlist where there is one, else of the denylist.
-    pub fn patterns(&self) -> &[String] {
-        if self.is_allowlist() { &self.allow.texts } else { &self.deny.texts }
+    pub fn patterns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.patterns.0.iter().map(|(text, _)| text.as_str())
     }
 
     /// How many opt-in patterns there are.
     pub fn opt_in_count(&self) -> usize {
-        self.opt_in.texts.len()
+        self.opt_in.0.len()
     }
 }
 

@@ -1,0 +1,89 @@
+//! What a resource calls unread is read by none of its families, and is there to be read.
+
+use ksm_core::Builtin;
+use ksm_core::families::{BuiltinVisitor, for_each_builtin};
+use serde_json::{Value, json};
+
+use crate::{objects, render};
+
+fn remove(value: &mut Value, path: &[&str]) {
+    match (value, path) {
+        (Value::Array(items), _) => items.iter_mut().for_each(|item| remove(item, path)),
+        (Value::Object(fields), [last]) => {
+            fields.remove(*last);
+        }
+        (Value::Object(fields), [first, rest @ ..]) => {
+            if let Some(inner) = fields.get_mut(*first) {
+                remove(inner, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+struct Removal {
+    object: Value,
+    compared: usize,
+}
+
+impl BuiltinVisitor for Removal {
+    fn visit<K: Builtin>(&mut self) {
+        if self.object["kind"] != K::kind(&()).as_ref() {
+            return;
+        }
+        let families = ksm_core::FamilySet::all(K::RESOURCE.families.len());
+        let whole = render::<K>(&self.object, &families).expect("the object decodes");
+        for path in K::RESOURCE.unread {
+            remove(&mut self.object, &path.split('.').collect::<Vec<_>>());
+        }
+        let pruned = render::<K>(&self.object, &families).expect("the pruned object decodes");
+        assert_eq!(whole, pruned, "{}", self.object);
+        self.compared += 1;
+    }
+}
+
+#[test]
+fn samples_are_the_same_without_what_is_unread() {
+    let mut compared = 0;
+    for object in objects() {
+        let mut removal = Removal { object, compared: 0 };
+        for_each_builtin(&mut removal);
+        compared += removal.compared;
+    }
+    assert!(compared > 60, "objects of our kinds were compared: {compared}");
+}
+
+/// `leaf` at a path, each step on the way within a list or not, by the bits of `lists`.
+fn wrapped(path: &[&str], lists: u32, leaf: Value) -> Value {
+    path.iter().enumerate().rev().fold(leaf, |inner, (step, name)| {
+        let object = json!({ *name: inner });
+        if step > 0 && lists & (1 << step) != 0 { json!([object]) } else { object }
+    })
+}
+
+struct PathCheck;
+
+impl BuiltinVisitor for PathCheck {
+    fn visit<K: Builtin>(&mut self) {
+        let decodes = |object: &Value| K::deserialize(object).is_ok();
+        for path in K::RESOURCE.unread {
+            let steps: Vec<&str> = path.split('.').collect();
+            // A field that the type knows refuses some values; one that it does not know is ignored, whatever it is.
+            let is_field = (0..1 << steps.len()).any(|lists| {
+                let leaves = [json!(true), json!(1), json!("x"), json!([]), json!({})];
+                decodes(&wrapped(&steps, lists, Value::Null))
+                    && leaves.iter().any(|leaf| !decodes(&wrapped(&steps, lists, leaf.clone())))
+            });
+            assert!(is_field, "{}: {path} names no field", K::RESOURCE.name);
+        }
+        let mut sorted = K::RESOURCE.unread.to_vec();
+        sorted.dedup();
+        assert_eq!(sorted, K::RESOURCE.unread, "each path once");
+        assert!(K::RESOURCE.unread.contains(&"metadata.managedFields"), "{}", K::RESOURCE.name);
+    }
+}
+
+#[test]
+fn unread_paths_name_fields_of_their_kind() {
+    for_each_builtin(&mut PathCheck);
+}
