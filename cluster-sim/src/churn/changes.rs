@@ -119,3 +119,44 @@ fn deletion(api_version: &str, kind: &str, namespace: Option<&str>, name: String
         name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use crate::Mutation;
+    use crate::churn::{Churn, Place};
+    use crate::population::{Population, PopulationSpec, network};
+
+    #[test]
+    fn slices_come_and_go_with_the_pods_in_them() {
+        let mut churn = Churn::new(&Population::new(&PopulationSpec::new(60, 4000)), 1);
+        let large = |churn: &Churn| {
+            let workloads = churn.cluster.workloads.iter();
+            workloads.enumerate().find(|(_, w)| w.companions.service && network::slice_count(w) == 2).unwrap().0
+        };
+        let index = large(&churn);
+        let name = network::slice_name(&churn.cluster, &churn.cluster.workloads[index], 1);
+        let set = churn.cluster.workloads[index].sets.last().unwrap().clone();
+        churn.now = Timestamp::UNIX_EPOCH.as_second();
+        let mut beyond: Vec<_> = set.pods.iter().filter(|pod| pod.ordinal >= network::SLICE).collect();
+        let last = beyond.pop().unwrap();
+        let place = |pod| Place { workload: index, set: set.id, pod };
+        let slice_gone = |mutations: &[Mutation]| {
+            mutations.iter().any(|mutation| {
+                matches!(mutation, Mutation::Delete { kind, name: of, .. } if kind == "EndpointSlice" && *of == name)
+            })
+        };
+        for pod in beyond {
+            assert!(!slice_gone(&churn.remove_pod(place(pod.id))));
+        }
+        assert!(slice_gone(&churn.remove_pod(place(last.id))));
+
+        churn.cluster.workloads[index].desired = network::SLICE + 1;
+        let made = (0..50).flat_map(|_| churn.reconcile(index).0).any(|mutation| {
+            matches!(&mutation, Mutation::Upsert(object)
+                if object["kind"] == "EndpointSlice" && object["metadata"]["name"] == name.as_str())
+        });
+        assert!(made, "the second slice is back with its first pod");
+    }
+}

@@ -212,3 +212,35 @@ fn spare(set: &PodSet) -> Option<&Pod> {
     let active = || set.pods.iter().filter(|pod| pod.active());
     active().find(|pod| !pod.ready()).or_else(|| active().next_back())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::population::{Population, PopulationSpec};
+    use jiff::Timestamp;
+
+    #[test]
+    fn left_to_itself_every_workload_becomes_what_it_asks_for() {
+        let mut churn = Churn::new(&Population::new(&PopulationSpec::new(12, 300)), 5);
+        let mut second = 1_768_478_401;
+        for _ in 0..1_500 {
+            second += 1;
+            churn.next(Timestamp::from_second(second).unwrap());
+        }
+        let started = churn.under_way.len();
+        assert!(started > 5, "{started} processes under way");
+        for _ in 0..200_000 {
+            if churn.under_way.is_empty() {
+                break;
+            }
+            churn.continue_process();
+        }
+        assert!(churn.under_way.is_empty(), "never ends: {:?}", churn.under_way);
+        for workload in churn.cluster.workloads.iter().filter(|workload| !workload.kind.runs_to_completion()) {
+            let (newest, old) = workload.sets.split_last().unwrap();
+            assert_eq!(active(newest), workload.desired, "{}", workload.name);
+            assert!(old.iter().all(|set| active(set) == 0), "{}", workload.name);
+            assert!(old.len() <= HISTORY, "{}", workload.name);
+        }
+    }
+}

@@ -163,6 +163,10 @@ impl Store {
             sums[1] += number(set, "/status/readyReplicas");
             sums[2] += number(set, "/status/terminatingReplicas");
         }
+        for set in self.of("apps/v1/ReplicaSet") {
+            let (asked, have) = (number(set, "/spec/replicas"), number(set, "/status/replicas"));
+            assert!(have <= asked, "{} has {have} of {asked}", set["metadata"]["name"]);
+        }
         for deployment in self.of("apps/v1/Deployment") {
             let said = ["replicas", "readyReplicas", "terminatingReplicas"]
                 .map(|field| number(deployment, &format!("/status/{field}")));

@@ -1,0 +1,192 @@
+//! A simulated Kubernetes cluster on loopback, as a program.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+use cluster_sim::Sim;
+use cluster_sim::churn::{Churn, drive};
+use cluster_sim::population::{Population, PopulationSpec};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Ten nodes, 300 pods, any free port
+  cluster-sim
+
+  # A busy cluster, with a kubeconfig for kubectl and agents
+  cluster-sim --nodes 50 --pods 5000 --churn 100 --kubeconfig-out sim.yaml
+  kubectl --kubeconfig sim.yaml get pods -A --watch
+
+  # 10,000 equal pods, for benchmarks
+  cluster-sim --uniform-pods --pods 10000 --port 6443
+
+  # A server that asks for a token and is too old for streaming lists
+  cluster-sim --token secret --no-streaming-lists";
+
+/// Run a simulated Kubernetes cluster on 127.0.0.1 until Ctrl-C or SIGTERM.
+#[derive(Debug, Parser)]
+#[command(name = "cluster-sim", version, about, after_help = EXAMPLES)]
+struct Cli {
+    /// How many nodes there are [default: 10, or one for every 100 uniform pods]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=50_000), conflicts_with = "uniform_pods")]
+    nodes: Option<u32>,
+
+    /// How many pods there are, those of DaemonSets and Jobs included
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=2_000_000))]
+    pods: u32,
+
+    /// What decides every name, uid, size and state
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// The moment the population is seen at, in RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+
+    /// How many events (rollouts, restarts, lost nodes …) happen per second
+    #[arg(long, value_name = "EVENTS_PER_S", default_value_t = 0.0, value_parser = rate, allow_negative_numbers = true)]
+    churn: f64,
+
+    /// The port to listen on; 0 is any that is free
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// Write a kubeconfig for the cluster to this file; an existing file is replaced
+    #[arg(long, value_name = "FILE")]
+    kubeconfig_out: Option<PathBuf>,
+
+    /// Ask every client for this bearer token [default: ask for none]
+    #[arg(long)]
+    token: Option<String>,
+
+    /// Answer `sendInitialEvents` with 422, like a server without streaming lists
+    #[arg(long)]
+    no_streaming_lists: bool,
+
+    /// Make all pods alike (two containers, running), and leave out what they don't need
+    #[arg(long)]
+    uniform_pods: bool,
+}
+
+/// A rate of events.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok(rate),
+        Ok(_) => Err("must be from 0 to 100000".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Cli {
+    fn spec(&self) -> PopulationSpec {
+        let spec = if self.uniform_pods {
+            PopulationSpec::uniform_pods(self.pods)
+        } else {
+            PopulationSpec::new(self.nodes.unwrap_or(10), self.pods)
+        };
+        spec.seed(self.seed).now(self.now.unwrap_or_else(Timestamp::now))
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let population = Population::new(&cli.spec());
+    let sim = start(&cli, &population).await?;
+    // Until here a signal ends the program at once, as there is nothing to wind up.
+    let stop = stop_signal()?;
+    if let Some(file) = &cli.kubeconfig_out {
+        write_kubeconfig(file, &sim).with_context(|| format!("cannot write the kubeconfig to {}", file.display()))?;
+    }
+    announce(&cli, &sim)?;
+
+    if cli.churn > 0.0 {
+        let cancellation = CancellationToken::new();
+        let churn = Churn::new(&population, cli.seed);
+        drop(population);
+        tokio::select! {
+            () = drive(&sim, churn, cli.churn, cancellation) => {}
+            () = stop => {}
+        }
+    } else {
+        drop(population);
+        stop.await;
+    }
+    sim.shutdown().await;
+    Ok(())
+}
+
+/// Generates the population and starts the server, with a progress bar where there is a terminal.
+async fn start(cli: &Cli, population: &Population) -> anyhow::Result<Sim> {
+    let bar = ProgressBar::new(population.pod_count().try_into()?);
+    bar.set_style(ProgressStyle::with_template("generating {bar:40} {human_pos}/{human_len} pods, {elapsed}")?);
+    let mut builder = Sim::builder().port(cli.port).streaming_lists(!cli.no_streaming_lists);
+    if let Some(token) = &cli.token {
+        builder = builder.token(token);
+    }
+    let objects = population.objects().inspect(|object| {
+        if object["kind"] == "Pod" {
+            bar.inc(1);
+        }
+    });
+    let sim = builder.objects(objects).start().await.context("the simulated API server cannot start")?;
+    bar.finish_and_clear();
+    Ok(sim)
+}
+
+fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
+    let address = sim.addr();
+    let kubectl = match (&cli.kubeconfig_out, &cli.token) {
+        (Some(file), _) => format!("kubectl --kubeconfig {} get pods -A", file.display()),
+        (None, Some(token)) => format!("kubectl --server http://{address} --token {token} get pods -A"),
+        (None, None) => format!("kubectl --server http://{address} get pods -A"),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "{kubectl}")?;
+    out.flush()
+}
+
+/// The file is for its owner alone: it may hold a token.
+fn write_kubeconfig(file: &Path, sim: &Sim) -> anyhow::Result<()> {
+    let text = serde_saphyr::to_string(&sim.kubeconfig())?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Ready when the program is asked to end.
+#[cfg(unix)]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ready when the program is asked to end.
+#[cfg(not(unix))]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

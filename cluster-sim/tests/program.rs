@@ -1,0 +1,113 @@
+//! The program: called, asked, and told to stop, as a user would.
+#![cfg(unix)]
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cluster-sim"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Starts it, and reads the two lines it says: where it listens, and how to look at it.
+async fn started(arguments: &[&str]) -> (Child, String, String) {
+    let mut child = program(arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut line = async || timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let (listening, kubectl) = (line().await, line().await);
+    let address = listening.strip_prefix("listening on http://").unwrap().to_owned();
+    (child, address, kubectl)
+}
+
+async fn get(address: &str, path: &str, header: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{header}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+async fn stopped(mut child: Child, signal: &str) -> Option<i32> {
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code()
+}
+
+#[tokio::test]
+async fn it_serves_a_population_until_it_is_told_to_stop() {
+    let directory = std::env::temp_dir().join(format!("cluster-sim-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("kubeconfig.yaml");
+    let name = file.to_str().unwrap();
+    let (child, address, kubectl) =
+        started(&["--nodes", "2", "--pods", "30", "--churn", "100", "--kubeconfig-out", name]).await;
+
+    let kubeconfig = kube::config::Kubeconfig::read_from(&file).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
+    let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(client);
+    assert_eq!(nodes.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 2);
+    assert_eq!(kubectl, format!("kubectl --kubeconfig {name} get pods -A"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    assert!(get(&address, "/readyz", "").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+    assert!(TcpStream::connect(&address).await.is_err());
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn it_asks_for_the_token_it_was_given() {
+    let (child, address, kubectl) =
+        started(&["--uniform-pods", "--pods", "5", "--token", "secret", "--no-streaming-lists"]).await;
+    assert_eq!(kubectl, format!("kubectl --server http://{address} --token secret get pods -A"));
+    assert!(get(&address, "/api/v1/pods", "").await.starts_with("HTTP/1.1 401 "));
+    let token = "Authorization: Bearer secret\r\n";
+    let pods = get(&address, "/api/v1/pods", token).await;
+    assert!(pods.starts_with("HTTP/1.1 200 "));
+    assert_eq!(pods.matches("\"nodeName\":").count(), 5);
+    let streaming =
+        "/api/v1/pods?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    assert!(get(&address, streaming, token).await.starts_with("HTTP/1.1 422 "));
+    assert_eq!(stopped(child, "-INT").await, Some(0));
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_with_an_exit_status() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused: [(&[&str], i32, &str); 5] = [
+        (&["--nodes", "1", "--pods", "1", "--port", &port], 1, "choose another port"),
+        (&["--pods", "1", "--kubeconfig-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (&["--churn", "-1"], 2, "--churn"),
+        (&["--pods", "9999999"], 2, "--pods"),
+        (&["--uniform-pods", "--nodes", "3"], 2, "--nodes"),
+    ];
+    for (arguments, status, said) in refused {
+        let output = timeout(PATIENCE, program(arguments).output()).await.unwrap().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn help_shows_how_it_is_used() {
+    let output = timeout(PATIENCE, program(&["--help"]).output()).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for option in ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "Examples:"] {
+        assert!(text.contains(option), "{option}");
+    }
+}
