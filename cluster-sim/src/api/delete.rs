@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::query::Query;
 use super::status::Status;
 use super::{Call, body, read};
 use crate::chores;
@@ -44,17 +45,8 @@ impl DeleteOptions {
 
     /// From the body, or for want of one from the query.
     pub(crate) fn of(call: &Call) -> Result<Self, Status> {
-        let mut options: Self = body::options(&call.body)?;
-        if let Some(seconds) = call.query.number("gracePeriodSeconds")? {
-            options.grace_period_seconds.get_or_insert(seconds);
-        }
-        let policy = call.query.get("propagationPolicy");
-        if !policy.is_empty() {
-            options.propagation_policy.get_or_insert_with(|| policy.to_owned());
-        }
-        if call.query.has("orphanDependents") {
-            options.orphan_dependents.get_or_insert(call.query.flag("orphanDependents"));
-        }
+        let mut options =
+            if call.body.trim_ascii().is_empty() { Self::from_query(&call.query)? } else { body::options(&call.body)? };
         match (options.orphan_dependents, options.propagation_policy.as_deref()) {
             (Some(_), Some(_)) => {
                 return Err(Status::bad_request("orphanDependents and propagationPolicy cannot be both set"));
@@ -71,10 +63,21 @@ impl DeleteOptions {
             // Upstream: negative means one second.
             options.grace_period_seconds = Some(1);
         }
-        if call.query.dry_run()? {
-            options.dry_run = vec!["All".to_owned()];
+        if let Some(mode) = options.dry_run.iter().find(|mode| *mode != "All") {
+            return Err(Status::bad_request(format!("dryRun: Unsupported value: {mode:?}: supported values: \"All\"")));
         }
         Ok(options)
+    }
+
+    fn from_query(query: &Query) -> Result<Self, Status> {
+        let policy = query.get("propagationPolicy");
+        Ok(Self {
+            grace_period_seconds: query.number("gracePeriodSeconds")?,
+            propagation_policy: (!policy.is_empty()).then(|| policy.to_owned()),
+            orphan_dependents: query.has("orphanDependents").then(|| query.flag("orphanDependents")),
+            preconditions: None,
+            dry_run: if query.dry_run()? { vec!["All".to_owned()] } else { Vec::new() },
+        })
     }
 
     fn is_dry_run(&self) -> bool {

@@ -158,9 +158,8 @@ impl Write<'_> {
         force: bool,
     ) -> Result<Written, Status> {
         if self.manager.name.is_empty() {
-            return Err(Status::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-            ));
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[cause]));
         }
         let type_meta = self.resource.type_meta(&self.version.name);
         let config = self.taken_apart(config.clone(), &type_meta)?;
