@@ -1,0 +1,183 @@
+//! Which cluster is watched: by kubeconfig, from inside a pod, or a simulated one.
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use cluster_sim::Sim;
+use cluster_sim::churn::{Churn, drive};
+use cluster_sim::population::{Population, PopulationSpec};
+use jiff::Timestamp;
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const NODES: u32 = 50;
+const PODS: u32 = 2_000;
+const EVENTS_PER_SECOND: f64 = 20.0;
+
+/// The flags that say which cluster.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which cluster")]
+pub struct ClusterFlags {
+    /// The kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the pod's service account
+    #[arg(long, value_name = "FILE", overrides_with = "kubeconfig")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context, instead of its current one
+    #[arg(long, value_name = "NAME", overrides_with = "context")]
+    context: Option<String>,
+    /// The API server's URL, instead of the configured one
+    #[arg(long, value_name = "URL", overrides_with = "apiserver")]
+    apiserver: Option<String>,
+    /// Watch a simulated cluster inside this process
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "apiserver"])]
+    sim: bool,
+    /// Nodes of the simulated cluster [default: 50]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    sim_nodes: Option<u32>,
+    /// Pods of the simulated cluster [default: 2000]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=2_000_000))]
+    sim_pods: Option<u32>,
+    /// Events per second in the simulated cluster [default: 20]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    sim_churn: Option<f64>,
+    /// What decides every name and state in the simulated cluster [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    sim_seed: Option<u64>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number from 0 to 100000".to_owned()),
+    }
+}
+
+/// What to do where no cluster is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconfigured {
+    /// Say so, and end.
+    Refuse,
+    /// Simulate one.
+    Simulate,
+}
+
+/// The cluster that is watched.
+pub struct Cluster {
+    /// A client of its API server. It retries nothing by itself: ksm-core does.
+    pub client: Client,
+    /// What a person calls it: where it was found, and its URL.
+    pub description: String,
+    simulation: Option<Simulation>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("description", &self.description).finish_non_exhaustive()
+    }
+}
+
+struct Simulation {
+    sim: Sim,
+    churn: JoinHandle<()>,
+    cancel: CancellationToken,
+}
+
+impl ClusterFlags {
+    /// Finds the cluster; a simulated one is started.
+    pub async fn connect(&self, unconfigured: Unconfigured) -> anyhow::Result<Cluster> {
+        // Who says what the simulation is like wants one.
+        let wants_sim = self.sim
+            || self.sim_nodes.is_some()
+            || self.sim_pods.is_some()
+            || self.sim_churn.is_some()
+            || self.sim_seed.is_some();
+        if wants_sim {
+            return self.simulate().await;
+        }
+        match self.configured().await? {
+            Some((config, found)) => Cluster::real(config, found),
+            None if unconfigured == Unconfigured::Simulate => self.simulate().await,
+            None => anyhow::bail!(
+                "no cluster is configured: give --kubeconfig, set KUBECONFIG, run inside a pod, or try --sim"
+            ),
+        }
+    }
+
+    /// The configuration of a real cluster, and where it was found. One that is there and broken is an error, and not
+    /// a reason to look elsewhere.
+    async fn configured(&self) -> anyhow::Result<Option<(Config, &'static str)>> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let home_has_one = || env::home_dir().is_some_and(|home| home.join(".kube").join("config").is_file());
+        let found = if let Some(file) = &self.kubeconfig {
+            let kubeconfig = kube::config::Kubeconfig::read_from(file)
+                .with_context(|| format!("the kubeconfig {} can't be read", file.display()))?;
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            Some((config.context("the kubeconfig can't be used")?, "kubeconfig"))
+        } else if is_set("KUBECONFIG") || home_has_one() {
+            let config = Config::from_kubeconfig(&options).await;
+            Some((config.context("the kubeconfig can't be used: mend it, or try --sim")?, "kubeconfig"))
+        } else if is_set("KUBERNETES_SERVICE_HOST") {
+            Some((Config::incluster().context("the pod's service account can't be used")?, "service account"))
+        } else {
+            None
+        };
+        let Some(url) = &self.apiserver else { return Ok(found) };
+        let url: http::Uri = url.parse().with_context(|| format!("--apiserver {url:?} is no URL"))?;
+        Ok(Some(match found {
+            Some((mut config, found)) => {
+                config.cluster_url = url;
+                (config, found)
+            }
+            None => (Config::new(url), "--apiserver"),
+        }))
+    }
+
+    async fn simulate(&self) -> anyhow::Result<Cluster> {
+        let (nodes, pods) = (self.sim_nodes.unwrap_or(NODES), self.sim_pods.unwrap_or(PODS));
+        let seed = self.sim_seed.unwrap_or(1);
+        let population = Population::new(&PopulationSpec::new(nodes, pods).seed(seed).now(Timestamp::now()));
+        let sim = Sim::builder().objects(population.objects()).start().await;
+        let sim = sim.context("the simulated cluster can't start")?;
+        let (churning, cancel) = (sim.clone(), CancellationToken::new());
+        let (rate, stop) = (self.sim_churn.unwrap_or(EVENTS_PER_SECOND), cancel.clone());
+        let churn = Churn::new(&population, seed);
+        let churn = tokio::spawn(async move { drive(&churning, churn, rate, stop).await });
+        let mut config = sim.kube_config();
+        config.default_retry = false;
+        Ok(Cluster {
+            client: Client::try_from(config)?,
+            description: format!("{nodes} nodes, {pods} pods, {rate} events per second, at {}", sim.url()),
+            simulation: Some(Simulation { sim, churn, cancel }),
+        })
+    }
+}
+
+impl Cluster {
+    fn real(mut config: Config, found: &str) -> anyhow::Result<Self> {
+        // Retries inside the client would hide failures from the status page.
+        config.default_retry = false;
+        let description = format!("{} (by {found})", config.cluster_url);
+        let client = Client::try_from(config).context("no client can be made from the configuration")?;
+        Ok(Self { client, description, simulation: None })
+    }
+
+    /// Whether it is simulated.
+    pub fn is_simulated(&self) -> bool {
+        self.simulation.is_some()
+    }
+
+    /// Ends a simulation.
+    pub async fn shutdown(self) {
+        if let Some(Simulation { sim, churn, cancel }) = self.simulation {
+            cancel.cancel();
+            // It ends by its token; if it panicked, there is nothing to wait for.
+            let _ = churn.await;
+            sim.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The names that kube-state-metrics gives to metrics about itself, beside ksm-core's, so that its alerts go on working.
+//!
+//! `resource` is the plural (`pods`), where upstream has a Go type (`*v1.Pod`).
+
+use std::sync::Arc;
+
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
+};
+
+/// A recorder that records some metrics under upstream's names too.
+#[derive(Debug)]
+pub(crate) struct UpstreamNames<R>(R);
+
+impl<R> UpstreamNames<R> {
+    pub(crate) fn new(recorder: R) -> Self {
+        Self(recorder)
+    }
+}
+
+/// Metrics that say once what they have to say.
+pub(crate) fn state_build() {
+    metrics::describe_gauge!("kube_state_metrics_build_info", "The version of the program: always 1.");
+    metrics::gauge!("kube_state_metrics_build_info", "version" => env!("CARGO_PKG_VERSION"), "language" => "rust")
+        .set(1);
+    // One instance that has it all; upstream's alerts compare the two.
+    metrics::gauge!("kube_state_metrics_shard_ordinal", "shard_ordinal" => "0").set(0);
+    metrics::gauge!("kube_state_metrics_total_shards").set(1);
+}
+
+/// `ksm_core_requests_total{request="list"}` → `kube_state_metrics_list_total`
+fn counter_alias(key: &Key) -> Option<Key> {
+    if key.name() != "ksm_core_requests_total" {
+        return None;
+    }
+    let label = |name: &str| key.labels().find(|label| label.key() == name).map(|label| label.value().to_owned());
+    let name = match label("request")?.as_str() {
+        "list" => "kube_state_metrics_list_total",
+        "watch" => "kube_state_metrics_watch_total",
+        _ => return None,
+    };
+    Some(Key::from_parts(
+        name,
+        vec![Label::new("result", label("result")?), Label::new("resource", label("resource")?)],
+    ))
+}
+
+/// `ksm_core_scrape_duration_seconds` → `http_request_duration_seconds{handler="metrics"}`
+fn histogram_alias(key: &Key) -> Option<Key> {
+    (key.name() == "ksm_core_scrape_duration_seconds").then(|| {
+        let labels = vec![Label::new("handler", "metrics"), Label::new("method", "get")];
+        Key::from_parts("http_request_duration_seconds", labels)
+    })
+}
+
+impl<R: Recorder> Recorder for UpstreamNames<R> {
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.0.describe_counter(key, unit, description);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.0.describe_gauge(key, unit, description);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.0.describe_histogram(key, unit, description);
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        let own = self.0.register_counter(key, metadata);
+        match counter_alias(key) {
+            Some(alias) => Counter::from_arc(Arc::new(Both(own, self.0.register_counter(&alias, metadata)))),
+            None => own,
+        }
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.0.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        let own = self.0.register_histogram(key, metadata);
+        match histogram_alias(key) {
+            Some(alias) => Histogram::from_arc(Arc::new(Both(own, self.0.register_histogram(&alias, metadata)))),
+            None => own,
+        }
+    }
+}
+
+/// One metric under two names.
+#[derive(Debug)]
+struct Both<T>(T, T);
+
+impl CounterFn for Both<Counter> {
+    fn increment(&self, value: u64) {
+        self.0.increment(value);
+        self.1.increment(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.absolute(value);
+        self.1.absolute(value);
+    }
+}
+
+impl HistogramFn for Both<Histogram> {
+    fn record(&self, value: f64) {
+        self.0.record(value);
+        self.1.record(value);
+    }
+}

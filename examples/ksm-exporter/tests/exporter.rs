@@ -1,0 +1,154 @@
+//! The binary against a simulated cluster: scrapes, health, signals, wrong flags.
+
+#[path = "../../host/tests/support/mod.rs"]
+mod support;
+
+use support::{Host, QUIET, get, get_until, get_with, run};
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_ksm-exporter");
+const FREE_PORTS: &[&str] = &["--port", "0", "--telemetry-port", "0"];
+
+async fn start(flags: &[&str]) -> Host {
+    let host = Host::start(EXPORTER, &[FREE_PORTS, flags]).await;
+    if flags.contains(&"--sim") {
+        get_until(&ready_url(&host), |answer| answer.status == 200).await;
+    }
+    host
+}
+
+fn ready_url(host: &Host) -> String {
+    host.url("metrics at").replace("/metrics", "/readyz")
+}
+
+/// The families that have samples.
+fn families(text: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = text.lines().filter_map(|line| line.split_once('{').map(|(name, _)| name)).collect();
+    names.dedup();
+    names
+}
+
+#[tokio::test]
+async fn a_scrape_shows_the_cluster_in_every_format_and_encoding() {
+    let host = start(&[QUIET, &["--enable-gzip-encoding", "--gzip-cache"]].concat()).await;
+    let url = host.url("metrics at");
+    let plain = get(&url).await;
+    assert_eq!(plain.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let text = plain.text();
+    assert_eq!(text.lines().filter(|line| line.starts_with("kube_node_info{")).count(), 2);
+    assert!(text.lines().all(|line| line.starts_with('#') || line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok()));
+
+    let gzip = get_with(&url, &[("accept-encoding", "gzip")]).await;
+    assert_eq!((gzip.header("content-encoding"), gzip.text() == text), ("gzip", true));
+    assert!(gzip.body.len() < plain.body.len() / 4);
+
+    let open = get_with(&url, &[("accept", "application/openmetrics-text; version=1.0.0")]).await;
+    assert_eq!(open.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.text().ends_with("\n# EOF\n"));
+
+    let nodes = get(&format!("{url}?resources=nodes")).await.text();
+    assert!(!nodes.is_empty() && families(&nodes).iter().all(|name| name.starts_with("kube_node_")));
+    let others = get(&format!("{url}?exclude_resources=nodes")).await.text();
+    assert!(!others.contains("kube_node_info{") && others.contains("kube_pod_info{"));
+}
+
+#[tokio::test]
+async fn gzip_is_off_unless_it_is_switched_on() {
+    let host = start(QUIET).await;
+    let answer = get_with(&host.url("metrics at"), &[("accept-encoding", "gzip")]).await;
+    assert_eq!(answer.header("content-encoding"), "");
+}
+
+#[tokio::test]
+async fn flags_choose_resources_families_and_labels() {
+    let flags =
+        ["--resources=namespaces,nodes", "--metric-denylist=_created$", "--metric-labels-allowlist=namespaces=[*]"];
+    let host = start(&[QUIET, &flags].concat()).await;
+    let text = get(&host.url("metrics at")).await.text();
+    assert!(text.contains("label_kubernetes_io_metadata_name=\"default\""));
+    let names = families(&text);
+    assert!(!names.is_empty() && names.iter().all(|name| !name.ends_with("_created")));
+    assert!(names.iter().all(|name| name.starts_with("kube_namespace_") || name.starts_with("kube_node_")));
+}
+
+#[tokio::test]
+async fn health_and_own_metrics_are_told_on_both_ports() {
+    let host = start(QUIET).await;
+    let (main, own) = (host.url("metrics at"), host.url("own metrics at"));
+    for path in ["/healthz", "/livez", "/readyz"] {
+        let answer = get(&main.replace("/metrics", path)).await;
+        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "ok\n"), "{path}");
+    }
+    assert_eq!(get(&own.replace("/metrics", "/readyz")).await.status, 200);
+    let page = get(&main.replace("/metrics", "/")).await;
+    assert!(
+        page.header("content-type").starts_with("text/html")
+            && page.text().contains("href=\"/metrics?resources=pods\"")
+    );
+    assert_eq!(get(&main.replace("/metrics", "/nothing")).await.status, 404);
+    get(&main).await;
+    let text = get(&own).await.text();
+    for line in [
+        "kube_state_metrics_list_total{result=\"success\",resource=\"pods\"} 1",
+        "ksm_core_requests_total{resource=\"pods\",request=\"list\",result=\"success\"} 1",
+        "ksm_core_synced{resource=\"pods\",namespace=\"\"} 1",
+        "ksm_core_objects{resource=\"pods\",namespace=\"\"} 40",
+        "kube_state_metrics_total_shards 1",
+        "http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 1",
+        "ksm_core_scrapes_total{encoding=\"identity\",result=\"complete\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(text.contains("kube_state_metrics_build_info{") && text.contains("process_resident_memory_bytes "));
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_no_reason_to_end() {
+    let host = start(&["--apiserver", "http://127.0.0.1:1"]).await;
+    let unready = get_until(&ready_url(&host), |answer| answer.text().contains("pods: List request failed")).await;
+    assert_eq!(unready.status, 503);
+    let main = host.url("metrics at");
+    let livez = get(&main.replace("/metrics", "/livez")).await;
+    assert_eq!((livez.status.as_u16(), livez.text().starts_with("the API server: ")), (503, true));
+    assert_eq!((get(&main).await.status.as_u16(), get(&main).await.text().as_str()), (200, ""));
+    assert_eq!(get(&main.replace("/metrics", "/healthz")).await.status, 200);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_ends_it_with_success() {
+    let host = start(QUIET).await;
+    let ended = host.terminate().await;
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn wrong_flags_exit_2_and_say_what_to_change() {
+    for (flags, told) in [
+        (&["--resources=cats"][..], "--resources: there is no resource \"cats\": use one of "),
+        (&["--metric-allowlist=a", "--metric-denylist=b"], "exclude each other"),
+        (&["--node=n", "--track-unscheduled-pods"], "--node and --track-unscheduled-pods exclude each other"),
+        (&["--shard=1"], "--shard of kube-state-metrics is not supported: sharding"),
+        (&["--server-read-timeout=soon"], "a duration is a positive time"),
+        (&["--no-such-flag"], "unexpected argument '--no-such-flag'"),
+        (&["--sim", "--kubeconfig=x"], "cannot be used with"),
+    ] {
+        let ended = run(EXPORTER, flags).await;
+        assert_eq!(ended.status.code(), Some(2), "{flags:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(told), "{flags:?}: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting_is_told_with_status_1() {
+    let ended = run(EXPORTER, FREE_PORTS).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("no cluster is configured: give --kubeconfig"), "{}", ended.stderr);
+    let ended = run(EXPORTER, &[FREE_PORTS, &["--kubeconfig", "/no/such/file"]].concat()).await;
+    assert!(ended.stderr.contains("the kubeconfig /no/such/file can't be read"), "{}", ended.stderr);
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ended = run(EXPORTER, &["--sim", "--port", &port]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("choose another --host or --port: can't listen on 127.0.0.1"), "{}", ended.stderr);
+}
