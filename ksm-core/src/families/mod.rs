@@ -30,7 +30,9 @@ use serde::de::DeserializeOwned;
 use crate::resource::Resource;
 
 /// A Kubernetes kind that this crate has families for.
-pub trait Builtin: KubeResource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static {
+pub trait Builtin:
+    KubeResource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + Sync + 'static
+{
     /// Its table and walk.
     const RESOURCE: Resource<Self>;
     /// Whether it is watched when no resources are named.
