@@ -28,13 +28,18 @@ pub(crate) fn document(body: &[u8]) -> Result<Value, Status> {
     })
 }
 
+/// A document of a media type that bodies may have.
+pub(crate) fn typed_document(content_type: &str, body: &[u8]) -> Result<Value, Status> {
+    match media_type(content_type) {
+        "" | "application/json" | "application/yaml" => document(body),
+        _ => Err(Status::unsupported_media_type("application/json, application/yaml")),
+    }
+}
+
 /// The object in a call's body, checked to be of the call's resource.
 pub(crate) fn object(call: &Call) -> Result<Object, Status> {
-    match media_type(&call.content_type) {
-        "" | "application/json" | "application/yaml" => {}
-        _ => return Err(Status::unsupported_media_type("application/json, application/yaml")),
-    }
-    let (type_meta, object) = Object::from_value(document(&call.body)?).map_err(Status::bad_request)?;
+    let (type_meta, object) =
+        Object::from_value(typed_document(&call.content_type, &call.body)?).map_err(Status::bad_request)?;
     check_type(call, &type_meta)?;
     Ok(object)
 }

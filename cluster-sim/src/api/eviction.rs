@@ -9,7 +9,7 @@ use super::{Call, body};
 use crate::http::reply::Reply;
 
 pub(crate) fn evict(call: &Call) -> Result<Reply, Status> {
-    let eviction = body::document(&call.body)?;
+    let eviction = body::typed_document(&call.content_type, &call.body)?;
     let options: DeleteOptions = match eviction.get("deleteOptions") {
         Some(options) => serde_json::from_value(options.clone())
             .map_err(|error| Status::bad_request(format!("deleteOptions are not valid: {error}")))?,

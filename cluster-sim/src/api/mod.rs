@@ -202,7 +202,8 @@ fn dispatch(
     };
     authorize(server, user, verb, &target)?;
     if reviews::is_review(&target) {
-        return reviews::review(server, &target, user, &incoming.body?);
+        let review = body::typed_document(header(&incoming.headers, CONTENT_TYPE), &incoming.body?)?;
+        return reviews::review(server, &target, user, review);
     }
     let (resource, version) = {
         let state = server.store.state.read();

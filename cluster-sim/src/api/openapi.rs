@@ -7,7 +7,7 @@ use serde_json::json;
 use super::status::Status;
 use crate::http::reply::{JSON, Reply};
 
-const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A `Document` of gnostic's openapi.v2: `swagger` (field 1), and `info` (field 2) with title and version.
 const EMPTY_V2: &[u8] = b"\x0a\x032.0\x12\x1a\x0a\x0bcluster-sim\x12\x0bunversioned";

@@ -75,7 +75,7 @@ fn read_page(call: &Call, state: &State, table: &Table, scope: &Scope, options: 
         Reading::Continue(token) => {
             // A token without a version is for the newest state.
             let version = u64::try_from(token.version).unwrap_or(newest);
-            let outlived = now.saturating_sub(token.began) > call.server.settings.page_token_ttl_millis();
+            let outlived = now.saturating_sub(token.began) >= call.server.settings.page_token_ttl_millis();
             if version > newest || outlived {
                 return Err(Status::continue_expired(token.at_newest(now).encode()));
             }

@@ -3,7 +3,6 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::body;
 use super::route::{Target, Verb};
 use super::status::Status;
 use crate::access::Attempt;
@@ -25,8 +24,7 @@ pub(crate) fn is_review(target: &Target) -> bool {
 }
 
 /// Answer a review by the server's own tokens and rules.
-pub(crate) fn review(server: &Server, target: &Target, user: &str, body: &[u8]) -> Result<Reply, Status> {
-    let mut review = body::document(body)?;
+pub(crate) fn review(server: &Server, target: &Target, user: &str, mut review: Value) -> Result<Reply, Status> {
     let spec = review.get("spec").cloned().unwrap_or_default();
     let status = match target.plural.as_str() {
         "tokenreviews" => token_status(server, &spec),

@@ -22,7 +22,7 @@ pub(crate) fn scale(call: &Call, verb: Verb) -> Result<Reply, Status> {
     let shown = show(paths, &object);
     let asked = match verb {
         Verb::Get => return Ok(Reply::json(StatusCode::OK, &shown)),
-        Verb::Update => body::document(&call.body)?,
+        Verb::Update => body::typed_document(&call.content_type, &call.body)?,
         Verb::Patch => {
             let patch = Patch::parse(body::media_type(&call.content_type), &call.body)?;
             match patch {
