@@ -9,10 +9,15 @@ pub mod stop;
 pub mod telemetry;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
-/// Logs to standard error, at the level that `RUST_LOG` names; warnings without it.
+/// Warnings. kube's client logs each failed request as an error, ksm-core says it again with the resource and what
+/// follows from it: once is enough.
+const DEFAULT_FILTER: &str = "warn,kube_client::client::builder=off";
+
+/// Logs to standard error what `RUST_LOG` admits; warnings without it.
 pub fn log_to_stderr() {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let named = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::builder().parse_lossy(named.as_deref().unwrap_or(DEFAULT_FILTER));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }

@@ -1,15 +1,16 @@
 //! The binary against a simulated cluster: scrapes, health, signals, wrong flags.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../host/tests/support/mod.rs"]
 mod support;
 
-use support::{Host, QUIET, get, get_until, get_with, run};
+use support::{Host, QUIET, command, get, get_until, get_with, run};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_ksm-exporter");
 const FREE_PORTS: &[&str] = &["--port", "0", "--telemetry-port", "0"];
 
 async fn start(flags: &[&str]) -> Host {
-    let host = Host::start(EXPORTER, &[FREE_PORTS, flags]).await;
+    let host = Host::start(command(EXPORTER, &[FREE_PORTS, flags].concat())).await;
     if flags.contains(&"--sim") {
         get_until(&ready_url(&host), |answer| answer.status == 200).await;
     }

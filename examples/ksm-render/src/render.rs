@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use ksm_core::catalog::{Catalog, CatalogError, kinds};
+use memchr::memchr_iter;
 
 use crate::bad_values::BadValues;
 use crate::json::{Document, Documents, Head, offset};
@@ -41,7 +42,7 @@ impl<'a> Renderer<'a> {
         let text = String::from_utf8_lossy(bytes);
         if let Cow::Owned(_) = text {
             let line = std::str::from_utf8(bytes).err().map_or(1, |error| {
-                1 + bytes.get(..error.valid_up_to()).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
+                1 + memchr_iter(b'\n', bytes.get(..error.valid_up_to()).unwrap_or_default()).count()
             });
             self.report.fault(&format_args!("{file}:{line}"), &"bytes that are no UTF-8: read as U+FFFD");
         }
@@ -172,7 +173,7 @@ impl<'a> Lines<'a> {
 
     fn of(&mut self, offset: usize) -> usize {
         let passed = self.text.as_bytes().get(self.at..offset).unwrap_or_default();
-        self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.line += memchr_iter(b'\n', passed).count();
         self.at = offset.max(self.at);
         self.line
     }

@@ -1,4 +1,5 @@
 //! Fault → what is told of it, and what is rendered all the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

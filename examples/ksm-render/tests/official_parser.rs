@@ -1,8 +1,9 @@
 //! The exposition, as Prometheus' own Python client reads it (package `prometheus_client`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::io::Write;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use support::{render_input, samples};
@@ -48,7 +49,8 @@ fn objects() -> String {
         let object = &case["object"];
         let metadata = &object["metadata"];
         if seen.insert((object["kind"].to_string(), metadata["namespace"].to_string(), metadata["name"].to_string())) {
-            objects.push_str(&format!("{object}\n"));
+            objects.push_str(&object.to_string());
+            objects.push('\n');
         }
     }
     // What needs escapes, and what must not be escaped.

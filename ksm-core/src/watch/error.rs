@@ -12,7 +12,7 @@ use crate::decode::ListDecodeError;
 #[non_exhaustive]
 pub enum WatchError {
     /// The request could not be made or sent.
-    #[error("{request:?} request failed: {source}")]
+    #[error("{request:?} request failed: {}", with_causes(.source.as_ref()))]
     Request {
         /// What was asked.
         request: Request,
@@ -35,7 +35,7 @@ pub enum WatchError {
         retry_after: Option<Duration>,
     },
     /// The body broke off.
-    #[error("{request:?} body broke off: {source}")]
+    #[error("{request:?} body broke off: {}", with_causes(.source.as_ref()))]
     Body {
         /// What was asked.
         request: Request,
@@ -68,6 +68,21 @@ pub enum WatchError {
     /// The watch told an event that is none.
     #[error("the watch sent a line that is no event: {0}")]
     Event(#[source] serde_json::Error),
+}
+
+/// An error with what caused it, each cause once: a client's own message says little (`client error (Connect)`).
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn status_message(request: Request, code: u16, reason: &str, message: &str) -> String {

@@ -60,8 +60,8 @@ pub async fn run(binary: &str, flags: &[&str]) -> Ended {
 
 impl Host {
     /// Starts a binary, and waits until it says what it watches.
-    pub async fn start(binary: &str, flags: &[&[&str]]) -> Self {
-        let mut child = command(binary, &flags.concat()).spawn().expect("the binary starts");
+    pub async fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let mut said = Vec::new();

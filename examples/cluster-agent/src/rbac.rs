@@ -1,0 +1,129 @@
+//! The permissions that the agent needs: `list` and `watch` on exactly what it watches.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use ksm_core::Settings;
+use ksm_core::catalog::{Kind, kinds};
+use serde::Serialize;
+
+const NAME: &str = "cluster-agent";
+/// Where the agent is expected to run.
+const NAMESPACE: &str = "cluster-agent";
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// The objects that allow the agent to watch `resources` within the settings' namespaces, as YAML documents.
+pub(crate) fn yaml(resources: &[String], settings: &Settings) -> anyhow::Result<String> {
+    let watched: Vec<Kind> =
+        kinds().into_iter().filter(|kind| resources.iter().any(|name| name == kind.resource)).collect();
+    let home = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
+    let mut documents = vec![
+        document(&Namespace { metadata: home, ..Namespace::default() })?,
+        document(&ServiceAccount { metadata: named(Some(NAMESPACE)), ..ServiceAccount::default() })?,
+    ];
+    let (namespaced, cluster_wide): (Vec<Kind>, Vec<Kind>) =
+        watched.into_iter().partition(|kind| kind.namespaced && !settings.namespaces.is_empty());
+    if !cluster_wide.is_empty() {
+        let rules = Some(rules(&cluster_wide));
+        documents.push(document(&ClusterRole { metadata: named(None), rules, ..ClusterRole::default() })?);
+        let (role_ref, subjects) = (role_ref("ClusterRole"), subjects());
+        documents.push(document(&ClusterRoleBinding { metadata: named(None), role_ref, subjects })?);
+    }
+    if !namespaced.is_empty() {
+        for namespace in settings.namespaces.iter().filter(|name| !settings.namespaces_denylist.contains(name)) {
+            let metadata = named(Some(namespace));
+            documents.push(document(&Role { metadata: metadata.clone(), rules: Some(rules(&namespaced)) })?);
+            let (role_ref, subjects) = (role_ref("Role"), subjects());
+            documents.push(document(&RoleBinding { metadata, role_ref, subjects })?);
+        }
+    }
+    Ok(documents.join("---\n"))
+}
+
+fn named(namespace: Option<&str>) -> ObjectMeta {
+    let namespace = namespace.map(str::to_owned);
+    ObjectMeta { name: Some(NAME.to_owned()), namespace, ..ObjectMeta::default() }
+}
+
+/// A rule per API group.
+fn rules(kinds: &[Kind]) -> Vec<PolicyRule> {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for kind in kinds {
+        groups.entry(&kind.group).or_default().push(kind.plural.clone());
+    }
+    let rule = |(group, resources): (&str, Vec<String>)| PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(resources),
+        verbs: vec!["list".to_owned(), "watch".to_owned()],
+        ..PolicyRule::default()
+    };
+    groups.into_iter().map(rule).collect()
+}
+
+fn role_ref(kind: &str) -> RoleRef {
+    RoleRef { api_group: Some(RBAC.to_owned()), kind: kind.to_owned(), name: NAME.to_owned() }
+}
+
+fn subjects() -> Option<Vec<Subject>> {
+    let namespace = Some(NAMESPACE.to_owned());
+    Some(vec![Subject { kind: "ServiceAccount".to_owned(), name: NAME.to_owned(), namespace, ..Subject::default() }])
+}
+
+fn document(object: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_saphyr::to_string(object)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_namespaces_need_one_cluster_role() {
+        let resources = ["pods", "nodes", "deployments"].map(str::to_owned);
+        let text = yaml(&resources, &Settings::default()).unwrap();
+        let documents: Vec<&str> = text.split("---\n").collect();
+        assert_eq!(documents.len(), 4);
+        let role: ClusterRole = serde_saphyr::from_str(documents[2]).unwrap();
+        let rules: Vec<_> = role
+            .rules
+            .unwrap()
+            .into_iter()
+            .map(|rule| (rule.api_groups.unwrap(), rule.resources.unwrap(), rule.verbs))
+            .collect();
+        let both = vec!["list".to_owned(), "watch".to_owned()];
+        assert_eq!(
+            rules,
+            [
+                (vec![String::new()], vec!["nodes".to_owned(), "pods".to_owned()], both.clone()),
+                (vec!["apps".to_owned()], vec!["deployments".to_owned()], both)
+            ]
+        );
+        let binding: ClusterRoleBinding = serde_saphyr::from_str(documents[3]).unwrap();
+        assert_eq!(binding.role_ref.kind, "ClusterRole");
+        assert_eq!(binding.subjects.unwrap()[0].namespace.as_deref(), Some(NAMESPACE));
+    }
+
+    #[test]
+    fn named_namespaces_need_a_role_each_and_no_more() {
+        let settings = Settings { namespaces: vec!["web".into(), "shop".into()], ..Settings::default() };
+        let text = yaml(&["pods".to_owned(), "nodes".to_owned()], &settings).unwrap();
+        let kinds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+        assert_eq!(
+            kinds,
+            [
+                "Namespace",
+                "ServiceAccount",
+                "ClusterRole",
+                "ClusterRoleBinding",
+                "Role",
+                "RoleBinding",
+                "Role",
+                "RoleBinding"
+            ]
+        );
+        let role: ClusterRole = serde_saphyr::from_str(text.split("---\n").nth(2).unwrap()).unwrap();
+        assert_eq!(role.rules.unwrap()[0].resources.as_deref(), Some(&["nodes".to_owned()][..]));
+    }
+}
