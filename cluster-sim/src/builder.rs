@@ -71,9 +71,9 @@ impl<'a> SimBuilder<'a> {
             expired_watch_as_status: false,
             history: 16_384,
             watch_queue: 16_384,
-            page_token_ttl: Duration::from_secs(300),
-            bookmark_interval: Duration::from_secs(60),
-            watch_timeout: Duration::from_secs(1800),
+            page_token_ttl: Duration::from_mins(5),
+            bookmark_interval: Duration::from_mins(1),
+            watch_timeout: Duration::from_mins(30),
             pod_termination: Some(Duration::from_secs(1)),
             sources: Vec::new(),
         }

@@ -143,6 +143,7 @@ pub(crate) fn accepted_status(definition: &Object, now: &str) -> Value {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json!(…) reads best where it is used")]
     fn definition(spec: Value) -> Object {
         Object::from_value(json!({"metadata": {"name": "foos.example.com"}, "spec": spec})).unwrap().1
     }

@@ -2,6 +2,11 @@
 
 /// A built-in kind. Custom resources become the same [`Resource`](crate::resource::Resource) at run time.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "independent facts, in the API's own words"
+)]
 pub(crate) struct Kind {
     pub(crate) group: &'static str,
     /// Preferred version first.

@@ -24,6 +24,7 @@ impl GroupResource {
 
 /// A resource as the server serves it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, in the API's own words")]
 pub(crate) struct Resource {
     pub(crate) id: GroupResource,
     /// Where the objects are kept; differs from `id` only for the second door to Events.

@@ -13,18 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Deny;
-use crate::api::status::Status;
-use crate::api::write::{Write, Written};
+use crate::api::write::Write;
 use crate::builder::SimBuilder;
 use crate::error::SimError;
 use crate::fault::Faults;
 use crate::http::{Connections, serve};
 use crate::mutation::Mutation;
-use crate::object::{Object, TypeMeta};
+use crate::object::TypeMeta;
 use crate::patch::managed::Manager;
 use crate::reference::ObjectRef;
 use crate::requests::Requests;
-use crate::resource::Resource;
 use crate::server::Server;
 use crate::store::State;
 use crate::{chores, direct};
@@ -134,18 +132,18 @@ impl Sim {
     /// Create an object as a client would: the server gives it a uid, validates it, and ignores its status if that is
     /// written by itself.
     pub fn create(&self, object: Value) -> Result<Value, SimError> {
-        self.write(object, false, |write, state, object| write.create(state, object))
+        self.write(object, Deed::Create)
     }
 
     /// Replace an object as a client would: a `resourceVersion`, if given, must be the newest one; the status is kept
     /// if it is written by itself.
     pub fn update(&self, object: Value) -> Result<Value, SimError> {
-        self.write(object, false, |write, state, object| write.update(state, object))
+        self.write(object, Deed::Update)
     }
 
     /// Replace an object's status as a controller would through the `status` subresource.
     pub fn update_status(&self, object: Value) -> Result<Value, SimError> {
-        self.write(object, true, |write, state, object| write.update(state, object))
+        self.write(object, Deed::UpdateStatus)
     }
 
     /// Write an object as it is: metadata, spec and status in one go, whether it exists or not. What it lacks (uid,
@@ -264,12 +262,7 @@ impl Sim {
         self.inner.server.store.state.write()
     }
 
-    fn write(
-        &self,
-        object: Value,
-        status_only: bool,
-        operation: impl FnOnce(&Write<'_>, &mut State, Object) -> Result<Written, Status>,
-    ) -> Result<Value, SimError> {
+    fn write(&self, object: Value, deed: Deed) -> Result<Value, SimError> {
         let mut state = self.state_mut();
         let (resource, type_meta, object) = direct::read(&state, object)?;
         let version = resource.version(type_meta.version()).ok_or_else(|| SimError::UnknownKind {
@@ -282,20 +275,32 @@ impl Sim {
             version,
             namespace: if resource.namespaced { &namespace } else { "" },
             name: &name,
-            status_only,
+            status_only: deed == Deed::UpdateStatus,
             dry_run: false,
-            manager: Manager::new("", MANAGER, &type_meta.api_version, if status_only { "status" } else { "" }),
+            manager: Manager::new(
+                "",
+                MANAGER,
+                &type_meta.api_version,
+                if deed == Deed::UpdateStatus { "status" } else { "" },
+            ),
             now: crate::api::now(),
         };
-        let written = operation(&write, &mut state, object)?;
+        let written = match deed {
+            Deed::Create => write.create(&mut state, object)?,
+            Deed::Update | Deed::UpdateStatus => write.update(&mut state, object)?,
+        };
         drop(state);
         self.inner.server.chores.wake();
-        Ok(shown(&resource, &type_meta, &written))
+        Ok(direct::show(&resource, &type_meta, &written.entry))
     }
 }
 
-fn shown(resource: &Resource, type_meta: &TypeMeta, written: &Written) -> Value {
-    direct::show(resource, type_meta, &written.entry)
+/// A client's write through the handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Create,
+    Update,
+    UpdateStatus,
 }
 
 fn config(address: SocketAddr, token: Option<&str>) -> kube::Config {

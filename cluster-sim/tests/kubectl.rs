@@ -1,5 +1,7 @@
 //! kubectl against the simulator: skipped unless `KUBE_AGENT_KIT_KUBECTL` names the program.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 const KUBECTL: &str = "KUBE_AGENT_KIT_KUBECTL";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Kubectl {
     program: OsString,

@@ -203,7 +203,7 @@ fn dispatch(
     authorize(server, user, verb, &target)?;
     if reviews::is_review(&target) {
         let review = body::typed_document(header(&incoming.headers, CONTENT_TYPE), &incoming.body?)?;
-        return reviews::review(server, &target, user, review);
+        return Ok(reviews::review(server, &target, user, review));
     }
     let (resource, version) = {
         let state = server.store.state.read();

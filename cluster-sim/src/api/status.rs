@@ -161,7 +161,9 @@ impl Status {
         let plural = if conflicts.len() == 1 { "conflict" } else { "conflicts" };
         let listed = match conflicts {
             [one] => format!(" {}: {}", one.message, one.field),
-            many => many.iter().map(|cause| format!("\n- {}: {}", cause.message, cause.field)).collect(),
+            many => many
+                .iter()
+                .fold(String::new(), |listed, cause| format!("{listed}\n- {}: {}", cause.message, cause.field)),
         };
         let message = format!("Apply failed with {} {plural}:{listed}", conflicts.len());
         Self::new(StatusCode::CONFLICT, "Conflict", message).causes(conflicts)

@@ -92,7 +92,7 @@ impl Call {
 
 impl Write<'_> {
     pub(crate) fn create(&self, state: &mut State, object: Object) -> Result<Written, Status> {
-        let mut object = self.received(object)?;
+        let mut object = self.received(object);
         strategy::generate_name(&mut object);
         self.place(&mut object)?;
         validate::validate(self.resource, &self.version.name, &object)?;
@@ -109,7 +109,7 @@ impl Write<'_> {
     }
 
     pub(crate) fn update(&self, state: &mut State, object: Object) -> Result<Written, Status> {
-        let object = self.received(object)?;
+        let object = self.received(object);
         if !object.name().is_empty() && object.name() != self.name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -140,12 +140,12 @@ impl Write<'_> {
         let type_meta = self.resource.type_meta(&self.version.name);
         let before = self.shown(entry.object()).into_value(&type_meta);
         let patched = patch.apply_to(before, self.schema()).map_err(|status| status.about(self.about()))?;
-        let object = self.taken_apart(patched, &type_meta)?;
+        let object = taken_apart(patched, &type_meta)?;
         if object.name() != self.name || object.namespace() != self.namespace {
             let cause = Cause::invalid("metadata.name", &object.name().into(), "field is immutable");
             return Err(self.invalid(&[cause]));
         }
-        let object = self.received(object)?;
+        let object = self.received(object);
         self.replace(state, &entry, object)
     }
 
@@ -162,7 +162,7 @@ impl Write<'_> {
             return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[cause]));
         }
         let type_meta = self.resource.type_meta(&self.version.name);
-        let config = self.taken_apart(config.clone(), &type_meta)?;
+        let config = taken_apart(config.clone(), &type_meta)?;
         if !config.name().is_empty() && config.name() != self.name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({}) does not match the name on the URL ({})",
@@ -173,7 +173,7 @@ impl Write<'_> {
         if config.metadata.get("managedFields").is_some_and(|fields| !fields.is_null()) {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        let mut config = self.received(config)?;
+        let mut config = self.received(config);
         config.set_meta("name", self.name);
         self.place(&mut config)?;
         let Some(entry) = current else {
@@ -298,24 +298,13 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn received(&self, object: Object) -> Result<Object, Status> {
+    fn received(&self, object: Object) -> Object {
         // Both doors to Events refuse the same times, whatever the fields are called.
-        if self.resource.id.group == EVENTS_GROUP { Ok(events::from_events_group(object)) } else { Ok(object) }
+        if self.resource.id.group == EVENTS_GROUP { events::from_events_group(object) } else { object }
     }
 
     fn shown(&self, object: Object) -> Object {
         if self.resource.id.group == EVENTS_GROUP { events::to_events_group(object) } else { object }
-    }
-
-    fn taken_apart(&self, value: Value, expected: &TypeMeta) -> Result<Object, Status> {
-        let (type_meta, object) = Object::from_value(value).map_err(Status::bad_request)?;
-        if type_meta != *expected {
-            return Err(Status::bad_request(format!(
-                "the object is {} {}, expected {} {}",
-                type_meta.api_version, type_meta.kind, expected.api_version, expected.kind
-            )));
-        }
-        Ok(object)
     }
 
     fn schema(&self) -> patch::schema::Schema<'_> {
@@ -351,4 +340,15 @@ fn is_same(old: &Object, new: &Object) -> bool {
         metadata
     };
     old.rest == new.rest && without_times(old) == without_times(new)
+}
+
+fn taken_apart(value: Value, expected: &TypeMeta) -> Result<Object, Status> {
+    let (type_meta, object) = Object::from_value(value).map_err(Status::bad_request)?;
+    if type_meta != *expected {
+        return Err(Status::bad_request(format!(
+            "the object is {} {}, expected {} {}",
+            type_meta.api_version, type_meta.kind, expected.api_version, expected.kind
+        )));
+    }
+    Ok(object)
 }

@@ -112,7 +112,7 @@ async fn answer(
         Outcome::Answer(reply, effects) => {
             let fault = effects.body;
             let reply = if is_head { Reply::new(reply.status, reply.content_type, Bytes::new()) } else { reply };
-            let spoils = fault.any().then(|| move |body| spoil(body, fault, &abort));
+            let spoils = fault.any().then_some(move |body| spoil(body, fault, &abort));
             Ok(reply.into_http(gzip, spoils))
         }
     }

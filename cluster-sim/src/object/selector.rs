@@ -149,7 +149,7 @@ fn parse_label(text: &str) -> Result<LabelRequirement, String> {
     }
     if let Some(list) = text.strip_suffix(')') {
         let (head, values) = list.split_once('(').ok_or_else(|| format!("expected a list of values: {text:?}"))?;
-        let values = values.split(',').map(|value| label_value(value)).collect::<Result<_, _>>()?;
+        let values = values.split(',').map(label_value).collect::<Result<_, _>>()?;
         let head = head.trim_end();
         let (key, operator) = head.rsplit_once(char::is_whitespace).ok_or("expected 'in' or 'notin'")?;
         return match operator {

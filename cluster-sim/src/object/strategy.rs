@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::resource::Registry;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json!(…) reads best where it is used")]
     fn deployment(spec: Value) -> Object {
         Object::from_value(json!({"metadata": {"name": "web", "namespace": "a"}, "spec": spec})).unwrap().1
     }

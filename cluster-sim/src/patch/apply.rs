@@ -48,7 +48,9 @@ pub(crate) fn apply(
         let mut dropped = entry.fields;
         dropped.subtract(&named);
         let mut kept = named;
-        others.iter().for_each(|entry| kept.add(&entry.fields));
+        for entry in &others {
+            kept.add(&entry.fields);
+        }
         prune(&mut merged, &dropped, &kept, schema);
     }
 

@@ -129,17 +129,16 @@ impl Entry {
 
     /// As conflicts name a manager.
     pub(crate) fn describe(&self) -> String {
-        let mut text = format!("conflict with {:?}", self.manager);
-        if !self.subresource.is_empty() {
-            text.push_str(&format!(" with subresource {:?}", self.subresource));
-        }
-        if self.operation == Operation::Update {
-            text.push_str(&format!(" using {}", self.api_version));
-            if !self.time.is_empty() {
-                text.push_str(&format!(" at {}", self.time));
-            }
-        }
-        text
+        let subresource = match self.subresource.as_str() {
+            "" => String::new(),
+            subresource => format!(" with subresource {subresource:?}"),
+        };
+        let update = match self.operation {
+            Operation::Apply => String::new(),
+            Operation::Update if self.time.is_empty() => format!(" using {}", self.api_version),
+            Operation::Update => format!(" using {} at {}", self.api_version, self.time),
+        };
+        format!("conflict with {:?}{subresource}{update}", self.manager)
     }
 
     fn from_json(entry: &Value) -> Option<Self> {
@@ -269,6 +268,7 @@ mod tests {
 
     const ROOT: Schema<'_> = Schema::BuiltIn { parent: "", field: "", is_item: false };
 
+    #[expect(clippy::needless_pass_by_value, reason = "json!(…) reads best where it is used")]
     fn config_map(data: Value) -> Object {
         Object::from_value(json!({"metadata": {"name": "a", "uid": "u"}, "data": data})).unwrap().1
     }

@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json!(…) reads best where it is used")]
     fn merged(mut object: Value, patch: Value) -> Value {
         merge(&mut object, &patch, Schema::BuiltIn { parent: "", field: "", is_item: false }).unwrap();
         object

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const REAL: &str = "KUBE_AGENT_KIT_REAL_KUBECONFIG";
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server, and a namespace of it for one test.
 pub(crate) struct Cluster {

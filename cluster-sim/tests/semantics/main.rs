@@ -2,6 +2,9 @@
 //! variable `KUBE_AGENT_KIT_REAL_KUBECONFIG` names its kubeconfig. What the simulator is believed to do is thereby
 //! proven, or corrected.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails is a test that fails")]
+#![expect(clippy::needless_pass_by_value, reason = "json!(…) reads best where it is used")]
+
 mod apply;
 mod cluster;
 mod crud;

@@ -181,7 +181,7 @@ async fn aggregated_discovery_says_what_plain_discovery_says() {
     let kinds = |discovery: &kube::discovery::Discovery| {
         let mut kinds: Vec<String> = discovery
             .groups()
-            .flat_map(|group| group.recommended_resources())
+            .flat_map(kube::discovery::ApiGroup::recommended_resources)
             .map(|(resource, capabilities)| {
                 let mut subresources: Vec<_> =
                     capabilities.subresources.iter().map(|(resource, _)| resource.plural.clone()).collect();

@@ -70,7 +70,7 @@ async fn a_namespace_goes_with_its_content() {
     held["metadata"].as_object_mut().unwrap().remove("finalizers");
     sim.update(held).unwrap();
     client.until("/api/v1/namespaces/n", |answer| answer.code == 404).await;
-    assert_eq!(sim.list("v1", "configmaps").unwrap(), [json!({}); 0]);
+    assert!(sim.list("v1", "configmaps").unwrap().is_empty());
 }
 
 #[tokio::test]
