@@ -5,7 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::status::{Resource, State, Status};
+use crate::status::{Row, State, Status};
 use crate::units::{age, bytes, count};
 
 const STYLE: &str = include_str!("page.css");
@@ -98,7 +98,7 @@ fn total(name: &str, value: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
-fn row(resource: &Resource, namespaces: bool) -> Markup {
+fn row(resource: &Row, namespaces: bool) -> Markup {
     let columns = if namespaces { "8" } else { "7" };
     html! {
         tr role="row" {
@@ -119,7 +119,7 @@ fn row(resource: &Resource, namespaces: bool) -> Markup {
     }
 }
 
-fn state(resource: &Resource) -> Markup {
+fn state(resource: &Row) -> Markup {
     let class = resource.state.word();
     html! {
         span class=(format!("state {class}")) { (class) }
@@ -133,7 +133,7 @@ fn state(resource: &Resource) -> Markup {
 }
 
 /// What went wrong, even when it is over.
-fn note(resource: &Resource) -> Markup {
+fn note(resource: &Row) -> Markup {
     html! {
         @if let Some(error) = &resource.last_error {
             span.error { (error.message) }
@@ -155,8 +155,8 @@ mod tests {
     use super::*;
     use crate::status::{LastError, Totals};
 
-    fn resource(state: State) -> Resource {
-        Resource {
+    fn resource(state: State) -> Row {
+        Row {
             resource: "pods".to_owned(),
             namespace: None,
             state,
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    fn status(resources: Vec<Resource>) -> Status {
+    fn status(resources: Vec<Row>) -> Status {
         let totals = Totals::default();
         Status { simulated: false, cluster: "c".to_owned(), synced: true, uptime_seconds: 5, resources, totals }
     }

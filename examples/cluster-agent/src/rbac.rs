@@ -28,14 +28,14 @@ pub(crate) fn yaml(resources: &[String], settings: &Settings) -> anyhow::Result<
     if !cluster_wide.is_empty() {
         let rules = Some(rules(&cluster_wide));
         documents.push(document(&ClusterRole { metadata: named(None), rules, ..ClusterRole::default() })?);
-        let (role_ref, subjects) = (role_ref("ClusterRole"), subjects());
+        let (role_ref, subjects) = (role_ref("ClusterRole"), Some(subjects()));
         documents.push(document(&ClusterRoleBinding { metadata: named(None), role_ref, subjects })?);
     }
     if !namespaced.is_empty() {
         for namespace in settings.namespaces.iter().filter(|name| !settings.namespaces_denylist.contains(name)) {
             let metadata = named(Some(namespace));
             documents.push(document(&Role { metadata: metadata.clone(), rules: Some(rules(&namespaced)) })?);
-            let (role_ref, subjects) = (role_ref("Role"), subjects());
+            let (role_ref, subjects) = (role_ref("Role"), Some(subjects()));
             documents.push(document(&RoleBinding { metadata, role_ref, subjects })?);
         }
     }
@@ -66,9 +66,9 @@ fn role_ref(kind: &str) -> RoleRef {
     RoleRef { api_group: Some(RBAC.to_owned()), kind: kind.to_owned(), name: NAME.to_owned() }
 }
 
-fn subjects() -> Option<Vec<Subject>> {
+fn subjects() -> Vec<Subject> {
     let namespace = Some(NAMESPACE.to_owned());
-    Some(vec![Subject { kind: "ServiceAccount".to_owned(), name: NAME.to_owned(), namespace, ..Subject::default() }])
+    vec![Subject { kind: "ServiceAccount".to_owned(), name: NAME.to_owned(), namespace, ..Subject::default() }]
 }
 
 fn document(object: &impl Serialize) -> anyhow::Result<String> {

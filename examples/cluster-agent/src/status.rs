@@ -17,13 +17,13 @@ pub(crate) struct Status {
     pub(crate) synced: bool,
     /// Seconds since the agent started.
     pub(crate) uptime_seconds: u64,
-    pub(crate) resources: Vec<Resource>,
+    pub(crate) resources: Vec<Row>,
     pub(crate) totals: Totals,
 }
 
 /// One resource, or one namespace of it where namespaces are watched one by one.
 #[derive(Debug, Serialize)]
-pub(crate) struct Resource {
+pub(crate) struct Row {
     pub(crate) resource: String,
     pub(crate) namespace: Option<String>,
     pub(crate) state: State,
@@ -89,7 +89,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn status(&self) -> Status {
-        let resources: Vec<Resource> = self.ksm.status().into_iter().map(Resource::of).collect();
+        let resources: Vec<Row> = self.ksm.status().into_iter().map(Row::of).collect();
         Status {
             simulated: self.simulated,
             cluster: self.cluster.to_string(),
@@ -101,7 +101,7 @@ impl Watched {
     }
 }
 
-impl Resource {
+impl Row {
     fn of(status: ResourceStatus) -> Self {
         let seconds = |age: Option<Duration>| age.map(|age| age.as_secs());
         let store = status.store.unwrap_or_default();
@@ -129,7 +129,7 @@ impl Resource {
 }
 
 impl Totals {
-    fn of(resources: &[Resource]) -> Self {
+    fn of(resources: &[Row]) -> Self {
         resources.iter().fold(Self::default(), |totals, resource| Self {
             synced: totals.synced + usize::from(resource.synced_seconds.is_some()),
             failing: totals.failing + usize::from(resource.state == State::Failing),
