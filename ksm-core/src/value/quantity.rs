@@ -114,6 +114,9 @@ impl Scale {
             Self::Binary(bits) => {
                 // A fraction of a binary unit is exact in 9 more decimal digits than it has bits below a nano.
                 let whole = decimal(whole, "", 9).saturating_mul(1 << bits);
+                if fraction.is_empty() {
+                    return whole;
+                }
                 let fraction = decimal("", fraction, 18);
                 whole.saturating_add(div_away_from_zero(fraction.saturating_mul(1 << bits), NANO))
             }
@@ -123,6 +126,9 @@ impl Scale {
 
 /// `whole.fraction × 10^power`, rounded away from zero, saturating.
 fn decimal(whole: &str, fraction: &str, power: i32) -> i128 {
+    if let Some(value) = short_decimal(whole, fraction, power) {
+        return value;
+    }
     let mut value: i128 = 0;
     let mut power = power;
     let mut inexact = false;
@@ -149,7 +155,34 @@ fn decimal(whole: &str, fraction: &str, power: i32) -> i128 {
     value.saturating_add(i128::from(inexact))
 }
 
+/// The same for the quantities that there are: few digits, none of them too fine. Wide arithmetic digit by digit would
+/// be most of the time that a container's samples take.
+fn short_decimal(whole: &str, fraction: &str, power: i32) -> Option<i128> {
+    const DIGITS: usize = 18;
+    const POWERS: [i128; DIGITS + 1] = {
+        let mut powers = [1; DIGITS + 1];
+        let mut at = 1;
+        while at <= DIGITS {
+            powers[at] = powers[at - 1] * 10;
+            at += 1;
+        }
+        powers
+    };
+
+    if whole.len() + fraction.len() > DIGITS {
+        return None;
+    }
+    let power = usize::try_from(power).ok()?.checked_sub(fraction.len())?;
+    let digits = whole.bytes().chain(fraction.bytes());
+    let value = digits.fold(0, |value: u64, digit| value * 10 + u64::from(digit - b'0'));
+    Some(i128::from(value) * POWERS.get(power)?)
+}
+
 fn div_away_from_zero(value: i128, by: i128) -> i128 {
+    // Narrow division is ten times as fast, and wide enough for nearly all amounts.
+    if let (Ok(value), Ok(by)) = (i64::try_from(value), i64::try_from(by)) {
+        return i128::from(value / by + (value % by).signum());
+    }
     let quotient = value / by;
     quotient + (value % by).signum()
 }
@@ -207,6 +240,18 @@ mod tests {
         assert_eq!(Quantity::parse("1.2.3"), Err(QuantityError::NoNumber));
         assert_eq!(Quantity::parse("5 Mi"), Err(QuantityError::Suffix));
         assert_eq!(Quantity::parse("1kk"), Err(QuantityError::Suffix));
+    }
+
+    #[test]
+    fn the_short_way_is_the_long_way() {
+        // Leading zeros take the same number past what the short way reads.
+        let zeros = "0".repeat(20);
+        for number in ["0", "1", "17", "999999999999999999", "0.1", "123.456", ".000000001", "1.0000000001"] {
+            for suffix in ["", "n", "u", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ei", "e3", "e-3"] {
+                let (short, long) = (format!("{number}{suffix}"), format!("{zeros}{number}{suffix}"));
+                assert_eq!(Quantity::parse(&short), Quantity::parse(&long), "{short}");
+            }
+        }
     }
 
     #[test]
