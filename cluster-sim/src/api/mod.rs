@@ -115,7 +115,7 @@ pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome 
     let query_text = incoming.uri.query().unwrap_or_default().to_owned();
     let query = Query::parse(&query_text);
     let (verb, path) = match &route {
-        Route::Resource(target) if is_served(server, target) => {
+        Route::Resource(target) if target.is_known_subresource() && is_served(server, target) => {
             let verb = target.verb(&incoming.method, query.flag("watch")).unwrap_or(Verb::NonResource);
             (verb, target.resource_path())
         }

@@ -85,7 +85,7 @@ fn read_page(call: &Call, state: &State, table: &Table, scope: &Scope, options: 
     let Some(view) = table.at(version) else {
         return Err(match &options.reading {
             Reading::Continue(token) => Status::continue_expired(token.at_newest(now).encode()),
-            _ => Status::too_old(version, table.floor()),
+            _ => Status::expired("The resourceVersion for the provided list is too old."),
         });
     };
     let token = match &options.reading {

@@ -121,7 +121,31 @@ impl Route {
     }
 }
 
+/// The subresources that a server knows, those that the simulator does not serve included: faults, rules and counters
+/// may name them.
+const SUBRESOURCES: [&str; 14] = [
+    "approval",
+    "attach",
+    "binding",
+    "ephemeralcontainers",
+    "eviction",
+    "exec",
+    "finalize",
+    "log",
+    "portforward",
+    "proxy",
+    "resize",
+    "scale",
+    "status",
+    "token",
+];
+
 impl Target {
+    /// Is the subresource, if there is one, a word of the API and not just one of the client's?
+    pub(crate) fn is_known_subresource(&self) -> bool {
+        self.subresource.as_deref().is_none_or(|subresource| SUBRESOURCES.contains(&subresource))
+    }
+
     fn parse(group: &str, version: &str, segments: &[&str]) -> Option<Self> {
         let (namespace, rest) = match segments {
             // The subresources of a namespace look like resources within it.

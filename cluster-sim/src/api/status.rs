@@ -241,7 +241,7 @@ impl Status {
         Self::new(StatusCode::GONE, "Expired", message)
     }
 
-    /// The version asked for is gone: as a list at an exact version and a watch say it.
+    /// The version asked for is gone, as a watch says it.
     pub(crate) fn too_old(asked: u64, oldest: u64) -> Self {
         Self::expired(format!("too old resource version: {asked} ({oldest})"))
     }

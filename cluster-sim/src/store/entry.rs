@@ -150,7 +150,8 @@ fn serialise(object: &Object) -> (Box<[u8]>, usize) {
         append(&mut body, value);
     }
     body.push(b'}');
-    (body.into_boxed_slice(), metadata_len)
+    // A copy, since shrinking in place can leave half of the buffer with the allocator.
+    (body.as_slice().into(), metadata_len)
 }
 
 /// Append JSON. Values of strings, numbers and maps with string keys always serialise into memory.

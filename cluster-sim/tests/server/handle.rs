@@ -126,6 +126,10 @@ async fn requests_are_counted_by_what_they_ask_for() {
     assert_eq!(requests.total(), 4);
     let last = requests.newest().pop().unwrap();
     assert_eq!((last.verb, last.resource.as_str()), (Verb::NonResource, "/api/v1/nothings"));
+    client.get("/api/v1/namespaces/default/pods/p/made-up").await;
+    assert_eq!(requests.count(Verb::Get, "pods/made-up"), 0);
+    client.get("/api/v1/namespaces/default/pods/p/log").await;
+    assert_eq!(requests.count_status(Verb::Get, "pods/log", 404), 1);
     let get = &requests.newest()[1];
     assert_eq!((get.namespace.as_deref(), get.name.as_deref()), (Some("default"), Some("a")));
     requests.clear();
