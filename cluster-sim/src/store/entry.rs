@@ -150,8 +150,7 @@ fn serialise(object: &Object) -> (Box<[u8]>, usize) {
         append(&mut body, value);
     }
     body.push(b'}');
-    // A copy, since shrinking in place can leave half of the buffer with the allocator.
-    (body.as_slice().into(), metadata_len)
+    (body.into_boxed_slice(), metadata_len)
 }
 
 /// Append JSON. Values of strings, numbers and maps with string keys always serialise into memory.
