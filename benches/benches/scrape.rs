@@ -36,7 +36,9 @@ fn scrape(c: &mut Criterion) {
             || {
                 for pod in pods.iter().skip(turn).step_by(100) {
                     let mut changed = pod.clone();
-                    if let Some(status) = changed.status.as_mut().and_then(|s| s.container_statuses.as_mut()?.first_mut()) {
+                    if let Some(status) =
+                        changed.status.as_mut().and_then(|s| s.container_statuses.as_mut()?.first_mut())
+                    {
                         status.restart_count += i32::try_from(turn).unwrap_or(1) + 1;
                     }
                     put(&store, &changed, &families);

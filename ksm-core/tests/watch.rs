@@ -12,10 +12,10 @@ use http::{Request as HttpRequest, Response};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Client;
-use kube::client::Body;
 use ksm_core::decode::PathTree;
 use ksm_core::watch::{EventSink, ListStrategy, Reflector, Request, WatchError, WatchOptions};
+use kube::Client;
+use kube::client::Body;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -61,7 +61,9 @@ fn watch(events: &[String], end: End) -> Answer {
 }
 
 fn status(code: u16, reason: &str) -> String {
-    format!(r#"{{"kind":"Status","status":"Failure","code":{code},"reason":"{reason}","message":"no","metadata":{{}}}}"#)
+    format!(
+        r#"{{"kind":"Status","status":"Failure","code":{code},"reason":"{reason}","message":"no","metadata":{{}}}}"#
+    )
 }
 
 /// A watch that never says anything.
@@ -172,17 +174,13 @@ async fn pages_then_events() {
         list(5, &["a"], "next"),
         list(5, &["b"], ""),
         watch(
-            &[
-                event("MODIFIED", &object("a", 6)),
-                event("DELETED", &object("b", 7)),
-                event("BOOKMARK", &object("", 9)),
-            ],
+            &[event("MODIFIED", &object("a", 6)), event("DELETED", &object("b", 7)), event("BOOKMARK", &object("", 9))],
             End::Close,
         ),
     ];
     let (log, asked) = play(WatchOptions::default(), script).await;
     assert_eq!(log, ["init", "listed a", "listed b", "done", "applied a", "deleted b"]);
-    assert!(has(&asked[0].1, "limit=500") && !asked[0].1.contains("resourceVersion"));
+    assert!(has(&asked[0].1, "limit=250") && !asked[0].1.contains("resourceVersion"));
     assert!(has(&asked[1].1, "continue=next"));
     assert!(has(&asked[2].1, "resourceVersion=5") && has(&asked[2].1, "allowWatchBookmarks=true"));
     assert!(has(&asked[3].1, "resourceVersion=9"), "it goes on from the bookmark: {}", asked[3].1);

@@ -31,10 +31,6 @@ use uuid::Uuid;
 use crate::flags::{DEFAULT_PORT, Flags};
 use crate::status::Watched;
 
-/// Half the CPU time of the system's allocator under churn, and less memory that is never given back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let flags = flags::parse();
     let (resources, settings) = match what(&flags) {

@@ -21,10 +21,6 @@ use ksm_core::{Ksm, WatchOptions};
 use crate::aliases::UpstreamNames;
 use crate::flags::Flags;
 
-/// Half the CPU time of the system's allocator under churn, and less memory that is never given back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let flags = flags::parse();
     let (selection, scopes) = (flags.filter.resolve(&[]), flags.scopes.clone());

@@ -84,7 +84,7 @@ pub struct WatchOptions {
     pub strategy: ListStrategy,
     /// Most recent or any state.
     pub semantic: ListSemantic,
-    /// Objects per page; 500 by default.
+    /// Objects per page; 250 by default: some 2 MB of pods, which is the most that a list needs beside the store.
     pub page_size: u32,
     /// Label selector.
     pub label_selector: Option<String>,
@@ -108,7 +108,7 @@ impl Default for WatchOptions {
         Self {
             strategy: ListStrategy::default(),
             semantic: ListSemantic::default(),
-            page_size: 500,
+            page_size: 250,
             label_selector: None,
             field_selector: None,
             watch_seconds: 290,

@@ -36,6 +36,8 @@ pub struct Reflector {
     unread: PathTree,
     /// Lists are not paged any more, since a token expired in the middle of one.
     whole_lists: bool,
+    /// The length of the last page: the next will be about as long.
+    last_page: usize,
 }
 
 type Result<T, E = WatchError> = std::result::Result<T, E>;
@@ -78,7 +80,7 @@ struct Versioned {
 impl Reflector {
     /// A reflector of the collection at `url` (as `/api/v1/pods`), which leaves out the paths in `unread`.
     pub fn new(url: impl Into<String>, options: WatchOptions, unread: PathTree) -> Self {
-        Self { url: url.into(), options, unread, whole_lists: false }
+        Self { url: url.into(), options, unread, whole_lists: false, last_page: 0 }
     }
 
     /// Lists and watches, and tells `sink`, until dropped.
@@ -150,6 +152,7 @@ impl Reflector {
             let body = timeout(after, self.fetch_page(client, request))
                 .await
                 .map_err(|_| WatchError::Timeout { request: Request::List, after })??;
+            self.last_page = body.len();
             sink.answered(Request::List);
             let sink = std::cell::RefCell::new(&mut *sink);
             let list = decode_list(
@@ -190,7 +193,7 @@ impl Reflector {
 
     async fn fetch_page(&self, client: &Client, request: http::Request<Vec<u8>>) -> Result<Bytes> {
         let response = send(client, request, Request::List).await?;
-        read_body(response.into_body(), self.options.max_body, Request::List).await
+        read_body(response.into_body(), self.last_page, self.options.max_body, Request::List).await
     }
 
     /// A list as a stream: events until the bookmark that ends it.
@@ -345,7 +348,7 @@ async fn send(client: &Client, request: http::Request<Vec<u8>>, asked: Request) 
     let code = response.status().as_u16();
     let header = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let header = header.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-    let body = read_body(response.into_body(), MAX_ERROR_BODY, asked).await.unwrap_or_default();
+    let body = read_body(response.into_body(), 0, MAX_ERROR_BODY, asked).await.unwrap_or_default();
     let status: Option<Status> = serde_json::from_slice(&body).ok();
     let retry_after = header.or_else(|| status.as_ref().and_then(retry_after_of));
     let (reason, message) = match status {
@@ -355,25 +358,18 @@ async fn send(client: &Client, request: http::Request<Vec<u8>>, asked: Request) 
     Err(WatchError::Status { request: asked, code, reason, message, retry_after })
 }
 
-async fn read_body(mut body: Body, limit: usize, request: Request) -> Result<Bytes> {
-    let mut first = Bytes::new();
-    let mut rest = Vec::new();
+/// Reads a body that is expected to be about `expected` long.
+async fn read_body(mut body: Body, expected: usize, limit: usize, request: Request) -> Result<Bytes> {
+    let mut read = Vec::with_capacity(expected.saturating_add(expected / 8).min(limit));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| WatchError::Body { request, source: source.into() })?;
         let Ok(data) = frame.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > limit {
+        if read.len() + data.len() > limit {
             return Err(WatchError::TooLong { request, limit });
         }
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
+        read.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.into() })
+    Ok(read.into())
 }
 
 /// The lines of a watch's body.

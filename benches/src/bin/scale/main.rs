@@ -25,12 +25,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures an agent that embeds ksm-core against a simulated cluster, and prints one JSON line.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  scale --pods 10000\n  scale --pods 100000 --scrapes 3\n  scale --pods 50000 --mixed --resources pods,nodes")]
+#[command(
+    after_help = "Examples:\n  scale --pods 10000\n  scale --pods 100000 --scrapes 3\n  scale --pods 50000 --mixed --resources pods,nodes"
+)]
 struct Args {
     /// Pods in the cluster.
     #[arg(long, default_value_t = 10_000)]
@@ -47,6 +46,9 @@ struct Args {
     /// Fetch the list as a stream of events.
     #[arg(long)]
     streaming: bool,
+    /// Objects per page of a list.
+    #[arg(long, default_value_t = WatchOptions::default().page_size)]
+    page_size: u32,
     /// A role of this program that it starts by itself.
     #[command(subcommand)]
     role: Option<Role>,
@@ -88,7 +90,10 @@ struct Report {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
     let args = Args::parse();
     match args.role {
         Some(Role::Sim { pods, mixed }) => serve_sim(pods, mixed).await,
@@ -153,7 +158,7 @@ async fn measure(args: &Args) -> Result<Report> {
 
     let before = process::Usage::now()?;
     let began = Instant::now();
-    let watch = WatchOptions { strategy, ..WatchOptions::default() };
+    let watch = WatchOptions { strategy, page_size: args.page_size, ..WatchOptions::default() };
     let ksm = Ksm::builder().client(client).watch_options(watch).resources(&args.resources)?.spawn()?;
     ksm.synced().await;
     let wall = began.elapsed();
@@ -184,7 +189,8 @@ async fn measure(args: &Args) -> Result<Report> {
     (report.scrape_bytes, report.scrape_cpu_s) = scraped(&address, args.scrapes).await?;
     let after_scrapes = process::Usage::now()?;
     report.resident_after_scrapes_mb = after_scrapes.resident_mb;
-    (report.scrape_gzip_bytes, report.scrape_gzip_cpu_s) = scraped(&format!("{address}?encoding=gzip"), args.scrapes).await?;
+    (report.scrape_gzip_bytes, report.scrape_gzip_cpu_s) =
+        scraped(&format!("{address}?encoding=gzip"), args.scrapes).await?;
     let parts = format!("{address}?encoding=parts");
     scraped(&parts, 1).await?;
     (_, report.scrape_gzip_from_parts_cpu_s) = scraped(&parts, args.scrapes).await?;

@@ -6,7 +6,7 @@ use super::status::Ended;
 use super::{NAME, Text, instant};
 use crate::families::amounts::{Holder, for_each_amount};
 use crate::family::FamilyIndex;
-use crate::samples::{Reuse, Samples};
+use crate::samples::Samples;
 
 /// Which families a group of containers feeds.
 pub(super) struct ContainerFamilies {
@@ -49,8 +49,6 @@ impl ContainerFamilies {
 
     fn put_container(&self, s: &mut Samples<'_>, container: &Container, statuses: &[ContainerStatus], node: &str) {
         if let Some(resources) = &container.resources {
-            // On one node, few pods have the same containers with the same resources.
-            let reuse = if node.is_empty() { Reuse::Shared } else { Reuse::Unique };
             let families = [(self.resource_limits, &resources.limits), (self.resource_requests, &resources.requests)];
             for (family, amounts) in families {
                 if s.wants(family) {
@@ -61,7 +59,8 @@ impl ContainerFamilies {
                             ("resource", resource),
                             ("unit", unit),
                         ];
-                        s.put_with(family, &labels, value, reuse);
+                        // Replicas on one node have the same lines.
+                        s.put(family, &labels, value);
                     });
                 }
             }
