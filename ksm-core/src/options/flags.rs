@@ -23,7 +23,7 @@ pub struct FilterFlags {
     /// Show also these metrics that are off by default: regular expressions, comma-separated
     #[cfg_attr(feature = "clap", arg(long, value_name = "LIST"))]
     pub metric_opt_in_list: Vec<String>,
-    /// Kubernetes labels to show, by resource: pods=[app,app.kubernetes.io/*],nodes=[*],*=[team]
+    /// Kubernetes labels to show, by resource: `pods=[app,app.kubernetes.io/*],nodes=[*],*=[team]`
     #[cfg_attr(feature = "clap", arg(long, value_name = "LISTS", overrides_with = "metric_labels_allowlist"))]
     pub metric_labels_allowlist: Option<String>,
     /// Kubernetes annotations to show, by resource, as above
