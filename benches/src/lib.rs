@@ -33,12 +33,12 @@ pub fn three_container_pod() -> Pod {
     let mut pod = pods(1).remove(0);
     if let Some(spec) = &mut pod.spec {
         let mut third = spec.containers.first().cloned().unwrap_or_default();
-        third.name = "third".to_owned();
+        "third".clone_into(&mut third.name);
         spec.containers.push(third);
     }
     if let Some(statuses) = pod.status.as_mut().and_then(|status| status.container_statuses.as_mut()) {
         let mut third = statuses.first().cloned().unwrap_or_default();
-        third.name = "third".to_owned();
+        "third".clone_into(&mut third.name);
         statuses.push(third);
     }
     pod

@@ -21,7 +21,7 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 
 /// How long convergence may take at the most: far beyond what it takes, far below a test's patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Cluster {
     sim: Sim,

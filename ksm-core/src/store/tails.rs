@@ -157,7 +157,9 @@ mod tests {
         let mut table = TailTable::default();
         for round in 0..10_000u32 {
             let ids: Vec<u32> = (0..8).map(|n| table.intern(format!("{round}-{n}").as_bytes())).collect();
-            ids.into_iter().for_each(|id| table.release(id));
+            for id in ids {
+                table.release(id);
+            }
         }
         assert_eq!((table.len(), table.bytes), (0, 0));
         assert!(table.references.len() <= 9, "ids are used again: {}", table.references.len());
