@@ -148,14 +148,15 @@ async fn start(cli: &Cli, population: &Population) -> anyhow::Result<Sim> {
 
 fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
     let address = sim.addr();
-    let kubectl = match (&cli.kubeconfig_out, &cli.token) {
-        (Some(file), _) => format!("kubectl --kubeconfig {} get pods -A", file.display()),
-        (None, Some(token)) => format!("kubectl --server http://{address} --token {token} get pods -A"),
+    let example = match (&cli.kubeconfig_out, &cli.token) {
+        // kubectl sends no token over plain HTTP, whether by flag or by kubeconfig. The token stays unprinted.
+        (_, Some(_)) => format!("curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v1/pods"),
+        (Some(file), None) => format!("kubectl --kubeconfig {} get pods -A", file.display()),
         (None, None) => format!("kubectl --server http://{address} get pods -A"),
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
-    writeln!(out, "{kubectl}")?;
+    writeln!(out, "{example}")?;
     out.flush()
 }
 

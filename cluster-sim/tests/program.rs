@@ -73,7 +73,7 @@ async fn it_serves_a_population_until_it_is_told_to_stop() {
 async fn it_asks_for_the_token_it_was_given() {
     let (child, address, kubectl) =
         started(&["--uniform-pods", "--pods", "5", "--token", "secret", "--no-streaming-lists"]).await;
-    assert_eq!(kubectl, format!("kubectl --server http://{address} --token secret get pods -A"));
+    assert_eq!(kubectl, format!("curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v1/pods"));
     assert!(get(&address, "/api/v1/pods", "").await.starts_with("HTTP/1.1 401 "));
     let token = "Authorization: Bearer secret\r\n";
     let pods = get(&address, "/api/v1/pods", token).await;
