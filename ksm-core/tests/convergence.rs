@@ -93,6 +93,16 @@ impl Cluster {
     }
 }
 
+/// Waits until it is so.
+async fn eventually(what: &str, so: impl Fn() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
+}
+
 fn samples(text: &str) -> BTreeSet<String> {
     text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
@@ -171,6 +181,8 @@ survives! {
     resets_in_the_middle_of_a_body: Fault::on_any().share(0.6).reset_mid_body();
     truncated_bodies: Fault::on_any().share(0.6).truncate();
     silent_watches: Fault::on(Verb::Watch).share(0.5).silent_watch();
+    trickling_bodies: Fault::on_any().share(0.5).trickle(2_000, Duration::from_millis(50));
+    stale_lists: Fault::on(Verb::Watch).share(0.3).status(410), Fault::on(Verb::List).stale_reads();
     latency: Fault::on_any().latency(Duration::from_millis(300));
 }
 
@@ -257,12 +269,7 @@ async fn objects_that_break_out_of_the_schema_cost_themselves() {
         let shown = cluster.shown();
         shown.iter().any(|line| line.contains(what))
     };
-    let seen = async {
-        while !shows("pod=\"big-annotation\"") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, seen).await.unwrap();
+    eventually("the last odd pod is seen", || shows("pod=\"big-annotation\"")).await;
     let skipped = |cluster: &Cluster| {
         cluster.ksm.status().iter().find(|status| status.resource == "pods").map_or(0, |status| status.skipped)
     };
@@ -278,12 +285,7 @@ async fn objects_that_break_out_of_the_schema_cost_themselves() {
     // The same when they come by a list.
     cluster.sim.restart();
     cluster.sim.compact_now();
-    let relisted = async {
-        while skipped(&cluster) < 4 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, relisted).await.unwrap();
+    eventually("the pods are listed anew", || skipped(&cluster) >= 4).await;
     assert!(shows("pod=\"null-for-a-list\"") && shows("pod=\"big-annotation\""));
 }
 
@@ -297,12 +299,7 @@ async fn scopes_and_allowlists_change_without_a_touch_on_the_rest() {
     let settings = Settings { labels: [("pods".to_owned(), labels)].into(), ..Settings::default() };
     assert_eq!(cluster.ksm.reconfigure(&settings).relisted, ["pods"]);
     let wanted = wanted(&cluster.client, &settings).await;
-    let same = async {
-        while cluster.shown() != wanted {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, same).await.unwrap();
+    eventually("pods have their labels", || cluster.shown() == wanted).await;
     assert!(lists(&cluster, "pods") > pods);
     assert_eq!(lists(&cluster, "services"), services + 1, "only this test asked for services");
 
@@ -317,18 +314,13 @@ async fn scopes_and_allowlists_change_without_a_touch_on_the_rest() {
     let two: Vec<String> = namespaces.into_iter().take(2).collect();
     let scoped = Settings { namespaces: two.clone(), ..settings };
     assert!(!cluster.ksm.reconfigure(&scoped).relisted.contains(&"nodes".to_owned()));
-    let only = async {
-        loop {
-            let shown = cluster.shown();
-            let mut pods = shown.iter().filter(|line| line.starts_with("kube_pod_info{")).peekable();
-            let inside = |line: &&String| two.iter().any(|name| line.contains(&format!("namespace=\"{name}\"")));
-            if pods.peek().is_some() && cluster.ksm.is_synced() && pods.all(|line| inside(&line)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, only).await.unwrap();
+    eventually("only pods of two namespaces are shown", || {
+        let shown = cluster.shown();
+        let mut pods = shown.iter().filter(|line| line.starts_with("kube_pod_info{")).peekable();
+        let inside = |line: &String| two.iter().any(|name| line.contains(&format!("namespace=\"{name}\"")));
+        pods.peek().is_some() && cluster.ksm.is_synced() && pods.all(inside)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

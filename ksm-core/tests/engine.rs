@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use k8s_openapi::api::core::v1::Namespace;
 use ksm_core::{
-    BuildError, Change, Family, FamilyFilter, FamilyIndex, Format, KeyAllowList, Ksm, Query, ResourceBuilder, Settings,
+    Applied, BuildError, Change, Family, FamilyFilter, FamilyIndex, Format, KeyAllowList, Ksm, Label, ObjectKey, Query,
+    Removed, ResourceBuilder, Reuse, SampleSink, Settings, Store, StoredObject,
 };
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Event;
@@ -212,6 +213,81 @@ async fn a_dynamic_custom_resource_is_a_resource() {
     widget.data = json!({"spec": {"size": 2.5}});
     events.unbounded_send(Ok(Event::Apply(widget))).unwrap();
     until(&ksm, |text| text.contains("widget_size{namespace=\"ns\",widget=\"w\"} 2.5\n")).await;
+}
+
+/// A store of the host's: it notes what it is told.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    fn note(&self, what: impl Into<String>) {
+        self.0.lock().push(what.into());
+    }
+}
+
+impl Store for Notes {
+    fn begin_relist(&self) {
+        self.note("begin");
+    }
+
+    fn apply(&self, _object: &StoredObject<'_>, walk: &mut dyn FnMut(&mut dyn SampleSink)) -> Applied {
+        struct Sink<'a>(&'a Notes);
+        impl SampleSink for Sink<'_> {
+            fn identity(&mut self, labels: &[Label<'_>]) {
+                self.0.note(format!("{labels:?}"));
+            }
+            fn sample(&mut self, family: FamilyIndex, labels: &[Label<'_>], value: f64, _reuse: Reuse) {
+                self.0.note(format!("{} {labels:?} {value}", family.0));
+            }
+        }
+        walk(&mut Sink(self));
+        Applied::Added
+    }
+
+    fn delete(&self, _key: ObjectKey) -> bool {
+        self.note("delete");
+        true
+    }
+
+    fn finish_relist(&self) -> Vec<Removed> {
+        self.note("finish");
+        Vec::new()
+    }
+
+    fn publish(&self) {}
+}
+
+#[tokio::test]
+async fn a_store_of_the_hosts_gets_structures() {
+    let notes = Arc::new(Notes::default());
+    let given = notes.clone();
+    let (events, resource) = fed(|resource| resource.store(move |_| given.clone()));
+    let ksm = Ksm::builder().resource(resource).spawn().unwrap();
+    list(&events, [namespace("a", 1, &json!({}))]);
+    ksm.synced().await;
+    assert_eq!(
+        *notes.0.lock(),
+        [
+            "begin",
+            r#"[("namespace", "a")]"#,
+            r#"3 [("phase", "Active")] 1"#,
+            r#"3 [("phase", "Terminating")] 0"#,
+            "finish"
+        ]
+    );
+    assert!(ksm.status()[0].store.is_none() && text(&ksm).is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_learns_more_later_labels_what_is_there() {
+    let (events, resource) = fed(|r| r);
+    let ksm = Ksm::builder().resource(resource).spawn().unwrap();
+    list(&events, [namespace("a", 1, &json!({}))]);
+    ksm.synced().await;
+    let key = ObjectKey::from_uid("a");
+    assert!(ksm.set_extra_labels("namespaces", key, &[("zone", "z1")]));
+    assert!(!ksm.set_extra_labels("pods", key, &[("zone", "z1")]));
+    assert!(text(&ksm).contains("{namespace=\"a\",zone=\"z1\",phase=\"Active\"} 1"));
 }
 
 #[tokio::test]
