@@ -88,8 +88,6 @@ impl StoreHandle {
 struct Scope {
     namespace: Option<String>,
     selector: Option<String>,
-    /// Whether annotations are decoded.
-    annotations: bool,
     store: StoreHandle,
     state: Arc<State>,
     walk_all: Arc<AtomicBool>,
@@ -151,9 +149,8 @@ where
         let state = Arc::new(State::new());
         let walk_all = Arc::new(AtomicBool::new(false));
         let selector = self.selector(settings, namespace.as_deref());
-        let annotations = self.annotations_wanted();
-        let task = self.spawn(namespace.as_deref(), selector.clone(), annotations, &store, &state, &walk_all);
-        Scope { namespace, selector, annotations, store, state, walk_all, task }
+        let task = self.spawn(namespace.as_deref(), selector.clone(), &store, &state, &walk_all);
+        Scope { namespace, selector, store, state, walk_all, task }
     }
 
     fn selector(&self, settings: &Settings, namespace: Option<&str>) -> Option<String> {
@@ -170,14 +167,13 @@ where
         &self,
         namespace: Option<&str>,
         field_selector: Option<String>,
-        annotations: bool,
         store: &StoreHandle,
         state: &Arc<State>,
         walk_all: &Arc<AtomicBool>,
     ) -> Task {
         let definition = &self.definition;
         let mut unread = definition.unread.clone();
-        if !annotations && !unread.is_empty() {
+        if !self.annotations_wanted() && !unread.is_empty() {
             unread.push("metadata.annotations".to_owned());
         }
         let unread = PathTree::new(unread);
@@ -265,12 +261,10 @@ where
             }
             effect = Effect::Relisted;
             scope.selector = selector;
-            scope.annotations = self.annotations_wanted();
             scope.walk_all.store(needs_objects || own_store, Ordering::Relaxed);
             scope.task = self.spawn(
                 scope.namespace.as_deref(),
                 scope.selector.clone(),
-                scope.annotations,
                 &scope.store,
                 &scope.state,
                 &scope.walk_all,
