@@ -20,8 +20,8 @@ pub mod value;
 pub mod watch;
 
 pub use engine::{
-    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Query, Reconfigured, ResourceBuilder, ResourceStatus, SampleEdit,
-    Settings,
+    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Query, Reconfigured, ResourceBuilder, ResourceChanges,
+    ResourceStatus, SampleEdit, Settings,
 };
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;

@@ -6,7 +6,8 @@ use ksm_core::Ksm;
 /// The page of the main port.
 pub(crate) fn page(ksm: &Ksm) -> Html<String> {
     // Names of resources are plain words.
-    let resources = ksm.resources().map(|name| format!("<li><a href=\"/metrics?resources={name}\">{name}</a></li>\n"));
+    let resources =
+        ksm.resources().into_iter().map(|name| format!("<li><a href=\"/metrics?resources={name}\">{name}</a></li>\n"));
     let resources: String = resources.collect();
     let body = format!(
         "<ul>\n<li><a href=\"/metrics\">metrics</a></li>\n<li><a href=\"/healthz\">healthz</a></li>\n\

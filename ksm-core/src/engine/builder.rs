@@ -2,10 +2,12 @@
 
 use kube::Client;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::error::BuildError;
 use super::handle::Ksm;
 use super::resource::{ResourceBuilder, Startable};
+use super::resources::{Context, Origin, Resources};
 use super::settings::Settings;
 use crate::families::{Builtin, BuiltinVisitor, for_each_builtin};
 use crate::watch::WatchOptions;
@@ -32,7 +34,7 @@ use crate::watch::WatchOptions;
 #[derive(Default)]
 pub struct KsmBuilder {
     client: Option<Client>,
-    resources: Vec<Box<dyn Startable>>,
+    resources: Vec<(Box<dyn Startable>, Origin)>,
     settings: Settings,
     watch: WatchOptions,
     cancel: Option<CancellationToken>,
@@ -40,7 +42,7 @@ pub struct KsmBuilder {
 
 impl std::fmt::Debug for KsmBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.resources.iter().map(|resource| resource.name()).collect();
+        let names: Vec<&str> = self.resources.iter().map(|(resource, _)| resource.name()).collect();
         f.debug_struct("KsmBuilder")
             .field("resources", &names)
             .field("settings", &self.settings)
@@ -62,7 +64,7 @@ impl KsmBuilder {
         K: kube::Resource + serde::de::DeserializeOwned + Send + Sync + 'static,
         K::DynamicType: Send + Sync + Clone,
     {
-        self.resources.push(Box::new(resource));
+        self.resources.push((Box::new(resource), Origin::Host));
         self
     }
 
@@ -70,13 +72,9 @@ impl KsmBuilder {
     pub fn resources<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, BuildError> {
         for name in names {
             let name = name.as_ref();
-            if self.resources.iter().any(|resource| resource.name() == name) {
-                continue;
+            if !self.resources.iter().any(|(resource, _)| resource.name() == name) {
+                self.resources.push((builtin_by_name(name)?, Origin::Name));
             }
-            let mut pick = Pick { name, found: None };
-            for_each_builtin(&mut pick);
-            let unknown = || BuildError::UnknownResource { name: name.to_owned(), known: builtin_names().join(", ") };
-            self.resources.push(pick.found.ok_or_else(unknown)?);
         }
         Ok(self)
     }
@@ -106,24 +104,23 @@ impl KsmBuilder {
 
     /// Starts a task per resource and namespace on the current tokio runtime.
     pub fn spawn(self) -> Result<Ksm, BuildError> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(BuildError::NoRuntime);
-        }
-        let mut names: Vec<String> = Vec::new();
-        for resource in &self.resources {
-            let name = resource.name().to_owned();
-            if names.contains(&name) {
-                return Err(BuildError::DuplicateResource { name });
-            }
-            names.push(name);
-        }
         let cancel = self.cancel.map_or_else(CancellationToken::new, |token| token.child_token());
-        let mut running = Vec::with_capacity(self.resources.len());
-        for resource in self.resources {
-            running.push(resource.start(self.client.as_ref(), &self.watch, &self.settings, cancel.clone())?);
+        let context = Context { client: self.client, watch: self.watch, cancel, tasks: TaskTracker::new() };
+        // A handle from the start: should a resource be refused, dropping it ends those before.
+        let resources = Resources::new(context, self.settings);
+        let ksm = Ksm::new(resources);
+        for (resource, origin) in self.resources {
+            ksm.start(resource, origin)?;
         }
-        Ok(Ksm::new(running, cancel))
+        Ok(ksm)
     }
+}
+
+/// A built-in resource, as it is without a host's additions.
+pub(super) fn builtin_by_name(name: &str) -> Result<Box<dyn Startable>, BuildError> {
+    let mut pick = Pick { name, found: None };
+    for_each_builtin(&mut pick);
+    pick.found.ok_or_else(|| BuildError::UnknownResource { name: name.to_owned(), known: builtin_names().join(", ") })
 }
 
 struct Pick<'a> {

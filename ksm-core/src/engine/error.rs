@@ -43,6 +43,9 @@ pub enum BuildError {
         resource: String,
     },
     /// No tokio runtime.
-    #[error("`spawn` must be called within a tokio runtime")]
+    #[error("resources must be started within a tokio runtime")]
     NoRuntime,
+    /// It was shut down.
+    #[error("nothing can be added after `Ksm::shutdown`: build another one")]
+    Stopped,
 }

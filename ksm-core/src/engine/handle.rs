@@ -1,15 +1,11 @@
 //! The handle of what runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::join_all;
-use parking_lot::Mutex;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-
-use super::builder::KsmBuilder;
-use super::scope::{Effect, Running};
+use super::builder::{KsmBuilder, builtin_by_name};
+use super::error::BuildError;
+use super::resource::{ResourceBuilder, Startable};
+use super::resources::{Entry, Origin, ResourceChanges, Resources};
 use super::settings::{Reconfigured, Settings};
 use super::state::ResourceStatus;
 use crate::exposition::{Exposition, Format};
@@ -17,10 +13,10 @@ use crate::family::Family;
 use crate::samples::Label;
 use crate::store::{ObjectKey, Snapshot, Store};
 
-/// The longest that [`Ksm::shutdown`] waits for tasks; after it they are aborted.
-const SHUTDOWN: Duration = Duration::from_secs(5);
-
 /// Which resources a reader wants.
+///
+/// A word names the resource of that name, and those whose name continues it after a dot: `foos` names `foos` and
+/// `foos.v1.example.com`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// Only these; empty: all.
@@ -31,30 +27,31 @@ pub struct Query {
 
 impl Query {
     fn admits(&self, resource: &str) -> bool {
-        let named = |names: &[String]| names.iter().any(|name| name == resource);
+        let named = |words: &[String]| words.iter().any(|word| is_named(resource, word));
         (self.resources.is_empty() || named(&self.resources)) && !named(&self.exclude)
     }
+}
+
+fn is_named(resource: &str, word: &str) -> bool {
+    resource.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Resources that are being watched, and their samples.
 ///
 /// Dropping it stops all its tasks; [`shutdown`](Self::shutdown) waits for their end.
 pub struct Ksm {
-    resources: Vec<Box<dyn Running>>,
-    cancel: CancellationToken,
-    /// One reconfiguration at a time.
-    reconfiguring: Mutex<()>,
+    resources: Arc<Resources>,
 }
 
 impl std::fmt::Debug for Ksm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ksm").field("resources", &self.resources().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Ksm").field("resources", &self.resources).finish()
     }
 }
 
 impl Drop for Ksm {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        self.resources.cancel();
     }
 }
 
@@ -64,61 +61,92 @@ impl Ksm {
         KsmBuilder::default()
     }
 
-    pub(super) fn new(resources: Vec<Box<dyn Running>>, cancel: CancellationToken) -> Self {
-        Self { resources, cancel, reconfiguring: Mutex::new(()) }
+    pub(super) fn new(resources: Resources) -> Self {
+        Self { resources: Arc::new(resources) }
+    }
+
+    pub(super) fn start(&self, resource: Box<dyn Startable>, origin: Origin) -> Result<(), BuildError> {
+        self.resources.add(resource, origin)
     }
 
     /// The resources' names, in the order in which they were added.
-    pub fn resources(&self) -> impl Iterator<Item = &str> {
-        self.resources.iter().map(|resource| resource.name())
+    pub fn resources(&self) -> Vec<String> {
+        self.resources.list().iter().map(|entry| entry.name().to_owned()).collect()
     }
 
     /// The families of a resource, on or off; none where it is not watched.
-    pub fn families(&self, resource: &str) -> Option<&[Family]> {
-        self.resources.iter().find(|running| running.name() == resource).map(|running| running.families())
+    pub fn families(&self, resource: &str) -> Option<Arc<[Family]>> {
+        self.resources.find(resource).map(|running| running.families())
+    }
+
+    /// Watches one more resource, under the settings that hold now. Nobody else is touched.
+    pub fn add<K>(&self, resource: ResourceBuilder<K>) -> Result<(), BuildError>
+    where
+        K: kube::Resource + serde::de::DeserializeOwned + Send + Sync + 'static,
+        K::DynamicType: Send + Sync + Clone,
+    {
+        self.start(Box::new(resource), Origin::Host)
+    }
+
+    /// Watches one more built-in resource.
+    pub fn add_named(&self, name: &str) -> Result<(), BuildError> {
+        self.start(builtin_by_name(name)?, Origin::Name)
+    }
+
+    /// Ends the watch of a resource, whoever added it. Its series are gone with this call, its tasks soon after; nobody
+    /// else is touched. Whether there was such a resource.
+    pub fn remove(&self, resource: &str) -> bool {
+        self.resources.remove(resource)
+    }
+
+    /// Makes the built-in resources those of `names`, by adding and removing only what differs: for a host that reads
+    /// its configuration anew. Resources that were added by a [`ResourceBuilder`] stay as they are, and stand for the
+    /// built-in ones of their names. With an unknown name, nothing is changed.
+    pub fn set_resources<S: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<ResourceChanges, BuildError> {
+        let names: Vec<S> = names.into_iter().collect();
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        self.resources.set_builtin(&names)
     }
 
     /// What a scrape shows. Lazy: nothing is written before its blocks are read.
     ///
     /// Counts as the reading that [`Retention::UntilRead`](crate::Retention::UntilRead) waits for.
     pub fn exposition(&self, query: &Query, format: Format) -> Exposition {
-        Exposition::new(self.wanted(query).flat_map(|resource| resource.snapshots(true)), format)
+        Exposition::new(self.wanted(query).iter().flat_map(|entry| entry.running.snapshots(true)), format)
     }
 
     /// The samples as they are now, a snapshot per resource and namespace that is watched on its own.
     pub fn snapshots(&self, query: &Query) -> Vec<Arc<Snapshot>> {
-        self.wanted(query).flat_map(|resource| resource.snapshots(false)).collect()
+        self.wanted(query).iter().flat_map(|entry| entry.running.snapshots(false)).collect()
     }
 
-    fn wanted<'a>(&'a self, query: &'a Query) -> impl Iterator<Item = &'a dyn Running> {
-        self.resources.iter().map(AsRef::as_ref).filter(|resource| query.admits(resource.name()))
+    fn wanted(&self, query: &Query) -> Vec<Entry> {
+        self.resources.list().iter().filter(|entry| query.admits(entry.name())).cloned().collect()
     }
 
     /// How each resource is doing, an entry per namespace that is watched on its own.
     pub fn status(&self) -> Vec<ResourceStatus> {
-        self.resources.iter().flat_map(|resource| resource.statuses()).collect()
+        self.resources.list().iter().flat_map(|entry| entry.running.statuses()).collect()
     }
 
     /// Whether every resource has been listed completely at least once.
     pub fn is_synced(&self) -> bool {
-        self.resources.iter().all(|resource| resource.is_synced())
+        self.resources.is_synced()
     }
 
-    /// Waits until every resource has been listed completely at least once.
+    /// Waits until every resource has been listed completely at least once, or everything has been stopped.
     pub async fn synced(&self) {
-        let signals = self.resources.iter().flat_map(|resource| resource.sync_signals());
-        join_all(signals.map(|mut signal| async move {
-            // An error is a scope that is watched no more: nothing to wait for.
-            let _ = signal.wait_for(|synced| *synced).await;
-        }))
-        .await;
+        self.resources.synced().await;
     }
 
     /// Replaces the extra labels of an object (those of [`ResourceBuilder::enrich`](crate::ResourceBuilder::enrich))
     /// without the object; whether it is there. For a host that learns something later: when a node's metadata come in,
     /// its pods' samples get them, and nothing is walked again. An update of the object takes the enricher's labels.
     pub fn set_extra_labels(&self, resource: &str, key: ObjectKey, labels: &[Label<'_>]) -> bool {
-        let stores = self.resources.iter().filter(|running| running.name() == resource).flat_map(|r| r.stores());
+        let stores = self.resources.find(resource).map(|running| running.stores()).unwrap_or_default();
         let mut found = false;
         for store in stores {
             if store.set_extra_labels(key, labels) {
@@ -130,28 +158,32 @@ impl Ksm {
     }
 
     /// Changes filters and scopes. Families that go off are hidden at once; only resources that need their objects
-    /// again are listed again; a namespace that comes or goes does not touch the others.
+    /// again are listed again; a namespace that comes or goes does not touch the others. Resources that are added later
+    /// start with these settings.
     pub fn reconfigure(&self, settings: &Settings) -> Reconfigured {
-        let _one_at_a_time = self.reconfiguring.lock();
-        let mut result = Reconfigured::default();
-        for resource in &self.resources {
-            let name = resource.name().to_owned();
-            match resource.apply_settings(settings) {
-                Effect::None => {}
-                Effect::Relisted => result.relisted.push(name),
-                Effect::Stale => result.stale.push(name),
-            }
-        }
-        result
+        self.resources.reconfigure(settings)
     }
 
     /// Stops watching, and waits until all tasks have ended, 5 seconds at most. What was stored can still be read.
     pub async fn shutdown(&self) {
-        self.cancel.cancel();
-        let tasks: Vec<_> = self.resources.iter().flat_map(|resource| resource.stop()).collect();
-        let aborts: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect();
-        if timeout(SHUTDOWN, join_all(tasks)).await.is_err() {
-            aborts.iter().for_each(tokio::task::AbortHandle::abort);
-        }
+        self.resources.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plural_names_all_resources_of_that_plural() {
+        let names = ["foos", "foos.v1.example.com", "foos.v1.other.example", "foosball.v1.example.com", "fo"];
+        let admitted = |query: &Query| names.into_iter().filter(|name| query.admits(name)).collect::<Vec<_>>();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let query = Query { resources: words(&["foos"]), exclude: words(&["foos.v1.other.example"]) };
+        assert_eq!(admitted(&query), ["foos", "foos.v1.example.com"]);
+        assert_eq!(
+            admitted(&Query { resources: vec![], exclude: words(&["foos"]) }),
+            ["foosball.v1.example.com", "fo"]
+        );
     }
 }

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::ClusterResourceScope;
-use kube::Client;
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::watcher;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use tokio_util::sync::CancellationToken;
 
 use super::error::BuildError;
 use super::hooks::{Change, ExtraLabels, SampleEdit};
 use super::plan::{Enrich, OnChange, Plan, Table, Transform};
+use super::resources::Context;
 use super::scope::{Definition, Running, RunningResource};
 use super::settings::Settings;
 use super::source::Source;
@@ -252,13 +251,7 @@ where
 /// A [`ResourceBuilder`] of any kind.
 pub(super) trait Startable: Send {
     fn name(&self) -> &str;
-    fn start(
-        self: Box<Self>,
-        client: Option<&Client>,
-        watch: &WatchOptions,
-        settings: &Settings,
-        cancel: CancellationToken,
-    ) -> Result<Box<dyn Running>, BuildError>;
+    fn start(self: Box<Self>, context: &Context, settings: &Settings) -> Result<Box<dyn Running>, BuildError>;
 }
 
 impl<K> Startable for ResourceBuilder<K>
@@ -270,21 +263,15 @@ where
         &self.name
     }
 
-    fn start(
-        self: Box<Self>,
-        client: Option<&Client>,
-        watch: &WatchOptions,
-        settings: &Settings,
-        cancel: CancellationToken,
-    ) -> Result<Box<dyn Running>, BuildError> {
-        if client.is_none() && matches!(self.source, Source::Api { .. }) {
+    fn start(self: Box<Self>, context: &Context, settings: &Settings) -> Result<Box<dyn Running>, BuildError> {
+        if context.client.is_none() && matches!(self.source, Source::Api { .. }) {
             return Err(BuildError::NoClient { resource: self.name });
         }
         let has_host_code = self.tables.len() > 1
             || !self.enrich.is_empty()
             || !self.transform.is_empty()
             || !self.on_change.is_empty();
-        let mut options = self.watch.unwrap_or_else(|| watch.clone());
+        let mut options = self.watch.unwrap_or_else(|| context.watch.clone());
         options.label_selector = self.label_selector.or(options.label_selector);
         options.field_selector = self.field_selector.or(options.field_selector);
         let plan = Plan::new(&self.name, self.tables, &self.without, self.enrich, self.transform, self.on_change)?;
@@ -293,13 +280,13 @@ where
             dynamic_type: self.dynamic_type,
             cluster_scoped: self.cluster_scoped,
             source: self.source,
-            client: client.cloned(),
+            client: context.client.clone(),
             options,
             unread: if self.full_objects { Vec::new() } else { self.unread },
             needs_annotations: has_host_code,
             retention: self.retention,
             store: self.store,
         };
-        Ok(Box::new(RunningResource::start(definition, settings, cancel)))
+        Ok(Box::new(RunningResource::start(definition, settings, context)))
     }
 }

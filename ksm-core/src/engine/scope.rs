@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::feed::Feed;
 use super::plan::{Enabled, Plan};
 use super::resource::StoreFactory;
+use super::resources::Context;
 use super::settings::Settings;
 use super::source::{ApiRequest, Source};
 use super::state::{ResourceStatus, State};
@@ -23,14 +25,17 @@ use crate::watch::WatchOptions;
 /// Everything that one resource needs to run, whatever its kind's Rust type is.
 pub(super) trait Running: Send + Sync {
     fn name(&self) -> &str;
-    fn families(&self) -> &[Family];
+    fn families(&self) -> Arc<[Family]>;
     fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>>;
     fn stores(&self) -> Vec<Arc<MemoryStore>>;
     fn statuses(&self) -> Vec<ResourceStatus>;
     fn is_synced(&self) -> bool;
     fn sync_signals(&self) -> Vec<watch::Receiver<bool>>;
     fn apply_settings(&self, settings: &Settings) -> Effect;
-    fn stop(&self) -> Vec<JoinHandle<()>>;
+    /// Ends its tasks at their next pause.
+    fn stop(&self);
+    /// Ends its tasks wherever they are.
+    fn abort(&self);
 }
 
 /// What new settings meant for a resource.
@@ -61,6 +66,7 @@ pub(super) struct RunningResource<K: kube::Resource> {
     enabled: Arc<RwLock<Arc<Enabled>>>,
     scopes: Mutex<Vec<Scope>>,
     cancel: CancellationToken,
+    tasks: TaskTracker,
 }
 
 #[derive(Clone)]
@@ -95,14 +101,11 @@ struct Scope {
 }
 
 /// A task that ends with its owner.
-struct Task {
-    handle: Option<JoinHandle<()>>,
-    abort: AbortHandle,
-}
+struct Task(AbortHandle);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.abort.abort();
+        self.0.abort();
     }
 }
 
@@ -111,10 +114,15 @@ where
     K: kube::Resource + Send + Sync + 'static,
     K::DynamicType: Send + Sync + Clone,
 {
-    pub(super) fn start(definition: Definition<K>, settings: &Settings, cancel: CancellationToken) -> Self {
+    pub(super) fn start(definition: Definition<K>, settings: &Settings, context: &Context) -> Self {
         let enabled = Self::enabled_by(&definition, settings);
-        let running =
-            Self { enabled: Arc::new(RwLock::new(Arc::new(enabled))), definition, scopes: Mutex::default(), cancel };
+        let running = Self {
+            enabled: Arc::new(RwLock::new(Arc::new(enabled))),
+            definition,
+            scopes: Mutex::default(),
+            cancel: context.cancel.child_token(),
+            tasks: context.tasks.clone(),
+        };
         let scopes =
             running.wanted_scopes(settings).into_iter().map(|namespace| running.new_scope(namespace, settings));
         let scopes: Vec<Scope> = scopes.collect();
@@ -185,10 +193,10 @@ where
         let request = client.map(|client| ApiRequest { client, url, options, unread });
         let feed = Feed { plan, enabled, store, state, walk_all, pending: 0 };
         let cancel = self.cancel.clone();
-        let handle = tokio::spawn(async move {
+        let task = self.tasks.spawn(async move {
             cancel.run_until_cancelled(source.run(request, feed)).await;
         });
-        Task { abort: handle.abort_handle(), handle: Some(handle) }
+        Task(task.abort_handle())
     }
 }
 
@@ -201,8 +209,8 @@ where
         &self.definition.plan.resource
     }
 
-    fn families(&self) -> &[Family] {
-        &self.definition.plan.families
+    fn families(&self) -> Arc<[Family]> {
+        self.definition.plan.families.clone()
     }
 
     fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>> {
@@ -279,8 +287,11 @@ where
         effect
     }
 
-    fn stop(&self) -> Vec<JoinHandle<()>> {
+    fn stop(&self) {
         self.cancel.cancel();
-        self.scopes.lock().iter_mut().filter_map(|scope| scope.task.handle.take()).collect()
+    }
+
+    fn abort(&self) {
+        self.scopes.lock().iter().for_each(|scope| scope.task.0.abort());
     }
 }

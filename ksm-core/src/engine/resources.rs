@@ -1,0 +1,198 @@
+//! The resources that run, and how they come and go.
+//!
+//! Readers take the list as it is and go on with that; whoever changes it makes a new one. So a resource that starts or
+//! ends holds up nobody.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::Client;
+use parking_lot::{Mutex, RwLock};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::builder::builtin_by_name;
+use super::error::BuildError;
+use super::resource::Startable;
+use super::scope::{Effect, Running};
+use super::settings::{Reconfigured, Settings};
+use crate::watch::WatchOptions;
+
+/// The longest that [`Resources::shutdown`] waits for tasks; after it they are aborted.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// What every resource starts with.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) client: Option<Client>,
+    pub(super) watch: WatchOptions,
+    pub(super) cancel: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Who wants a resource, and so may take it away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The host, by a `ResourceBuilder`.
+    Host,
+    /// A built-in one, by its name.
+    Name,
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) running: Arc<dyn Running>,
+    origin: Origin,
+}
+
+impl Entry {
+    pub(super) fn name(&self) -> &str {
+        self.running.name()
+    }
+}
+
+/// What [`Ksm::set_resources`](crate::Ksm::set_resources) changed, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceChanges {
+    /// Resources that are watched from now on.
+    pub added: Vec<String>,
+    /// Resources that are watched no more.
+    pub removed: Vec<String>,
+}
+
+pub(super) struct Resources {
+    list: RwLock<Arc<[Entry]>>,
+    /// The settings that hold now. Whoever changes them, or the list, holds this lock meanwhile.
+    settings: Mutex<Settings>,
+    context: Context,
+}
+
+impl fmt::Debug for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list().iter().map(Entry::name)).finish()
+    }
+}
+
+impl Resources {
+    pub(super) fn new(context: Context, settings: Settings) -> Self {
+        Self { list: RwLock::default(), settings: Mutex::new(settings), context }
+    }
+
+    /// The resources as they are now, in the order in which they were added.
+    pub(super) fn list(&self) -> Arc<[Entry]> {
+        self.list.read().clone()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Arc<dyn Running>> {
+        self.list().iter().find(|entry| entry.name() == name).map(|entry| entry.running.clone())
+    }
+
+    /// Starts a resource beside the others.
+    pub(super) fn add(&self, resource: Box<dyn Startable>, origin: Origin) -> Result<(), BuildError> {
+        let settings = self.settings.lock();
+        self.start(resource, origin, &settings)
+    }
+
+    fn start(&self, resource: Box<dyn Startable>, origin: Origin, settings: &Settings) -> Result<(), BuildError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(BuildError::NoRuntime);
+        }
+        if self.context.cancel.is_cancelled() {
+            return Err(BuildError::Stopped);
+        }
+        let list = self.list();
+        if list.iter().any(|entry| entry.name() == resource.name()) {
+            return Err(BuildError::DuplicateResource { name: resource.name().to_owned() });
+        }
+        let running: Arc<dyn Running> = resource.start(&self.context, settings)?.into();
+        *self.list.write() = list.iter().cloned().chain([Entry { running, origin }]).collect();
+        Ok(())
+    }
+
+    /// Ends a resource; whether there was one.
+    pub(super) fn remove(&self, name: &str) -> bool {
+        let _changing = self.settings.lock();
+        !self.end(|entry| entry.name() == name).is_empty()
+    }
+
+    fn end(&self, unwanted: impl Fn(&Entry) -> bool) -> Vec<String> {
+        let (gone, kept): (Vec<Entry>, Vec<Entry>) = self.list().iter().cloned().partition(unwanted);
+        if !gone.is_empty() {
+            *self.list.write() = kept.into();
+        }
+        gone.iter().for_each(|entry| entry.running.stop());
+        gone.iter().map(|entry| entry.name().to_owned()).collect()
+    }
+
+    /// Makes the built-in resources those of `names`; the host's own stay as they are.
+    pub(super) fn set_builtin(&self, names: &[&str]) -> Result<ResourceChanges, BuildError> {
+        let settings = self.settings.lock();
+        let list = self.list();
+        let mut missing: Vec<Box<dyn Startable>> = Vec::new();
+        for name in names {
+            let known = list.iter().any(|entry| entry.name() == *name);
+            if !known && !missing.iter().any(|resource| resource.name() == *name) {
+                missing.push(builtin_by_name(name)?);
+            }
+        }
+        let mut changes = ResourceChanges::default();
+        for resource in missing {
+            let name = resource.name().to_owned();
+            self.start(resource, Origin::Name, &settings)?;
+            changes.added.push(name);
+        }
+        changes.removed = self.end(|entry| entry.origin == Origin::Name && !names.contains(&entry.name()));
+        Ok(changes)
+    }
+
+    pub(super) fn reconfigure(&self, settings: &Settings) -> Reconfigured {
+        let mut current = self.settings.lock();
+        let mut result = Reconfigured::default();
+        for entry in self.list().iter() {
+            let name = entry.name().to_owned();
+            match entry.running.apply_settings(settings) {
+                Effect::None => {}
+                Effect::Relisted => result.relisted.push(name),
+                Effect::Stale => result.stale.push(name),
+            }
+        }
+        *current = settings.clone();
+        result
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        self.list().iter().all(|entry| entry.running.is_synced())
+    }
+
+    /// Waits until all are synced, those that come meanwhile included, or everything has stopped.
+    pub(super) async fn synced(&self) {
+        let all = async {
+            while !self.is_synced() {
+                let signals: Vec<_> = self.list().iter().flat_map(|entry| entry.running.sync_signals()).collect();
+                join_all(signals.into_iter().map(|mut signal| async move {
+                    // An error is a scope that is watched no more: nothing to wait for.
+                    let _ = signal.wait_for(|synced| *synced).await;
+                }))
+                .await;
+                // A scope that just came may not have been among them.
+                tokio::task::yield_now().await;
+            }
+        };
+        self.context.cancel.run_until_cancelled(all).await;
+    }
+
+    pub(super) fn cancel(&self) {
+        self.context.cancel.cancel();
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.cancel();
+        self.context.tasks.close();
+        if timeout(SHUTDOWN, self.context.tasks.wait()).await.is_err() {
+            self.list().iter().for_each(|entry| entry.running.abort());
+        }
+    }
+}
