@@ -1,6 +1,7 @@
 //! The options file: the keys of kube-state-metrics' `--config`, each with its place.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_saphyr::Spanned;
@@ -156,7 +157,7 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 impl OptionsFile {
     /// Reads a file's text; JSON is YAML too. `file` is its name for messages. Reports all that is wrong at once.
     pub fn from_yaml(text: &str, file: &str) -> Result<Self, OptionErrors> {
-        let entries = entries(text, file).map_err(|error| OptionErrors(vec![error]))?;
+        let entries = entries(text, file)?;
         let mut read = Self::default();
         let mut errors = Errors::default();
         let mut spellings: BTreeMap<&'static str, &'static str> = BTreeMap::new();
@@ -266,9 +267,8 @@ fn text(value: Node) -> Result<String, Wrong> {
     match value {
         Node::Text(text) => Ok(text),
         Node::Bool(value) => Ok(value.to_string()),
-        Node::Int(value) => Ok(value.to_string()),
-        // `1.10` has lost its zero by now.
-        other => wrong("text, in quotes if it looks like a number", &other),
+        Node::Number(written) => Ok(written),
+        other => wrong("text", &other),
     }
 }
 
@@ -285,9 +285,9 @@ fn boolean(value: &Node) -> Result<bool, Wrong> {
     }
 }
 
-fn integer<T: TryFrom<i128>>(value: &Node, expected: &'static str) -> Result<T, Wrong> {
+fn integer<T: FromStr>(value: &Node, expected: &'static str) -> Result<T, Wrong> {
     match value {
-        Node::Int(number) => T::try_from(*number).or_else(|_| wrong(expected, value)),
+        Node::Number(written) => written.parse().or_else(|_| wrong(expected, value)),
         _ => wrong(expected, value),
     }
 }
@@ -297,7 +297,7 @@ fn timeout(value: &Node) -> Result<Duration, Wrong> {
     const EXPECTED: &str = "a positive time like 500ms, 60s or 1m30s";
     match value {
         Node::Text(text) => duration(text).or_else(|_| wrong(EXPECTED, value)),
-        Node::Int(nanoseconds) => match u64::try_from(*nanoseconds) {
+        Node::Number(written) => match written.parse() {
             Ok(nanoseconds) if nanoseconds > 0 => Ok(Duration::from_nanos(nanoseconds)),
             _ => wrong(EXPECTED, value),
         },

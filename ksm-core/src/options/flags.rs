@@ -132,7 +132,7 @@ pub struct ScopeFlags {
 impl ScopeFlags {
     /// Writes the scopes into settings.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), OptionErrors> {
-        self.apply_given(settings, |flag| flag.into())
+        self.apply_given(settings, Given::from)
     }
 
     /// The same, with where each option was given.

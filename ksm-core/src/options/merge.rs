@@ -127,13 +127,17 @@ mod tests {
     fn values_are_read_as_gos_reader_reads_them() {
         let file = read(
             "server_read_timeout: 1m30s\nserver_idle_timeout: 5000000000\nauth_filter: yes\nnode: 12\nport: 0\n\
-             namespaces: a, b\nuse_apiserver_cache: true\nlabels_allow_list:\n  pods: [app, 'a/*']\n  nodes: []\n",
+             namespaces: a, b\nuse_apiserver_cache: true\nlabels_allow_list:\n  pods: [app, 'a/*']\n  nodes: [007, 1.10, on]\n",
         );
         assert_eq!(file.server_read_timeout, Some(Duration::from_secs(90)));
         assert_eq!(file.server_idle_timeout, Some(Duration::from_secs(5)));
         assert_eq!((file.auth_filter, file.node.as_deref(), file.port), (Some(true), Some("12"), Some(0)));
         assert_eq!((file.namespaces.unwrap().len(), file.use_apiserver_cache), (2, Some(true)));
-        assert_eq!(file.metric_labels_allowlist.unwrap()["pods"], ["app", "a/*"]);
+        let labels = file.metric_labels_allowlist.unwrap();
+        assert_eq!(
+            (&labels["pods"][..], &labels["nodes"][..]),
+            (&["app", "a/*"].map(String::from)[..], &["007", "1.10", "on"].map(String::from)[..])
+        );
         assert_eq!(read("# nothing\n"), OptionsFile::default());
         assert_eq!(read(r#"{"resources": ["pods"]}"#).resources.unwrap(), ["pods"]);
     }
@@ -156,7 +160,7 @@ mod tests {
                 "o.yaml:8:1: auto-gomemlimit is not supported: it is about Go's memory: leave it out",
                 "o.yaml:10:1: use_apiserver_cache is \"use_api_server_cache\" again: keep one of them",
                 "o.yaml:11:8: shard: expected a shard's number from 0, found -1",
-                "o.yaml:12:7: node: expected text, in quotes if it looks like a number, found a list",
+                "o.yaml:12:7: node: expected text, found a list",
                 "o.yaml:13:15: object_limit: expected a number of objects from 0, found -1",
             ]
         );

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::error::OptionError;
+use super::error::{OptionError, OptionErrors};
 
 /// Far deeper than any option is.
 const MAX_DEPTH: usize = 32;
@@ -15,8 +15,8 @@ const MAX_DEPTH: usize = 32;
 pub(super) enum Node {
     Null,
     Bool(bool),
-    Int(i128),
-    Float(f64),
+    /// As it is written: `007` may be a name.
+    Number(String),
     Text(String),
     List(Vec<Spanned<Node>>),
     Map(Entries),
@@ -30,8 +30,7 @@ impl Node {
         match self {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => value.to_string(),
-            Self::Int(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
+            Self::Number(written) => written.clone(),
             Self::Text(text) => format!("{text:?}"),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a map".to_owned(),
@@ -40,25 +39,51 @@ impl Node {
 }
 
 /// The entries of a file's one map; none where the file is empty.
-pub(super) fn entries(text: &str, file: &str) -> Result<Entries, OptionError> {
+pub(super) fn entries(text: &str, file: &str) -> Result<Entries, OptionErrors> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH },
+        // `n` and `on` may be names. Where a truth is wanted, they are understood there.
+        strict_booleans: true,
         emit_comments: false,
         with_snippet: false,
     };
-    let at = |line, column, problem| OptionError::Yaml { file: file.to_owned(), line, column, problem };
+    let at =
+        |line, column, problem| OptionErrors(vec![OptionError::Yaml { file: file.to_owned(), line, column, problem }]);
     let root = serde_saphyr::from_str_with_options::<Option<Spanned<Node>>>(text, options).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         let message = error.to_string();
         let problem = message.lines().next().unwrap_or_default();
         at(line, column, problem.split(" at line ").next().unwrap_or(problem).to_owned())
     })?;
-    match root.map(|root| (root.referenced, root.value)) {
+    let root = root.map(|mut root| {
+        restore(&mut root, text);
+        (root.referenced, root.value)
+    });
+    match root {
         None | Some((_, Node::Null)) => Ok(Entries::new()),
         Some((_, Node::Map(entries))) => Ok(entries),
         Some((place, other)) => {
             Err(at(place.line(), place.column(), format!("expected a map of options, found {}", other.describe())))
         }
+    }
+}
+
+/// Puts numbers back as they are written in `text`.
+fn restore(node: &mut Spanned<Node>, text: &str) {
+    let span = node.defined.span();
+    match &mut node.value {
+        Node::Number(written) => {
+            let range = span.byte_offset().zip(span.byte_len()).and_then(|(begin, length)| {
+                let begin = usize::try_from(begin).ok()?;
+                text.get(begin..begin.checked_add(usize::try_from(length).ok()?)?)
+            });
+            if let Some(source) = range.map(str::trim_end).filter(|source| !source.is_empty()) {
+                source.clone_into(written);
+            }
+        }
+        Node::List(items) => items.iter_mut().for_each(|item| restore(item, text)),
+        Node::Map(entries) => entries.iter_mut().for_each(|(_, value)| restore(value, text)),
+        Node::Null | Node::Bool(_) | Node::Text(_) => {}
     }
 }
 
@@ -94,15 +119,15 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Int(value.into()))
+        Ok(Node::Number(value.to_string()))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Int(value.into()))
+        Ok(Node::Number(value.to_string()))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Float(value))
+        Ok(Node::Number(value.to_string()))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
