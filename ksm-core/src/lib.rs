@@ -7,6 +7,7 @@ pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
+pub mod joins;
 pub mod labels;
 pub mod options;
 pub mod render;
