@@ -11,7 +11,7 @@ use super::state::ResourceStatus;
 use crate::exposition::{Exposition, Format};
 use crate::family::Family;
 use crate::samples::Label;
-use crate::store::{ObjectKey, Snapshot, Store};
+use crate::store::{ObjectKey, Snapshot};
 
 /// Which resources a reader wants.
 ///
@@ -67,6 +67,10 @@ impl Ksm {
 
     pub(super) fn start(&self, resource: Box<dyn Startable>, origin: Origin) -> Result<(), BuildError> {
         self.resources.add(resource, origin)
+    }
+
+    pub(super) fn check_joins(&self) -> Result<(), BuildError> {
+        self.resources.check_joins()
     }
 
     /// The resources' names, in the order in which they were added.
@@ -146,15 +150,7 @@ impl Ksm {
     /// without the object; whether it is there. For a host that learns something later: when a node's metadata come in,
     /// its pods' samples get them, and nothing is walked again. An update of the object takes the enricher's labels.
     pub fn set_extra_labels(&self, resource: &str, key: ObjectKey, labels: &[Label<'_>]) -> bool {
-        let stores = self.resources.find(resource).map(|running| running.stores()).unwrap_or_default();
-        let mut found = false;
-        for store in stores {
-            if store.set_extra_labels(key, labels) {
-                found = true;
-                store.publish();
-            }
-        }
-        found
+        self.resources.find(resource).is_some_and(|running| running.set_extra_labels(key, labels))
     }
 
     /// Changes filters and scopes. Families that go off are hidden at once; only resources that need their objects

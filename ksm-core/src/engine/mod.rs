@@ -5,6 +5,7 @@ mod error;
 mod feed;
 mod handle;
 mod hooks;
+mod joining;
 mod plan;
 mod resource;
 mod resources;

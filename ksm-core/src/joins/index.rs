@@ -13,7 +13,7 @@ use crate::store::ObjectKey;
 /// An object of one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Member {
-    /// The number of its store; see [`JoinIndex::join`].
+    /// The number of its store; see `Joins::member`.
     pub(crate) store: u32,
     pub(crate) key: ObjectKey,
 }
@@ -34,8 +34,6 @@ struct Part {
     base: OwnedLabels,
     wants: Vec<Key>,
     gives: Vec<Key>,
-    /// Counts the changes of the labels that it gets.
-    version: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +54,6 @@ pub(crate) struct JoinIndex {
 pub(crate) struct Joined {
     /// All its extra labels.
     pub(crate) labels: OwnedLabels,
-    /// Tells whether `labels` are still right: see [`JoinIndex::version`].
-    pub(crate) version: u64,
     /// Other objects that get other labels now.
     pub(crate) affected: Vec<Member>,
 }
@@ -77,7 +73,7 @@ impl JoinIndex {
         let state = &mut *self.state.lock();
         let old = state.parts.remove(&member).unwrap_or_default();
         let mut touched = state.withdraw(member, &old, Some(&resolved));
-        let mut part = Part { base, version: old.version + 1, ..Part::default() };
+        let mut part = Part { base, ..Part::default() };
         for (rule, key) in resolved.wants {
             part.wants.push(state.take(rule, key, member));
         }
@@ -91,11 +87,10 @@ impl JoinIndex {
         let affected = state.affected(&touched, member);
         let labels = state.labels(&part);
         // An object without any part in the joins costs nothing.
-        let version = if part.wants.is_empty() && part.gives.is_empty() { 0 } else { part.version };
-        if version != 0 {
+        if !part.wants.is_empty() || !part.gives.is_empty() {
             state.parts.insert(member, part);
         }
-        Joined { labels, version, affected }
+        Joined { labels, affected }
     }
 
     /// Sets the extra labels of an object apart from the joins.
@@ -107,11 +102,6 @@ impl JoinIndex {
     pub(crate) fn labels(&self, member: Member) -> OwnedLabels {
         let state = self.state.lock();
         state.parts.get(&member).map(|part| state.labels(part)).unwrap_or_default()
-    }
-
-    /// A number that changes with the labels of an object.
-    pub(crate) fn version(&self, member: Member) -> u64 {
-        self.state.lock().parts.get(&member).map_or(0, |part| part.version)
     }
 
     /// Forgets an object; who gets other labels by that.
@@ -197,16 +187,11 @@ impl State {
         }
     }
 
-    fn affected(&mut self, touched: &[Key], but: Member) -> Vec<Member> {
+    fn affected(&self, touched: &[Key], but: Member) -> Vec<Member> {
         let takers = touched.iter().filter_map(|key| self.meetings.get(key)).flat_map(|meeting| &meeting.takers);
         let mut affected: Vec<Member> = takers.filter(|member| **member != but).copied().collect();
         affected.sort_unstable();
         affected.dedup();
-        for member in &affected {
-            if let Some(part) = self.parts.get_mut(member) {
-                part.version += 1;
-            }
-        }
         affected
     }
 
@@ -259,7 +244,6 @@ mod tests {
         let met = index.update(member(NODES, "n1"), Vec::new(), node("n1", "z"));
         assert_eq!((met.labels, met.affected), (Vec::new(), vec![member(PODS, "a")]));
         assert_eq!(index.labels(member(PODS, "a")), labels(&[("base", "b"), ("zone", "z")]));
-        assert_ne!(index.version(member(PODS, "a")), early.version);
         let late = index.update(member(PODS, "b"), Vec::new(), pod("n1"));
         assert_eq!((late.labels, late.affected), (labels(&[("zone", "z")]), vec![]));
     }

@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub(crate) use capture::{Captured, InnerJoin, InnerSink};
+pub(crate) use capture::{Captured, InnerSink};
 pub(crate) use index::{JoinIndex, Member};
 pub(crate) use role::Role;
 

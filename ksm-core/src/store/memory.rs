@@ -131,6 +131,17 @@ impl MemoryStore {
         self.writer.lock().set_extra_labels(key, labels)
     }
 
+    /// The same with labels that are made only where the object is there, and while nobody else can change it.
+    pub(crate) fn refresh_extra_labels(&self, key: ObjectKey, labels: impl FnOnce() -> Vec<(String, String)>) -> bool {
+        let mut writer = self.writer.lock();
+        if !writer.index.contains_key(&key) {
+            return false;
+        }
+        let labels = labels();
+        let labels: Vec<Label<'_>> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        writer.set_extra_labels(key, &labels)
+    }
+
     /// Size and content, as of the last change.
     pub fn stats(&self) -> StoreStats {
         self.writer.lock().stats()
@@ -290,7 +301,7 @@ impl Writer {
         self.encoder.reset(self.width);
         walk(&mut self.encoder);
         self.extra.clear();
-        write_extra(&mut self.extra, object.extra_labels, self.encoder.prefix());
+        self.extra.extend_from_slice(self.encoder.extra());
         self.intern_samples();
         let slot = known.unwrap_or_else(|| self.take_slot(object.key));
         self.store_row(slot);

@@ -30,7 +30,7 @@ pub use labels::Labels;
 pub use memory::{MemoryStore, Retention, StoreStats};
 pub use snapshot::{SampleRef, Snapshot};
 
-use crate::samples::{Label, SampleSink};
+use crate::samples::SampleSink;
 
 /// An object that goes into a store, apart from its samples.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +40,6 @@ pub struct StoredObject<'a> {
     /// Its `metadata.resourceVersion`: equal to that of the stored object means that nothing changed. `None`: unknown,
     /// so the samples are always taken.
     pub version: Option<&'a str>,
-    /// Labels for all its samples, beyond those that the walk names; where a sample has a label of that name itself,
-    /// its own wins.
-    pub extra_labels: &'a [Label<'a>],
 }
 
 /// What became of an object that was put into a store.
@@ -75,7 +72,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// until then. A second call forgets the first list.
     fn begin_relist(&self);
 
-    /// Puts an object in. `walk` hands its samples over; it is not called where the version is the stored one.
+    /// Puts an object in. `walk` hands its labels and samples over; it is not called where the version is the stored
+    /// one.
     fn apply(&self, object: &StoredObject<'_>, walk: &mut dyn FnMut(&mut dyn SampleSink)) -> Applied;
 
     /// Takes an object out; whether it was there.

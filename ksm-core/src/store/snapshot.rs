@@ -112,7 +112,7 @@ impl Snapshot {
     ///     serde_json::from_str(r#"{"metadata":{"name":"web","uid":"1"},"status":{"phase":"Active"}}"#)?;
     /// let families = FamilySet::all(Namespace::RESOURCE.families.len());
     /// let key = ObjectKey::from_uid("1");
-    /// store.apply(&StoredObject { key, version: None, extra_labels: &[] }, &mut |sink| {
+    /// store.apply(&StoredObject { key, version: None }, &mut |sink| {
     ///     let allow = AllowLists::default();
     ///     (Namespace::RESOURCE.collect)(&namespace, &mut Samples::new(&families, &allow, sink));
     /// });
