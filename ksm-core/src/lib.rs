@@ -32,6 +32,7 @@ pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
 pub use store::{
-    Applied, MemoryStore, ObjectKey, Removed, Retention, SampleRef, Snapshot, Store, StoreStats, StoredObject,
+    Applied, Changes, Delta, MemoryStore, ObjectKey, ObjectRef, Removed, Retention, SampleRef, Snapshot, Store,
+    StoreCursor, StoreStats, StoredObject,
 };
 pub use watch::{ListSemantic, ListStrategy, WatchOptions};

@@ -14,21 +14,35 @@
 //! never changes. Chunks and tail pages are shared between the two until the writer changes one and copies it first.
 //! So a scrape never sees half a relist, waits for a pointer swap at most, and a slow scrape costs memory, not
 //! ingestion.
+//!
+//! # Changes
+//!
+//! Each object carries the generation (the publication) that shows its last change first, 8 bytes, and each chunk the
+//! newest of them. So [`MemoryStore::changes_since`] finds what changed between two published states by a look at each
+//! chunk and at what changed; what left stands in a log of limited length, which is kept from the first call on.
 
+mod changes;
 mod chunk;
 mod encode;
+mod index;
 mod key;
 mod labels;
 mod memory;
+mod object;
+mod retained;
 mod snapshot;
 mod tails;
+mod writer;
 
 use std::fmt;
 
+pub use changes::{Changes, Delta, StoreCursor};
 pub use key::ObjectKey;
 pub use labels::Labels;
-pub use memory::{MemoryStore, Retention, StoreStats};
-pub use snapshot::{SampleRef, Snapshot};
+pub use memory::{MemoryStore, StoreStats};
+pub use object::{ObjectRef, SampleRef};
+pub use retained::Retention;
+pub use snapshot::Snapshot;
 
 use crate::samples::SampleSink;
 

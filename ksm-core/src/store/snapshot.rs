@@ -1,12 +1,13 @@
 //! The store as a reader sees it: whole, and unchanging.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::memchr;
 
+use super::changes::StoreCursor;
 use super::chunk::Chunk;
-use super::labels::{Labels, marked, write_marked};
+use super::labels::{marked, write_marked};
+use super::object::{ObjectRef, SampleRef};
 use super::tails::{ABSENT, TailPages};
 use crate::family::{Family, FamilySet};
 
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub(super) objects: usize,
     pub(super) samples: u64,
     pub(super) generation: u64,
+    /// Counts the changes of `visible`.
+    pub(super) view: u64,
 }
 
 impl Snapshot {
@@ -35,6 +38,7 @@ impl Snapshot {
             objects: 0,
             samples: 0,
             generation: 0,
+            view: 0,
         }
     }
 
@@ -58,9 +62,33 @@ impl Snapshot {
         self.samples
     }
 
-    /// Counts the publications of the store: equal generations of one store have equal content.
+    /// Counts the publications of the store: equal generations of one store hold the same samples, of which different
+    /// families may be on.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Where this snapshot stands: what a later one has changed since is told by
+    /// [`MemoryStore::changes_since`](super::MemoryStore::changes_since).
+    pub fn cursor(&self) -> StoreCursor {
+        StoreCursor { store: self.store, generation: self.generation, view: self.view }
+    }
+
+    /// All objects, in any order; those without samples included.
+    pub fn iter_objects(&self) -> impl Iterator<Item = ObjectRef<'_>> {
+        self.changed_after(0)
+    }
+
+    /// The objects that are new or have changed after a generation.
+    pub(super) fn changed_after(&self, generation: u64) -> impl Iterator<Item = ObjectRef<'_>> {
+        self.chunks.iter().flat_map(move |chunk| {
+            chunk.changed_after(generation).filter_map(move |slot| ObjectRef::new(self, chunk, slot))
+        })
+    }
+
+    /// The memory that its chunks take, in bytes; the writer and other snapshots share them.
+    pub(super) fn memory(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.memory()).sum()
     }
 
     pub(crate) fn store(&self) -> u64 {
@@ -83,21 +111,7 @@ impl Snapshot {
             if id == ABSENT {
                 continue;
             }
-            let prefix = chunk.prefix(slot);
-            let mut run = chunk.run(id, slot, &self.tails);
-            while let Some(end) = memchr(b'\n', run) {
-                let (line, rest) = run.split_at_checked(end + 1).unwrap_or((run, &[]));
-                out.reserve(head.len() + prefix.len() + line.len());
-                out.extend_from_slice(head);
-                match marked(line) {
-                    None => {
-                        out.extend_from_slice(prefix);
-                        out.extend_from_slice(line);
-                    }
-                    Some(line) => write_marked(out, chunk.identity(slot), chunk.extra(slot), line),
-                }
-                run = rest;
-            }
+            write_run(chunk, slot, chunk.run(id, slot, &self.tails), head, out);
         }
     }
 
@@ -144,47 +158,21 @@ impl Snapshot {
     }
 }
 
-/// One sample of a snapshot.
-#[derive(Debug, Clone, Copy)]
-pub struct SampleRef<'a> {
-    family: &'a Family,
-    identity: &'a str,
-    extra: &'a str,
-    own: &'a str,
-    own_wins: bool,
-    value: f64,
-}
-
-impl<'a> SampleRef<'a> {
-    fn each(family: &'a Family, identity: &'a [u8], extra: &'a [u8], run: &'a [u8], f: &mut impl FnMut(SampleRef<'a>)) {
-        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default();
-        let (identity, extra) = (text(identity), text(extra));
-        for line in run.split(|byte| *byte == b'\n') {
-            let own_wins = marked(line).is_some();
-            let Some((own, value)) = text(marked(line).unwrap_or(line)).rsplit_once("} ") else { continue };
-            // What was written as a float reads back as one.
-            let value = value.parse().unwrap_or(f64::NAN);
-            f(SampleRef { family, identity, extra, own, own_wins, value });
+/// Appends the sample lines of one object's tail lines.
+#[inline]
+pub(super) fn write_run(chunk: &Chunk, slot: usize, mut run: &[u8], head: &[u8], out: &mut Vec<u8>) {
+    let prefix = chunk.prefix(slot);
+    while let Some(end) = memchr(b'\n', run) {
+        let (line, rest) = run.split_at_checked(end + 1).unwrap_or((run, &[]));
+        out.reserve(head.len() + prefix.len() + line.len());
+        out.extend_from_slice(head);
+        match marked(line) {
+            None => {
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(line);
+            }
+            Some(line) => write_marked(out, chunk.identity(slot), chunk.extra(slot), line),
         }
-    }
-
-    /// The family.
-    pub fn family(&self) -> &'a Family {
-        self.family
-    }
-
-    /// The value.
-    pub fn value(&self) -> f64 {
-        self.value
-    }
-
-    /// The labels in their order: the object's first.
-    pub fn labels(&self) -> Labels<'a> {
-        Labels::new(self.identity, self.extra, self.own, self.own_wins)
-    }
-
-    /// The value of a label.
-    pub fn label(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.labels().find(|(label, _)| *label == name).map(|(_, value)| value)
+        run = rest;
     }
 }
