@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod catalog;
+#[cfg(feature = "custom-resource-state")]
+pub mod custom_resource;
 pub mod decode;
 pub mod engine;
 pub mod exposition;
