@@ -95,6 +95,13 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         tracing::warn!(resource = self.plan.resource, why, "object skipped");
     }
 
+    fn finish_relist(&mut self) {
+        for removed in self.store.finish_relist() {
+            self.leave_joins(removed.key);
+            self.tell(&Change::Vanished(&removed));
+        }
+    }
+
     /// One event of a stream that the host gave.
     pub(super) fn event(&mut self, event: watcher::Event<K>) {
         match event {
@@ -145,10 +152,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
 
     fn init_done(&mut self) {
         self.walk_all.store(false, Ordering::Relaxed);
-        for removed in self.store.finish_relist() {
-            self.leave_joins(removed.key);
-            self.tell(&Change::Vanished(&removed));
-        }
+        self.finish_relist();
         self.flush();
         self.state.listed();
     }
@@ -194,6 +198,22 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         metrics::counter!("ksm_core_requests_total", "resource" => self.plan.resource.clone(), "request" => request.as_str(), "result" => "success")
             .increment(1);
         self.state.answered();
+    }
+
+    fn resolved(&mut self, api_version: Option<&str>) {
+        let resource = &self.plan.resource;
+        match api_version {
+            Some(version) => tracing::info!(resource, version, "watched in the version that the cluster serves"),
+            None if self.state.is_served() => tracing::info!(resource, "not served by this cluster: asked for again"),
+            None => {}
+        }
+        self.state.resolved(api_version);
+        if api_version.is_none() {
+            // What nobody serves has no objects.
+            self.store.begin_relist();
+            self.finish_relist();
+            self.store.publish();
+        }
     }
 
     fn flush(&mut self) {

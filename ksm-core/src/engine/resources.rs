@@ -125,8 +125,12 @@ impl Resources {
         if !gone.is_empty() {
             *self.list.write() = kept.into();
         }
-        gone.iter().for_each(|entry| entry.running.stop());
-        gone.iter().map(|entry| entry.name().to_owned()).collect()
+        gone.iter()
+            .map(|entry| {
+                entry.running.stop();
+                entry.name().to_owned()
+            })
+            .collect()
     }
 
     /// Makes the built-in resources those of `names`; the host's own stay as they are.
@@ -202,7 +206,9 @@ impl Resources {
         self.cancel();
         self.context.tasks.close();
         if timeout(SHUTDOWN, self.context.tasks.wait()).await.is_err() {
-            self.list().iter().for_each(|entry| entry.running.abort());
+            for entry in self.list().iter() {
+                entry.running.abort();
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::decode::PathTree;
 use crate::family::Family;
 use crate::samples::Label;
 use crate::store::{MemoryStore, ObjectKey, Retention, Snapshot, Store};
-use crate::watch::WatchOptions;
+use crate::watch::{Collection, WatchOptions};
 
 /// Everything that one resource needs to run, whatever its kind's Rust type is.
 pub(super) trait Running: Send + Sync {
@@ -195,12 +195,12 @@ where
             unread.push("metadata.annotations".to_owned());
         }
         let unread = PathTree::new(unread);
-        let url = K::url_path(&definition.dynamic_type, namespace);
+        let collection = Collection::of::<K>(&definition.dynamic_type, namespace);
         let options = WatchOptions { field_selector, ..definition.options.clone() };
         let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
         let (enabled, store, state, walk_all) =
             (self.enabled.clone(), store.as_store(), state.clone(), walk_all.clone());
-        let request = client.map(|client| ApiRequest { client, url, options, unread });
+        let request = client.map(|client| ApiRequest { client, collection, options, unread });
         let joiner = joiner.cloned();
         let feed = Feed { plan, enabled, store, state, walk_all, joiner, scratch: Scratch::default(), pending: 0 };
         let cancel = self.cancel.clone();
