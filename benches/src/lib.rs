@@ -48,7 +48,7 @@ pub fn three_container_pod() -> Pod {
 pub fn put(store: &MemoryStore, pod: &Pod, families: &FamilySet) {
     let allow = AllowLists::default();
     let Some(key) = ObjectKey::of(&pod.metadata) else { return };
-    let object = StoredObject { key, version: None, extra_labels: &[] };
+    let object = StoredObject { key, version: None };
     store.apply(&object, &mut |sink| (Pod::RESOURCE.collect)(pod, &mut Samples::new(families, &allow, sink)));
 }
 

@@ -40,6 +40,7 @@ pub struct SimBuilder<'a> {
     bookmark_interval: Duration,
     watch_timeout: Duration,
     pod_termination: Option<Duration>,
+    versions: Vec<(String, String, Vec<String>)>,
     sources: Vec<Source<'a>>,
 }
 
@@ -75,6 +76,7 @@ impl<'a> SimBuilder<'a> {
             bookmark_interval: Duration::from_mins(1),
             watch_timeout: Duration::from_mins(30),
             pod_termination: Some(Duration::from_secs(1)),
+            versions: Vec::new(),
             sources: Vec::new(),
         }
     }
@@ -160,6 +162,13 @@ impl<'a> SimBuilder<'a> {
         self
     }
 
+    /// Serve a built-in resource in other versions than usual; see [`Sim::serve_versions`].
+    pub fn serve_versions(mut self, group: &str, plural: &str, versions: &[&str]) -> Self {
+        let versions = versions.iter().map(|version| (*version).to_owned()).collect();
+        self.versions.push((group.to_owned(), plural.to_owned(), versions));
+        self
+    }
+
     /// Start with these objects, in this order: definitions before custom resources. They are stored as
     /// [`Sim::upsert`] does.
     pub fn objects(mut self, objects: impl IntoIterator<Item = Value, IntoIter: 'a>) -> Self {
@@ -191,6 +200,11 @@ impl<'a> SimBuilder<'a> {
         let store = Store::new(limits);
         {
             let mut state = store.state.write();
+            for (group, plural, versions) in self.versions {
+                if !state.serve_versions(&group, &plural, &versions) {
+                    return Err(SimError::UnknownKind { api_version: group, kind: plural });
+                }
+            }
             for name in NAMESPACES {
                 direct::upsert(&mut state, namespace(name))?;
             }

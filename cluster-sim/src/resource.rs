@@ -93,6 +93,15 @@ impl Resource {
         }
     }
 
+    /// A built-in resource in other versions than usual; `None` if there is no such one.
+    pub(crate) fn in_versions(group: &str, plural: &str, versions: &[String]) -> Option<Self> {
+        let kind = KINDS.iter().find(|kind| kind.group == group && kind.plural == plural)?;
+        let mut resource = Self::built_in(kind);
+        let usual = resource.versions.first().cloned()?;
+        resource.versions = versions.iter().map(|name| Version { name: name.clone(), ..usual.clone() }).collect();
+        Some(resource)
+    }
+
     pub(crate) fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.name == name)
     }

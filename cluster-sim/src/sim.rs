@@ -217,6 +217,16 @@ impl Sim {
         self.inner.connections.drop_all();
     }
 
+    /// Serve a built-in resource in these versions, preferred first, as older and newer servers do; for instance
+    /// `serve_versions("batch", "cronjobs", &["v1beta1"])`. Its objects are the same in all of them, but for their
+    /// `apiVersion`. Without any version it is not served: its objects go. Running watches of a version that goes are
+    /// ended by [`restart`](Self::restart).
+    pub fn serve_versions(&self, group: &str, plural: &str, versions: &[&str]) -> Result<(), SimError> {
+        let owned: Vec<String> = versions.iter().map(|version| (*version).to_owned()).collect();
+        let unknown = || SimError::UnknownKind { api_version: group.to_owned(), kind: plural.to_owned() };
+        self.state_mut().serve_versions(group, plural, &owned).then_some(()).ok_or_else(unknown)
+    }
+
     /// Support streaming lists, or not; see [`SimBuilder::streaming_lists`].
     pub fn set_streaming_lists(&self, on: bool) {
         self.inner.server.settings.streaming_lists.store(on, Ordering::Relaxed);

@@ -231,7 +231,7 @@ impl<K: Builtin> Shelf for TypedShelf<K> {
         let key = ObjectKey::of(object.meta())
             .unwrap_or_else(|| ObjectKey::anonymous(anonymous.fetch_add(1, Ordering::Relaxed)));
         // No version: two files may hold different states of an object without telling them apart.
-        let stored = StoredObject { key, version: None, extra_labels: &[] };
+        let stored = StoredObject { key, version: None };
         Ok(self.store.apply(&stored, &mut |sink| {
             (K::RESOURCE.collect)(&object, &mut Samples::new(&self.enabled, &self.allow, sink));
         }))

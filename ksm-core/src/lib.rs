@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 pub mod catalog;
+#[cfg(feature = "custom-resource-state")]
+pub mod custom_resource;
 pub mod decode;
 pub mod engine;
 pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
+pub mod joins;
 pub mod labels;
 pub mod options;
 pub mod render;
@@ -14,15 +17,14 @@ pub mod resource;
 pub mod samples;
 #[cfg(feature = "http")]
 pub mod scrape;
-pub mod selector;
 pub mod store;
 pub mod telemetry;
 pub mod value;
 pub mod watch;
 
 pub use engine::{
-    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Reconfigured, ResourceBuilder, ResourceChanges, ResourceStatus,
-    SampleEdit, Settings,
+    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Query, Reconfigured, ResourceBuilder, ResourceChanges,
+    ResourceStatus, SampleEdit, Settings,
 };
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;
@@ -31,8 +33,8 @@ pub use filter::{FamilyFilter, FilterError};
 pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
-pub use selector::{Query, SelectorError, SeriesSelector};
 pub use store::{
-    Applied, MemoryStore, ObjectKey, Removed, Retention, SampleRef, Snapshot, Store, StoreStats, StoredObject,
+    Applied, Changes, Delta, MemoryStore, ObjectKey, ObjectRef, Removed, Retention, SampleRef, Snapshot, Store,
+    StoreCursor, StoreStats, StoredObject,
 };
 pub use watch::{ListSemantic, ListStrategy, WatchOptions};

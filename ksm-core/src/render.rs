@@ -21,8 +21,18 @@ use crate::value::{escape_label_value, write_value};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn sample_lines<K>(resource: &Resource<K>, object: &K, enabled: &FamilySet, allow: &AllowLists) -> Vec<String> {
-    let mut lines = Lines { families: resource.families, identity: Vec::new(), written: Vec::new() };
-    (resource.collect)(object, &mut Samples::new(enabled, allow, &mut lines));
+    walk_lines(resource.families, enabled, allow, |samples| (resource.collect)(object, samples))
+}
+
+/// The sample lines that a walk yields, family by family in the table's order.
+pub fn walk_lines(
+    families: &[Family],
+    enabled: &FamilySet,
+    allow: &AllowLists,
+    walk: impl FnOnce(&mut Samples<'_>),
+) -> Vec<String> {
+    let mut lines = Lines { families, identity: Vec::new(), written: Vec::new() };
+    walk(&mut Samples::new(enabled, allow, &mut lines));
     lines.written.sort_by_key(|(family, _)| *family);
     lines.written.into_iter().map(|(_, line)| line).collect()
 }

@@ -20,13 +20,20 @@ pub enum Reuse {
 /// Where samples go: the store's encoder, a renderer, a host's own structure.
 ///
 /// For one object, [`identity`](Self::identity) comes first and once, then its samples in any order of families; the
-/// samples of one family come in their order within the family.
+/// samples of one family come in their order within the family. [`extra_labels`](Self::extra_labels) come last, if at
+/// all.
 pub trait SampleSink {
     /// The labels that all samples of the object begin with, as `namespace`, `pod`, `uid`.
     fn identity(&mut self, labels: &[Label<'_>]);
 
     /// One sample: `labels` follow the identity's.
     fn sample(&mut self, family: FamilyIndex, labels: &[Label<'_>], value: f64, reuse: Reuse);
+
+    /// Labels for all the object's samples, beyond those that its walk names: from enrichment and joins. Where a sample
+    /// has a label of that name itself, its own wins. A sink that has no use for them leaves this out.
+    fn extra_labels(&mut self, labels: &[Label<'_>]) {
+        let _ = labels;
+    }
 }
 
 /// The hand of a collect function: which families are wanted, and where their samples go.

@@ -21,7 +21,7 @@ fn families() -> Vec<Family> {
 fn put(store: &MemoryStore, uid: u32, content: u32) -> Applied {
     let key = ObjectKey::from_uid(&uid.to_string());
     let version = content.to_string();
-    let object = StoredObject { key, version: Some(&version), extra_labels: &[] };
+    let object = StoredObject { key, version: Some(&version) };
     store.apply(&object, &mut |sink| {
         let name = format!("thing-{uid}");
         sink.identity(&[("name", &name)]);
@@ -252,12 +252,11 @@ fn extra_labels_stand_between_identity_and_the_samples_own() {
 fn a_samples_own_label_wins_over_an_extra_one() {
     let store = MemoryStore::new(&families());
     let key = ObjectKey::from_uid("1");
-    let extra = [("state", "extra"), ("name", "extra"), ("zone", "z")];
-    let object = StoredObject { key, version: None, extra_labels: &extra };
-    store.apply(&object, &mut |sink| {
+    store.apply(&StoredObject { key, version: None }, &mut |sink| {
         sink.identity(&[("name", "n")]);
         sink.sample(FamilyIndex(1), &[("state", "own")], 1.0, Reuse::Shared);
         sink.sample(FamilyIndex(2), &[], 2.0, Reuse::Unique);
+        sink.extra_labels(&[("state", "extra"), ("name", "extra"), ("zone", "z")]);
     });
     let want = |samples: [&str; 2]| samples.map(str::to_owned).into_iter().collect::<BTreeSet<_>>();
     store.publish();

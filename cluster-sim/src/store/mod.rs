@@ -100,6 +100,17 @@ impl State {
         self.registry.insert(resource);
     }
 
+    /// Serve a built-in resource in these versions, preferred first, or not at all; `false` if there is no such one.
+    pub(crate) fn serve_versions(&mut self, group: &str, plural: &str, versions: &[String]) -> bool {
+        let Some(resource) = Resource::in_versions(group, plural, versions) else { return false };
+        if versions.is_empty() {
+            self.withdraw(&resource.id);
+        } else {
+            self.serve(resource);
+        }
+        true
+    }
+
     /// Serve a resource no longer: its objects go, and their watches end.
     pub(crate) fn withdraw(&mut self, id: &GroupResource) {
         let Some(resource) = self.registry.get(&id.group, &id.plural).cloned() else { return };

@@ -47,7 +47,7 @@ impl PathTree {
         tree
     }
 
-    fn insert(&mut self, path: &str) {
+    pub(crate) fn insert(&mut self, path: &str) {
         let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
         let found = self.children.iter().position(|(child, _)| child == name);
         match (found.and_then(|at| self.children.get_mut(at)), rest) {

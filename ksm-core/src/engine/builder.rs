@@ -1,15 +1,19 @@
 //! What is watched, and how it starts.
 
+use std::sync::Arc;
+
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::BuildError;
 use super::handle::Ksm;
+use super::joining::Joins;
 use super::resource::{ResourceBuilder, Startable};
 use super::resources::{Context, Origin, Resources};
 use super::settings::Settings;
 use crate::families::{Builtin, BuiltinVisitor, for_each_builtin};
+use crate::joins::LabelJoins;
 use crate::watch::WatchOptions;
 
 /// Collects what is to be watched, and starts it.
@@ -37,6 +41,7 @@ pub struct KsmBuilder {
     resources: Vec<(Box<dyn Startable>, Origin)>,
     settings: Settings,
     watch: WatchOptions,
+    joins: LabelJoins,
     cancel: Option<CancellationToken>,
 }
 
@@ -96,6 +101,12 @@ impl KsmBuilder {
         self
     }
 
+    /// Gives series labels of other objects; see [`crate::joins`].
+    pub fn label_joins(mut self, joins: LabelJoins) -> Self {
+        self.joins = joins;
+        self
+    }
+
     /// Stops everything when the host's token is cancelled, too.
     pub fn cancel_with(mut self, token: CancellationToken) -> Self {
         self.cancel = Some(token);
@@ -105,13 +116,15 @@ impl KsmBuilder {
     /// Starts a task per resource and namespace on the current tokio runtime.
     pub fn spawn(self) -> Result<Ksm, BuildError> {
         let cancel = self.cancel.map_or_else(CancellationToken::new, |token| token.child_token());
-        let context = Context { client: self.client, watch: self.watch, cancel, tasks: TaskTracker::new() };
+        let joins = if self.joins.is_empty() { None } else { Some(Arc::new(Joins::new(&self.joins)?)) };
+        let context = Context { client: self.client, watch: self.watch, joins, cancel, tasks: TaskTracker::new() };
         // A handle from the start: should a resource be refused, dropping it ends those before.
         let resources = Resources::new(context, self.settings);
         let ksm = Ksm::new(resources);
         for (resource, origin) in self.resources {
             ksm.start(resource, origin)?;
         }
+        ksm.check_joins()?;
         Ok(ksm)
     }
 }

@@ -42,6 +42,20 @@ pub enum BuildError {
         /// The resource.
         resource: String,
     },
+    /// A label join that says too little.
+    #[error("the label join of {family:?} is wrong: {fault}")]
+    BadJoin {
+        /// The family that gives labels.
+        family: String,
+        /// What is wrong.
+        fault: &'static str,
+    },
+    /// A label join of a family that no resource has.
+    #[error("label join: no resource that is watched has a family {family:?}; add its resource, or correct the name")]
+    UnknownJoinFamily {
+        /// The name as it was given.
+        family: String,
+    },
     /// No tokio runtime.
     #[error("resources must be started within a tokio runtime")]
     NoRuntime,

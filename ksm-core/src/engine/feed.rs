@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::hooks::{Change, ExtraLabels};
+use super::joining::{Joiner, Scratch};
 use super::plan::{Enabled, Plan};
 use super::state::State;
 use crate::store::{Applied, ObjectKey, Store, StoredObject};
@@ -22,6 +23,8 @@ pub(super) struct Feed<K> {
     pub(super) state: Arc<State>,
     /// Walk every object of the next list, changed or not: what is on has changed.
     pub(super) walk_all: Arc<AtomicBool>,
+    pub(super) joiner: Option<Arc<Joiner>>,
+    pub(super) scratch: Scratch,
     /// Events since the last flush.
     pub(super) pending: u64,
 }
@@ -35,14 +38,25 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         };
         let version = meta.resource_version.as_deref().filter(|_| !self.walk_all.load(Ordering::Relaxed));
         let enabled = self.enabled.read().clone();
+        let (plan, joiner, scratch) = (&*self.plan, self.joiner.as_deref(), &mut self.scratch);
         let applied = no_panic(|| {
-            let mut extra = ExtraLabels::default();
-            for enrich in &self.plan.enrich {
-                enrich(object, &mut extra);
-            }
-            let stored = StoredObject { key, version, extra_labels: &extra.as_labels() };
-            self.store.apply(&stored, &mut |sink| self.plan.walk(object, &enabled, sink))
+            self.store.apply(&StoredObject { key, version }, &mut |sink| {
+                let mut extra = ExtraLabels::default();
+                for enrich in &plan.enrich {
+                    enrich(object, &mut extra);
+                }
+                if let Some(joiner) = joiner {
+                    return joiner.walk((key, object), (plan, &enabled), extra.into_labels(), scratch, sink);
+                }
+                plan.walk(object, &enabled, sink);
+                if !extra.is_empty() {
+                    sink.extra_labels(&extra.as_labels());
+                }
+            })
         });
+        if let Some(joiner) = joiner {
+            joiner.settle(scratch);
+        }
         match applied {
             Some(Applied::Added) => self.tell(&Change::Added(object)),
             Some(Applied::Updated) => self.tell(&Change::Updated(object)),
@@ -50,8 +64,15 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
             None => {
                 // Its former state is wrong now: better none than that.
                 self.store.delete(key);
+                self.leave_joins(key);
                 self.panicked();
             }
+        }
+    }
+
+    fn leave_joins(&mut self, key: ObjectKey) {
+        if let Some(joiner) = &self.joiner {
+            joiner.remove(key, &mut self.scratch);
         }
     }
 
@@ -72,6 +93,13 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         self.state.skipped.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("ksm_core_objects_skipped_total", "resource" => self.plan.resource.clone()).increment(1);
         tracing::warn!(resource = self.plan.resource, why, "object skipped");
+    }
+
+    fn finish_relist(&mut self) {
+        for removed in self.store.finish_relist() {
+            self.leave_joins(removed.key);
+            self.tell(&Change::Vanished(&removed));
+        }
     }
 
     /// One event of a stream that the host gave.
@@ -124,9 +152,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
 
     fn init_done(&mut self) {
         self.walk_all.store(false, Ordering::Relaxed);
-        for removed in self.store.finish_relist() {
-            self.tell(&Change::Vanished(&removed));
-        }
+        self.finish_relist();
         self.flush();
         self.state.listed();
     }
@@ -141,6 +167,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
             return self.skip("it was deleted, and has neither uid nor name");
         };
         if self.store.delete(key) {
+            self.leave_joins(key);
             self.tell(&Change::Deleted(&object));
         }
     }
@@ -152,7 +179,9 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         let name = identity.name.unwrap_or_default();
         // Its former state is wrong now: better none than that.
         if let Some(uid) = identity.uid {
-            self.store.delete(ObjectKey::from_uid(&uid));
+            let key = ObjectKey::from_uid(&uid);
+            self.store.delete(key);
+            self.leave_joins(key);
         }
         self.skip(&format!("{namespace}/{name} can't be read: {error}"));
     }
@@ -171,12 +200,31 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         self.state.answered();
     }
 
+    fn resolved(&mut self, api_version: Option<&str>) {
+        let resource = &self.plan.resource;
+        match api_version {
+            Some(version) => tracing::info!(resource, version, "watched in the version that the cluster serves"),
+            None if self.state.is_served() => tracing::info!(resource, "not served by this cluster: asked for again"),
+            None => {}
+        }
+        self.state.resolved(api_version);
+        if api_version.is_none() {
+            // What nobody serves has no objects.
+            self.store.begin_relist();
+            self.finish_relist();
+            self.store.publish();
+        }
+    }
+
     fn flush(&mut self) {
         let events = std::mem::take(&mut self.pending);
         if events > 0 {
             metrics::counter!("ksm_core_events_total", "resource" => self.plan.resource.clone()).increment(events);
             self.state.saw_events(events);
             self.store.publish();
+        }
+        if let Some(joiner) = &self.joiner {
+            joiner.publish(&mut self.scratch);
         }
     }
 }

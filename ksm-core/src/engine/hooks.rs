@@ -32,8 +32,16 @@ impl ExtraLabels {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
     pub(super) fn as_labels(&self) -> Vec<(&str, &str)> {
         self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    pub(super) fn into_labels(self) -> Vec<(String, String)> {
+        self.labels
     }
 }
 

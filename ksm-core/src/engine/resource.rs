@@ -72,6 +72,7 @@ pub struct ResourceBuilder<K: kube::Resource> {
     label_selector: Option<String>,
     field_selector: Option<String>,
     unread: Vec<String>,
+    reads_annotations: bool,
     full_objects: bool,
     retention: Retention,
     store: Option<StoreFactory>,
@@ -95,6 +96,7 @@ where
         let resource = K::RESOURCE;
         let mut builder = Self::new(resource.name, resource.families.to_vec(), resource.collect);
         builder.unread = resource.unread.iter().map(|path| (*path).to_owned()).collect();
+        builder.reads_annotations = K::READS_ANNOTATIONS;
         builder
     }
 }
@@ -154,6 +156,7 @@ where
             label_selector: None,
             field_selector: None,
             unread: Vec::new(),
+            reads_annotations: false,
             full_objects: false,
             retention: Retention::None,
             store: None,
@@ -283,7 +286,7 @@ where
             client: context.client.clone(),
             options,
             unread: if self.full_objects { Vec::new() } else { self.unread },
-            needs_annotations: has_host_code,
+            needs_annotations: has_host_code || self.reads_annotations,
             retention: self.retention,
             store: self.store,
         };

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::builder::builtin_by_name;
 use super::error::BuildError;
+use super::joining::Joins;
 use super::resource::Startable;
 use super::scope::{Effect, Running};
 use super::settings::{Reconfigured, Settings};
@@ -29,6 +30,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 pub(super) struct Context {
     pub(super) client: Option<Client>,
     pub(super) watch: WatchOptions,
+    pub(super) joins: Option<Arc<Joins>>,
     pub(super) cancel: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -123,8 +125,12 @@ impl Resources {
         if !gone.is_empty() {
             *self.list.write() = kept.into();
         }
-        gone.iter().for_each(|entry| entry.running.stop());
-        gone.iter().map(|entry| entry.name().to_owned()).collect()
+        gone.iter()
+            .map(|entry| {
+                entry.running.stop();
+                entry.name().to_owned()
+            })
+            .collect()
     }
 
     /// Makes the built-in resources those of `names`; the host's own stay as they are.
@@ -184,6 +190,14 @@ impl Resources {
         self.context.cancel.run_until_cancelled(all).await;
     }
 
+    /// Refuses label joins that no resource gives labels for.
+    pub(super) fn check_joins(&self) -> Result<(), BuildError> {
+        let Some(joins) = &self.context.joins else { return Ok(()) };
+        let list = self.list();
+        let has = |name: &str, entry: &Entry| entry.running.families().iter().any(|family| family.name == name);
+        joins.check(|name| list.iter().any(|entry| has(name, entry)))
+    }
+
     pub(super) fn cancel(&self) {
         self.context.cancel.cancel();
     }
@@ -192,7 +206,9 @@ impl Resources {
         self.cancel();
         self.context.tasks.close();
         if timeout(SHUTDOWN, self.context.tasks.wait()).await.is_err() {
-            self.list().iter().for_each(|entry| entry.running.abort());
+            for entry in self.list().iter() {
+                entry.running.abort();
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::feed::Feed;
+use super::joining::{Joiner, Joins, Scratch};
 use super::plan::{Enabled, Plan};
 use super::resource::StoreFactory;
 use super::resources::Context;
@@ -19,8 +20,9 @@ use super::source::{ApiRequest, Source};
 use super::state::{ResourceStatus, State};
 use crate::decode::PathTree;
 use crate::family::Family;
-use crate::store::{MemoryStore, Retention, Snapshot, Store};
-use crate::watch::WatchOptions;
+use crate::samples::Label;
+use crate::store::{MemoryStore, ObjectKey, Retention, Snapshot, Store};
+use crate::watch::{Collection, WatchOptions};
 
 /// Everything that one resource needs to run, whatever its kind's Rust type is.
 pub(super) trait Running: Send + Sync {
@@ -28,6 +30,7 @@ pub(super) trait Running: Send + Sync {
     fn families(&self) -> Arc<[Family]>;
     fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>>;
     fn stores(&self) -> Vec<Arc<MemoryStore>>;
+    fn set_extra_labels(&self, key: ObjectKey, labels: &[Label<'_>]) -> bool;
     fn statuses(&self) -> Vec<ResourceStatus>;
     fn is_synced(&self) -> bool;
     fn sync_signals(&self) -> Vec<watch::Receiver<bool>>;
@@ -67,6 +70,7 @@ pub(super) struct RunningResource<K: kube::Resource> {
     scopes: Mutex<Vec<Scope>>,
     cancel: CancellationToken,
     tasks: TaskTracker,
+    joins: Option<Arc<Joins>>,
 }
 
 #[derive(Clone)]
@@ -97,6 +101,7 @@ struct Scope {
     store: StoreHandle,
     state: Arc<State>,
     walk_all: Arc<AtomicBool>,
+    joiner: Option<Arc<Joiner>>,
     task: Task,
 }
 
@@ -122,6 +127,7 @@ where
             scopes: Mutex::default(),
             cancel: context.cancel.child_token(),
             tasks: context.tasks.clone(),
+            joins: context.joins.clone(),
         };
         let scopes =
             running.wanted_scopes(settings).into_iter().map(|namespace| running.new_scope(namespace, settings));
@@ -157,8 +163,9 @@ where
         let state = Arc::new(State::new());
         let walk_all = Arc::new(AtomicBool::new(false));
         let selector = self.selector(settings, namespace.as_deref());
-        let task = self.spawn(namespace.as_deref(), selector.clone(), &store, &state, &walk_all);
-        Scope { namespace, selector, store, state, walk_all, task }
+        let joiner = self.joins.as_ref().map(|joins| Arc::new(joins.member(&plan.families, store.memory())));
+        let task = self.spawn(namespace.as_deref(), selector.clone(), &store, &state, &walk_all, joiner.as_ref());
+        Scope { namespace, selector, store, state, walk_all, joiner, task }
     }
 
     fn selector(&self, settings: &Settings, namespace: Option<&str>) -> Option<String> {
@@ -167,8 +174,10 @@ where
         settings.field_selector(&definition.plan.resource, own, definition.cluster_scoped, namespace)
     }
 
-    fn annotations_wanted(&self) -> bool {
-        self.definition.needs_annotations || !self.enabled.read().allow.annotations.is_empty()
+    fn annotations_wanted(&self, joiner: Option<&Arc<Joiner>>) -> bool {
+        self.definition.needs_annotations
+            || joiner.is_some_and(|joiner| joiner.needs_annotations())
+            || !self.enabled.read().allow.annotations.is_empty()
     }
 
     fn spawn(
@@ -178,20 +187,22 @@ where
         store: &StoreHandle,
         state: &Arc<State>,
         walk_all: &Arc<AtomicBool>,
+        joiner: Option<&Arc<Joiner>>,
     ) -> Task {
         let definition = &self.definition;
         let mut unread = definition.unread.clone();
-        if !self.annotations_wanted() && !unread.is_empty() {
+        if !self.annotations_wanted(joiner) && !unread.is_empty() {
             unread.push("metadata.annotations".to_owned());
         }
         let unread = PathTree::new(unread);
-        let url = K::url_path(&definition.dynamic_type, namespace);
+        let collection = Collection::of::<K>(&definition.dynamic_type, namespace);
         let options = WatchOptions { field_selector, ..definition.options.clone() };
         let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
         let (enabled, store, state, walk_all) =
             (self.enabled.clone(), store.as_store(), state.clone(), walk_all.clone());
-        let request = client.map(|client| ApiRequest { client, url, options, unread });
-        let feed = Feed { plan, enabled, store, state, walk_all, pending: 0 };
+        let request = client.map(|client| ApiRequest { client, collection, options, unread });
+        let joiner = joiner.cloned();
+        let feed = Feed { plan, enabled, store, state, walk_all, joiner, scratch: Scratch::default(), pending: 0 };
         let cancel = self.cancel.clone();
         let task = self.tasks.spawn(async move {
             cancel.run_until_cancelled(source.run(request, feed)).await;
@@ -220,6 +231,25 @@ where
 
     fn stores(&self) -> Vec<Arc<MemoryStore>> {
         self.scopes.lock().iter().filter_map(|scope| scope.store.memory().cloned()).collect()
+    }
+
+    fn set_extra_labels(&self, key: ObjectKey, labels: &[Label<'_>]) -> bool {
+        let mut found = false;
+        for scope in self.scopes.lock().iter() {
+            let Some(store) = scope.store.memory() else { continue };
+            let is_there = match &scope.joiner {
+                Some(joiner) => {
+                    let owned = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                    joiner.set_extra_labels(store, key, owned.collect())
+                }
+                None => store.set_extra_labels(key, labels),
+            };
+            if is_there {
+                found = true;
+                store.publish();
+            }
+        }
+        found
     }
 
     fn statuses(&self) -> Vec<ResourceStatus> {
@@ -276,6 +306,7 @@ where
                 &scope.store,
                 &scope.state,
                 &scope.walk_all,
+                scope.joiner.as_ref(),
             );
         }
         for namespace in wanted {

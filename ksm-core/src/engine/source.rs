@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::feed::Feed;
 use crate::decode::PathTree;
-use crate::watch::{EventSink, Reflector, WatchOptions};
+use crate::watch::{Collection, EventSink, Reflector, WatchOptions};
 
 pub(super) type EventStream<K> = BoxStream<'static, Result<watcher::Event<K>, String>>;
 
@@ -56,7 +56,7 @@ impl<K: kube::Resource + DeserializeOwned + Send + Sync + 'static> Source<K> {
 /// The request that an API source makes.
 pub(super) struct ApiRequest {
     pub(super) client: Client,
-    pub(super) url: String,
+    pub(super) collection: Collection,
     pub(super) options: WatchOptions,
     pub(super) unread: PathTree,
 }
@@ -66,7 +66,7 @@ impl<K: kube::Resource + Send + Sync + 'static> Source<K> {
     pub(super) async fn run(self, request: Option<ApiRequest>, feed: Feed<K>) {
         match (self, request) {
             (Self::Api { decode }, Some(request)) => {
-                let reflector = Reflector::new(request.url, request.options, request.unread);
+                let reflector = Reflector::of(request.collection, request.options, request.unread);
                 decode(reflector, request.client, feed).await;
             }
             // The builder refuses an API source without a client.

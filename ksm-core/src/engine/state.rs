@@ -24,6 +24,11 @@ pub struct ResourceStatus {
     pub last_list: Option<Duration>,
     /// The last failure, and how long ago it was. It stays after recovery.
     pub last_error: Option<(String, Duration)>,
+    /// Whether the cluster lacks this resource, in all versions that can be read. It counts as synced then, and is asked
+    /// for again from time to time.
+    pub not_served: bool,
+    /// The version that is watched, as `batch/v1beta1`, where the cluster lacks the newest one.
+    pub api_version: Option<String>,
     /// Whether the last thing that happened between us and the source was a failure.
     pub failing: bool,
     /// Complete lists.
@@ -59,6 +64,8 @@ struct Times {
     last_list: Option<Instant>,
     last_error: Option<(String, Instant)>,
     failing: bool,
+    not_served: bool,
+    api_version: Option<String>,
 }
 
 impl State {
@@ -81,6 +88,7 @@ impl State {
             times.synced.get_or_insert(now);
             times.last_list = Some(now);
             times.failing = false;
+            times.not_served = false;
         }
         self.lists.fetch_add(1, Ordering::Relaxed);
         self.listing.store(0, Ordering::Relaxed);
@@ -106,6 +114,23 @@ impl State {
         times.failing = true;
     }
 
+    /// The cluster was asked which version it serves.
+    pub(super) fn resolved(&self, api_version: Option<&str>) {
+        {
+            let mut times = self.times.lock();
+            times.failing = false;
+            times.not_served = api_version.is_none();
+            times.api_version = api_version.map(str::to_owned);
+        }
+        if api_version.is_none() {
+            self.synced.send_replace(true);
+        }
+    }
+
+    pub(super) fn is_served(&self) -> bool {
+        !self.times.lock().not_served
+    }
+
     pub(super) fn is_synced(&self) -> bool {
         *self.synced.borrow()
     }
@@ -125,6 +150,8 @@ impl State {
             last_event: ago(times.last_event),
             last_list: ago(times.last_list),
             last_error: times.last_error.as_ref().map(|(message, at)| (message.clone(), at.elapsed())),
+            not_served: times.not_served,
+            api_version: times.api_version.clone(),
             failing: times.failing,
             lists: load(&self.lists),
             listing: load(&self.listing),

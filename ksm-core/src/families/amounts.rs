@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as QuantityText;
 
 use super::bad_value;
+use crate::family::FamilyIndex;
 use crate::labels::sanitized;
+use crate::samples::{Label, Samples};
 use crate::value::Quantity;
 
 /// Whose amounts they are: nodes and containers differ in what they count and how they round.
@@ -50,6 +52,32 @@ pub(super) fn for_each_amount(
                     put(&label, unit, value);
                 }
             }
+            Err(why) => bad_value(resource, name, &text.0, &why),
+        }
+    }
+}
+
+/// Puts all amounts to the thousandth, under the names that the object gives them: quotas and ranges name more than
+/// resources (`count/deployments.apps`, `requests.cpu`).
+pub(super) fn put_raw_amounts(
+    s: &mut Samples<'_>,
+    family: FamilyIndex,
+    amounts: Option<&Amounts>,
+    labels: &[Label<'_>],
+    resource: &'static str,
+) {
+    if !s.wants(family) {
+        return;
+    }
+    let mut all: [Label<'_>; 4] = [("", ""); 4];
+    let count = labels.len().min(all.len() - 1);
+    for (slot, label) in all.iter_mut().skip(1).zip(labels) {
+        *slot = *label;
+    }
+    for (name, text) in amounts.into_iter().flatten() {
+        all[0] = ("resource", name);
+        match Quantity::parse(&text.0) {
+            Ok(quantity) => s.put(family, all.get(..=count).unwrap_or_default(), quantity.amount()),
             Err(why) => bad_value(resource, name, &text.0, &why),
         }
     }

@@ -2,31 +2,70 @@
 //!
 //! Names, types, labels and values are kube-state-metrics' (v2.20); the help texts are our own.
 
+mod admission;
 mod amounts;
+mod certificatesigningrequests;
+mod clusterrolebindings;
+mod clusterroles;
+mod configmaps;
 mod cronjobs;
 mod daemonsets;
 mod deployments;
+mod endpoints;
+mod endpointslices;
+mod horizontalpodautoscalers;
+mod ingressclasses;
+mod ingresses;
 mod jobs;
 mod leases;
+mod limitranges;
+mod mutatingadmissionpolicies;
+mod mutatingadmissionpolicybindings;
+mod mutatingwebhookconfigurations;
 mod namespaces;
+mod networkpolicies;
 mod nodes;
 mod owners;
+mod parts;
+mod persistentvolumeclaims;
+mod persistentvolumes;
+mod poddisruptionbudgets;
 mod pods;
 mod replicasets;
+mod replicationcontrollers;
+mod resourcequotas;
+mod rolebindings;
+mod roles;
+mod secrets;
+mod serviceaccounts;
 mod services;
 mod statefulsets;
+mod storageclasses;
+mod validatingadmissionpolicies;
+mod validatingadmissionpolicybindings;
+mod validatingwebhookconfigurations;
+mod volumeattachments;
 
-use std::borrow::Cow;
-
+use k8s_openapi::api::admissionregistration::v1 as admissionregistration;
 use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::autoscaling::v2 as autoscaling;
 use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::api::certificates::v1 as certificates;
 use k8s_openapi::api::coordination::v1 as coordination;
 use k8s_openapi::api::core::v1;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::api::networking::v1 as networking;
+use k8s_openapi::api::policy::v1 as policy;
+use k8s_openapi::api::rbac::v1 as rbac;
+use k8s_openapi::api::storage::v1 as storage;
 use kube::Resource as KubeResource;
 use serde::de::DeserializeOwned;
 
+pub use self::admission::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
+    MutatingAdmissionPolicySpec,
+};
+use self::parts::{Items, Text, bad_value, bool_text, count, instant, part, put_resource_version};
 use crate::resource::Resource;
 
 /// A Kubernetes kind that this crate has families for.
@@ -37,12 +76,15 @@ pub trait Builtin:
     const RESOURCE: Resource<Self>;
     /// Whether it is watched when no resources are named.
     const DEFAULT: bool = true;
+    /// Whether a family other than the one behind the annotation allowlist reads annotations.
+    const READS_ANNOTATIONS: bool = false;
 }
 
 macro_rules! builtins {
-    ($($kind:ty => $module:ident;)+) => {
+    ($($kind:ty => $module:ident $(, $fact:ident = $value:literal)*;)+) => {
         $(impl Builtin for $kind {
             const RESOURCE: Resource<Self> = $module::RESOURCE;
+            $(const $fact: bool = $value;)*
         })+
 
         /// Calls a visitor with every built-in kind, in alphabetical order of their resource names.
@@ -59,49 +101,43 @@ pub trait BuiltinVisitor {
 }
 
 builtins! {
+    certificates::CertificateSigningRequest => certificatesigningrequests;
+    rbac::ClusterRoleBinding => clusterrolebindings, DEFAULT = false;
+    rbac::ClusterRole => clusterroles, DEFAULT = false;
+    v1::ConfigMap => configmaps;
     batch::CronJob => cronjobs;
     apps::DaemonSet => daemonsets;
     apps::Deployment => deployments;
+    v1::Endpoints => endpoints, DEFAULT = false;
+    discovery::EndpointSlice => endpointslices;
+    autoscaling::HorizontalPodAutoscaler => horizontalpodautoscalers;
+    networking::IngressClass => ingressclasses, DEFAULT = false;
+    networking::Ingress => ingresses, READS_ANNOTATIONS = true;
     batch::Job => jobs;
     coordination::Lease => leases;
+    v1::LimitRange => limitranges;
+    MutatingAdmissionPolicy => mutatingadmissionpolicies;
+    MutatingAdmissionPolicyBinding => mutatingadmissionpolicybindings;
+    admissionregistration::MutatingWebhookConfiguration => mutatingwebhookconfigurations;
     v1::Namespace => namespaces;
+    networking::NetworkPolicy => networkpolicies;
     v1::Node => nodes;
+    v1::PersistentVolumeClaim => persistentvolumeclaims, READS_ANNOTATIONS = true;
+    v1::PersistentVolume => persistentvolumes;
+    policy::PodDisruptionBudget => poddisruptionbudgets;
     v1::Pod => pods;
     apps::ReplicaSet => replicasets;
+    v1::ReplicationController => replicationcontrollers;
+    v1::ResourceQuota => resourcequotas;
+    rbac::RoleBinding => rolebindings, DEFAULT = false;
+    rbac::Role => roles, DEFAULT = false;
+    v1::Secret => secrets;
+    v1::ServiceAccount => serviceaccounts, DEFAULT = false;
     v1::Service => services;
     apps::StatefulSet => statefulsets;
-}
-
-/// The spec or status of an object; where there is none, an empty one, which upstream (whose structs are never absent)
-/// reads then. Whether a spec is optional differs between versions of the Kubernetes API.
-fn part<'a, T: Clone + Default>(part: impl Into<Option<&'a T>>) -> Cow<'a, T> {
-    part.into().map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
-}
-
-/// A text that may be missing. Whether a field is optional differs between versions of the Kubernetes API.
-trait Text {
-    /// The text; empty where there is none.
-    fn text(&self) -> &str;
-}
-
-impl Text for String {
-    fn text(&self) -> &str {
-        self
-    }
-}
-
-impl Text for Option<String> {
-    fn text(&self) -> &str {
-        self.as_deref().unwrap_or_default()
-    }
-}
-
-fn instant(time: Option<&Time>) -> Option<&Timestamp> {
-    time.map(|time| &time.0)
-}
-
-/// Says that a value can't be read: its sample is left out, all others of the object are kept.
-fn bad_value(resource: &'static str, field: &str, value: &str, why: &dyn std::fmt::Display) {
-    metrics::counter!("ksm_core_bad_values_total", "resource" => resource).increment(1);
-    tracing::debug!(resource, field, value, %why, "value left out: it can't be read");
+    storage::StorageClass => storageclasses;
+    admissionregistration::ValidatingAdmissionPolicy => validatingadmissionpolicies;
+    admissionregistration::ValidatingAdmissionPolicyBinding => validatingadmissionpolicybindings;
+    admissionregistration::ValidatingWebhookConfiguration => validatingwebhookconfigurations;
+    storage::VolumeAttachment => volumeattachments;
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::bool_text;
 use crate::family::FamilyIndex;
 use crate::samples::Samples;
 
@@ -25,8 +26,4 @@ pub(super) fn put_owners(s: &mut Samples<'_>, family: FamilyIndex, owners: Optio
             s.put(family, &labels, 1.0);
         });
     }
-}
-
-pub(super) fn bool_text(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::OptionError;
+use super::error::{Given, OptionError};
 use super::list::unknown;
 use crate::labels::{KeyAllowList, KeyPattern};
 
@@ -24,10 +24,11 @@ use crate::labels::{KeyAllowList, KeyPattern};
 /// );
 /// ```
 pub fn key_allowlists(
-    flag: &str,
+    given: impl Into<Given>,
     value: &str,
     known: &[&str],
 ) -> Result<BTreeMap<String, KeyAllowList>, Vec<OptionError>> {
+    let given = given.into();
     let mut lists = BTreeMap::new();
     let mut errors = Vec::new();
     let mut cursor = Cursor { text: value, at: 0, entry: 0 };
@@ -38,26 +39,38 @@ pub fn key_allowlists(
             Ok(entry) => entry,
             Err(problem) => {
                 // What follows can't be told apart.
-                errors.push(cursor.error(flag, problem));
+                errors.push(cursor.error(&given, problem));
                 break;
             }
         };
         more = match cursor.separator() {
             Ok(more) => more,
             Err(problem) => {
-                errors.push(cursor.error(flag, problem));
+                errors.push(cursor.error(&given, problem));
                 break;
             }
         };
-        if resource != "*" && !known.contains(&resource) {
-            errors.push(unknown(flag, resource.to_owned(), known));
-        }
-        for source in keys.iter().filter(|key| **key != "*").filter_map(|key| KeyPattern::parse(key).err()) {
-            errors.push(OptionError::Pattern { flag: flag.to_owned(), resource: resource.to_owned(), source });
-        }
-        lists.insert(resource.to_owned(), KeyAllowList::parse(&keys).0);
+        lists.insert(resource.to_owned(), checked(&given, resource, &keys, known, &mut errors));
     }
     if errors.is_empty() { Ok(lists) } else { Err(errors) }
+}
+
+/// One resource's keys; notes what is wrong with them.
+pub(super) fn checked<S: AsRef<str>>(
+    given: &Given,
+    resource: &str,
+    keys: &[S],
+    known: &[&str],
+    errors: &mut Vec<OptionError>,
+) -> KeyAllowList {
+    if resource != "*" && !known.contains(&resource) {
+        errors.push(unknown(given, resource.to_owned(), known));
+    }
+    let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+    for source in keys.iter().filter(|key| **key != "*").filter_map(|key| KeyPattern::parse(key).err()) {
+        errors.push(OptionError::Pattern { given: given.clone(), resource: resource.to_owned(), source });
+    }
+    KeyAllowList::parse(&keys).0
 }
 
 /// A place in the flag's value.
@@ -146,12 +159,12 @@ impl<'a> Cursor<'a> {
         if self.is_at_end() { Ok(false) } else { Err("expected `,` or the end") }
     }
 
-    fn error(&self, flag: &str, problem: &'static str) -> OptionError {
+    fn error(&self, given: &Given, problem: &'static str) -> OptionError {
         let before = self.text.get(..self.at).unwrap_or_default();
         let entry = self.text.get(self.entry..).unwrap_or_default();
         let end = entry.find(']').map_or(entry.len(), |end| end + 1);
         OptionError::Syntax {
-            flag: flag.to_owned(),
+            given: given.clone(),
             entry: entry.get(..end).unwrap_or_default().to_owned(),
             place: before.chars().count() + 1,
             problem,

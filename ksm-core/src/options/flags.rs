@@ -1,10 +1,13 @@
 //! The flags as fields.
 
+use std::collections::BTreeMap;
+
 use super::allowlist::key_allowlists;
-use super::error::{OptionError, OptionErrors};
+use super::error::{Errors, Given, OptionError, OptionErrors};
 use super::list::{comma_list, resources};
 use crate::engine::{Settings, builtin_names};
 use crate::filter::FamilyFilter;
+use crate::labels::KeyAllowList;
 use crate::watch::ListSemantic;
 
 /// Which resources and families are shown.
@@ -43,19 +46,58 @@ pub struct Selection {
 impl FilterFlags {
     /// Reads the flags, and reports all that is wrong at once. `custom` names the host's own resources.
     pub fn resolve(&self, custom: &[&str]) -> Result<Selection, OptionErrors> {
-        let known: Vec<&str> = builtin_names().into_iter().chain(custom.iter().copied()).collect();
+        let known = known(custom);
         let mut all = Errors::default();
-        let names = all.note(resources("resources", &self.resources, &known));
         let mut lists = |flag, value: Option<&str>| all.note(key_allowlists(flag, value.unwrap_or_default(), &known));
         let labels = lists("metric-labels-allowlist", self.metric_labels_allowlist.as_deref());
         let annotations = lists("metric-annotations-allowlist", self.metric_annotations_allowlist.as_deref());
-        let families = FamilyFilter::new(
-            &comma_list(&self.metric_allowlist),
-            &comma_list(&self.metric_denylist),
-            &comma_list(&self.metric_opt_in_list),
-        );
-        let families = all.note(families.map_err(|error| vec![error.into()]));
-        all.finish(Selection {
+        let lists = Lists {
+            resources: ("resources".into(), comma_list(&self.resources)),
+            allow: ("metric-allowlist".into(), comma_list(&self.metric_allowlist)),
+            deny: ("metric-denylist".into(), comma_list(&self.metric_denylist)),
+            opt_in: ("metric-opt-in-list".into(), comma_list(&self.metric_opt_in_list)),
+        };
+        lists.resolve(&known, labels, annotations, all)
+    }
+}
+
+/// All resources that an option may name.
+pub(super) fn known<'a>(custom: &[&'a str]) -> Vec<&'a str> {
+    builtin_names().into_iter().chain(custom.iter().copied()).collect()
+}
+
+/// Lists of names, each with where it was given.
+pub(super) struct Lists {
+    pub(super) resources: (Given, Vec<String>),
+    pub(super) allow: (Given, Vec<String>),
+    pub(super) deny: (Given, Vec<String>),
+    pub(super) opt_in: (Given, Vec<String>),
+}
+
+type AllowListsByResource = BTreeMap<String, KeyAllowList>;
+
+impl Lists {
+    /// Reads the lists; `errors` are those that were found elsewhere.
+    pub(super) fn resolve(
+        self,
+        known: &[&str],
+        labels: AllowListsByResource,
+        annotations: AllowListsByResource,
+        mut errors: Errors,
+    ) -> Result<Selection, OptionErrors> {
+        let names = errors.note(resources(self.resources.0, &self.resources.1, known));
+        for (given, patterns) in [&self.allow, &self.deny, &self.opt_in] {
+            // Each list by itself, so that the error names it.
+            if let Err(source) = FamilyFilter::new(patterns, &[], &[]) {
+                errors.0.push(OptionError::Filter { given: given.clone(), source });
+            }
+        }
+        if !self.allow.1.is_empty() && !self.deny.1.is_empty() {
+            errors.0.push(OptionError::Exclusive { first: self.allow.0, second: self.deny.0 });
+        }
+        // What is wrong with it was noted above.
+        let families = FamilyFilter::new(&self.allow.1, &self.deny.1, &self.opt_in.1).unwrap_or_default();
+        errors.finish(Selection {
             resources: (!names.is_empty()).then_some(names),
             settings: Settings { families, labels, annotations, ..Settings::default() },
         })
@@ -90,9 +132,18 @@ pub struct ScopeFlags {
 impl ScopeFlags {
     /// Writes the scopes into settings.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), OptionErrors> {
+        self.apply_given(settings, Given::from)
+    }
+
+    /// The same, with where each option was given.
+    pub(super) fn apply_given(
+        &self,
+        settings: &mut Settings,
+        given: impl Fn(&'static str) -> Given,
+    ) -> Result<(), OptionErrors> {
         let node = self.node.as_deref().map(str::trim).filter(|node| !node.is_empty());
         if node.is_some() && self.track_unscheduled_pods {
-            let error = OptionError::Exclusive { first: "node", second: "track-unscheduled-pods" };
+            let error = OptionError::Exclusive { first: given("node"), second: given("track-unscheduled-pods") };
             return Err(OptionErrors(vec![error]));
         }
         settings.namespaces = comma_list(&self.namespaces);
@@ -108,22 +159,6 @@ impl ScopeFlags {
     }
 }
 
-#[derive(Default)]
-struct Errors(Vec<OptionError>);
-
-impl Errors {
-    fn note<T: Default>(&mut self, result: Result<T, Vec<OptionError>>) -> T {
-        result.unwrap_or_else(|errors| {
-            self.0.extend(errors);
-            T::default()
-        })
-    }
-
-    fn finish<T>(self, value: T) -> Result<T, OptionErrors> {
-        if self.0.is_empty() { Ok(value) } else { Err(OptionErrors(self.0)) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,18 +168,19 @@ mod tests {
         let flags = FilterFlags {
             resources: vec!["namespaces,cats".into()],
             metric_allowlist: vec!["a".into()],
-            metric_denylist: vec!["b".into()],
+            metric_denylist: vec!["b,(".into()],
             metric_labels_allowlist: Some("namespaces".into()),
             metric_annotations_allowlist: Some("dogs=[*]".into()),
             ..FilterFlags::default()
         };
         let text = flags.resolve(&[]).unwrap_err().to_string();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 4, "{text}");
-        assert!(lines[0].starts_with("--resources: there is no resource \"cats\": use one of "));
-        assert!(lines[1].starts_with("--metric-labels-allowlist: expected `=` at character 11"));
-        assert!(lines[2].starts_with("--metric-annotations-allowlist: there is no resource \"dogs\""));
-        assert!(lines[3].starts_with("metric lists: a metric allowlist and a metric denylist exclude each other"));
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[0].starts_with("--metric-labels-allowlist: expected `=` at character 11"));
+        assert!(lines[1].starts_with("--metric-annotations-allowlist: there is no resource \"dogs\""));
+        assert!(lines[2].starts_with("--resources: there is no resource \"cats\": use one of "));
+        assert!(lines[3].starts_with("--metric-denylist: \"(\" is no regular expression: "));
+        assert_eq!(lines[4], "--metric-allowlist and --metric-denylist exclude each other: give one of them");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Comma-separated lists.
 
-use super::error::OptionError;
+use super::error::{Given, OptionError};
 
 /// The entries of `a, b,c`: without the white space around them (newlines too, as multi-line YAML brings them), and
 /// without empty ones. A flag that is given several times adds up.
@@ -14,12 +14,17 @@ pub fn comma_list<S: AsRef<str>>(values: &[S]) -> Vec<String> {
 }
 
 /// The resources of `pods,nodes`, each once. `known` are all that there are.
-pub fn resources<S: AsRef<str>>(flag: &str, values: &[S], known: &[&str]) -> Result<Vec<String>, Vec<OptionError>> {
+pub fn resources<S: AsRef<str>>(
+    given: impl Into<Given>,
+    values: &[S],
+    known: &[&str],
+) -> Result<Vec<String>, Vec<OptionError>> {
+    let given = given.into();
     let mut names: Vec<String> = Vec::new();
     let mut errors = Vec::new();
     for name in comma_list(values) {
         if !known.contains(&name.as_str()) {
-            errors.push(unknown(flag, name, known));
+            errors.push(unknown(&given, name, known));
         } else if !names.contains(&name) {
             names.push(name);
         }
@@ -27,6 +32,6 @@ pub fn resources<S: AsRef<str>>(flag: &str, values: &[S], known: &[&str]) -> Res
     if errors.is_empty() { Ok(names) } else { Err(errors) }
 }
 
-pub(super) fn unknown(flag: &str, name: String, known: &[&str]) -> OptionError {
-    OptionError::UnknownResource { flag: flag.to_owned(), name, known: known.join(", ") }
+pub(super) fn unknown(given: &Given, name: String, known: &[&str]) -> OptionError {
+    OptionError::UnknownResource { given: given.clone(), name, known: known.join(", ") }
 }

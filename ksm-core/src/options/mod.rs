@@ -1,7 +1,9 @@
-//! The flags of kube-state-metrics: their syntaxes as pure functions, and the flags as fields for a host's own command
-//! line.
+//! The options of kube-state-metrics: their syntaxes as pure functions, the flags as fields for a host's own command
+//! line, and the options file.
 //!
 //! With the feature `clap`, [`FilterFlags`] and [`ScopeFlags`] are `clap::Args`, to be flattened into a host's own.
+//! With the feature `options-file`, `OptionsFile` reads the file of kube-state-metrics' `--config`, and combines it with
+//! the flags.
 //!
 //! ```
 //! use ksm_core::options::FilterFlags;
@@ -19,10 +21,20 @@
 
 mod allowlist;
 mod error;
+#[cfg(feature = "options-file")]
+mod file;
 mod flags;
 mod list;
+#[cfg(feature = "options-file")]
+mod merge;
+mod text;
+#[cfg(feature = "options-file")]
+mod yaml;
 
 pub use allowlist::key_allowlists;
-pub use error::{OptionError, OptionErrors};
+pub use error::{Given, OptionError, OptionErrors};
+#[cfg(feature = "options-file")]
+pub use file::OptionsFile;
 pub use flags::{FilterFlags, ScopeFlags, Selection};
 pub use list::{comma_list, resources};
+pub use text::duration;

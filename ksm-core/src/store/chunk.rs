@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::ObjectKey;
 use super::tails::{ABSENT, TailPages};
 
 /// Objects in a chunk.
-pub(crate) const CAPACITY: usize = 128;
+pub(super) const CAPACITY: usize = 128;
 
 /// Set in an id: the tail is the object's own, and the rest of the id is where it starts in the object's text.
 pub(super) const UNIQUE: u32 = 1 << 31;
@@ -30,8 +31,28 @@ pub(super) struct Chunk {
     garbage: usize,
     /// The tails that an object shares with none: lengths (4 bytes) and texts.
     own: Vec<Option<Arc<[u8]>>>,
+    /// Bytes of all texts in `own`.
+    own_bytes: usize,
     /// For each family, when its column changed last.
     stamps: Vec<u64>,
+    /// Whose slot it is, where it is occupied.
+    keys: Vec<ObjectKey>,
+    /// For each object, the generation that shows its last change first; [`VACANT`] where there is none.
+    changed: Vec<u64>,
+    /// No object has changed after it.
+    newest: u64,
+}
+
+/// The generation of a slot without an object. Published generations begin at 1.
+const VACANT: u64 = 0;
+
+/// When something changed, in the two ways in which it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Differs from that of any other change in the store.
+    pub(super) stamp: u64,
+    /// The publication that shows it first.
+    pub(super) generation: u64,
 }
 
 /// The text of one object for [`Chunk::set`].
@@ -51,7 +72,11 @@ impl Chunk {
             spans: vec![Span::default(); CAPACITY],
             garbage: 0,
             own: vec![None; CAPACITY],
+            own_bytes: 0,
             stamps: vec![0; families],
+            keys: vec![ObjectKey::NONE; CAPACITY],
+            changed: vec![VACANT; CAPACITY],
+            newest: VACANT,
         }
     }
 
@@ -64,6 +89,22 @@ impl Chunk {
     /// When the family's column changed last.
     pub(super) fn stamp(&self, family: usize) -> u64 {
         self.stamps.get(family).copied().unwrap_or_default()
+    }
+
+    /// The object in a slot; none where it is vacant.
+    pub(super) fn key(&self, slot: usize) -> Option<ObjectKey> {
+        self.keys.get(slot).copied().filter(|_| self.changed(slot) != VACANT)
+    }
+
+    /// The generation that shows the object's last change first.
+    pub(super) fn changed(&self, slot: usize) -> u64 {
+        self.changed.get(slot).copied().unwrap_or(VACANT)
+    }
+
+    /// The slots of objects that changed after a generation; after 0, of all objects.
+    pub(super) fn changed_after(&self, generation: u64) -> impl Iterator<Item = usize> + '_ {
+        let slots = if self.newest > generation { self.changed.as_slice() } else { &[] };
+        slots.iter().enumerate().filter(move |(_, changed)| **changed > generation).map(|(slot, _)| slot)
     }
 
     pub(super) fn id(&self, family: usize, slot: usize) -> u32 {
@@ -95,12 +136,44 @@ impl Chunk {
     }
 
     fn own_run(&self, id: u32, slot: usize) -> &[u8] {
-        let text = self.own.get(slot).and_then(Option::as_deref).unwrap_or_default();
-        own_run_in(text, id)
+        own_run_in(self.own_text(slot), id)
+    }
+
+    fn own_text(&self, slot: usize) -> &[u8] {
+        self.own.get(slot).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// Whether a slot holds an object with just this text.
+    pub(super) fn holds(&self, slot: usize, row: &Row<'_>) -> bool {
+        self.key(slot).is_some()
+            && self.identity(slot) == row.identity
+            && self.extra(slot) == row.extra
+            && self.own_text(slot) == row.own
+            && row.ids.iter().enumerate().all(|(family, id)| self.id(family, slot) == *id)
     }
 
     /// Puts an object into a slot, and marks the columns that changed.
-    pub(super) fn set(&mut self, slot: usize, row: &Row<'_>, stamp: u64) {
+    pub(super) fn set(&mut self, slot: usize, key: ObjectKey, row: &Row<'_>, now: Moment) {
+        self.occupy(slot, key, now.generation);
+        self.write(slot, row, now.stamp);
+    }
+
+    /// Empties a slot.
+    pub(super) fn clear(&mut self, slot: usize, stamp: u64) {
+        self.occupy(slot, ObjectKey::NONE, VACANT);
+        let empty = vec![ABSENT; self.stamps.len()];
+        self.write(slot, &Row { identity: &[], extra: &[], ids: &empty, own: &[] }, stamp);
+    }
+
+    fn occupy(&mut self, slot: usize, key: ObjectKey, generation: u64) {
+        if let (Some(owner), Some(changed)) = (self.keys.get_mut(slot), self.changed.get_mut(slot)) {
+            *owner = key;
+            *changed = generation;
+            self.newest = self.newest.max(generation);
+        }
+    }
+
+    fn write(&mut self, slot: usize, row: &Row<'_>, stamp: u64) {
         let renamed = self.set_prefix(slot, row.identity, row.extra);
         for (family, new) in row.ids.iter().copied().enumerate() {
             let old = self.id(family, slot);
@@ -115,17 +188,13 @@ impl Chunk {
                 *at = stamp;
             }
         }
-        if let Some(own) = self.own.get_mut(slot)
-            && own.as_deref().unwrap_or_default() != row.own
-        {
-            *own = (!row.own.is_empty()).then(|| Arc::from(row.own));
+        let old = self.own_text(slot);
+        if old != row.own {
+            self.own_bytes = self.own_bytes - old.len() + row.own.len();
+            if let Some(own) = self.own.get_mut(slot) {
+                *own = (!row.own.is_empty()).then(|| Arc::from(row.own));
+            }
         }
-    }
-
-    /// Empties a slot.
-    pub(super) fn clear(&mut self, slot: usize, stamp: u64) {
-        let empty = vec![ABSENT; self.stamps.len()];
-        self.set(slot, &Row { identity: &[], extra: &[], ids: &empty, own: &[] }, stamp);
     }
 
     fn set_prefix(&mut self, slot: usize, identity: &[u8], extra: &[u8]) -> bool {
@@ -169,21 +238,22 @@ impl Chunk {
             identity: self.identity(slot).to_vec(),
             extra: self.extra(slot).to_vec(),
             ids: (0..self.stamps.len()).map(|family| self.id(family, slot)).collect(),
-            own: self.own.get(slot).and_then(Option::as_deref).unwrap_or_default().to_vec(),
+            own: self.own_text(slot).to_vec(),
         }
     }
 
     /// The memory that the chunk takes, in bytes.
     pub(super) fn memory(&self) -> usize {
-        let own: usize = self.own.iter().flatten().map(|text| text.len() + 16).sum();
         self.ids.capacity() * 4
             + self.prefixes.capacity()
-            + self.spans.capacity() * size_of::<Span>()
-            + self.own.capacity() * 16
             + self.stamps.capacity() * 8
-            + own
+            + CAPACITY * (size_of::<Span>() + size_of::<ObjectKey>() + size_of::<u64>() + OWN)
+            + self.own_bytes
     }
 }
+
+/// What an object's own text takes beside its bytes: the fat pointer and the two counts of its `Arc`.
+const OWN: usize = 32;
 
 /// A row that stands on its own.
 pub(super) struct OwnedRow {

@@ -1,6 +1,6 @@
 //! One object's samples as text: its prefix, and the tail of each family.
 
-use super::labels::write_labels;
+use super::labels::{write_extra, write_labels};
 use crate::family::FamilyIndex;
 use crate::samples::{Label, Reuse, SampleSink};
 use crate::value::write_value;
@@ -14,6 +14,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     prefix: Vec<u8>,
+    extra: Vec<u8>,
     text: Vec<u8>,
     samples: Vec<Emitted>,
     /// The first and the last sample of each family.
@@ -39,6 +40,7 @@ impl Encoder {
             self.run = Vec::new();
         }
         self.prefix.clear();
+        self.extra.clear();
         self.text.clear();
         self.samples.clear();
         self.families.clear();
@@ -49,6 +51,11 @@ impl Encoder {
     /// `namespace="a",pod="b"`, without braces.
     pub(super) fn prefix(&self) -> &[u8] {
         &self.prefix
+    }
+
+    /// `,zone="c"`: what follows the prefix on all samples.
+    pub(super) fn extra(&self) -> &[u8] {
+        &self.extra
     }
 
     /// How many samples there are.
@@ -112,6 +119,11 @@ impl SampleSink for Encoder {
         }
         *last = at;
         self.samples.push(Emitted { start: begin, end, next: NONE, reuse });
+    }
+
+    fn extra_labels(&mut self, labels: &[Label<'_>]) {
+        self.extra.clear();
+        write_extra(&mut self.extra, labels, &self.prefix);
     }
 }
 

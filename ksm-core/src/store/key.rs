@@ -10,6 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub struct ObjectKey(u128);
 
 impl ObjectKey {
+    /// Stands where no object is.
+    pub(super) const NONE: Self = Self(0);
+
     /// The key of an object; none where it has neither a uid nor a name.
     ///
     /// ```

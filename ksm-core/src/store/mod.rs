@@ -14,26 +14,37 @@
 //! never changes. Chunks and tail pages are shared between the two until the writer changes one and copies it first.
 //! So a scrape never sees half a relist, waits for a pointer swap at most, and a slow scrape costs memory, not
 //! ingestion.
+//!
+//! # Changes
+//!
+//! Each object carries the generation (the publication) that shows its last change first, 8 bytes, and each chunk the
+//! newest of them. So [`MemoryStore::changes_since`] finds what changed between two published states by a look at each
+//! chunk and at what changed; what left stands in a log of limited length, which is kept from the first call on.
 
+mod changes;
 mod chunk;
 mod encode;
+mod index;
 mod key;
 mod labels;
 mod memory;
+mod object;
+mod retained;
 mod snapshot;
 mod tails;
+mod writer;
 
 use std::fmt;
 
-pub(crate) use chunk::CAPACITY;
+pub use changes::{Changes, Delta, StoreCursor};
 pub use key::ObjectKey;
 pub use labels::Labels;
-pub(crate) use labels::{has_label, is_marked, split_label, unmarked};
-pub use memory::{MemoryStore, Retention, StoreStats};
-pub(crate) use snapshot::Run;
-pub use snapshot::{SampleRef, Snapshot};
+pub use memory::{MemoryStore, StoreStats};
+pub use object::{ObjectRef, SampleRef};
+pub use retained::Retention;
+pub use snapshot::Snapshot;
 
-use crate::samples::{Label, SampleSink};
+use crate::samples::SampleSink;
 
 /// An object that goes into a store, apart from its samples.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +54,6 @@ pub struct StoredObject<'a> {
     /// Its `metadata.resourceVersion`: equal to that of the stored object means that nothing changed. `None`: unknown,
     /// so the samples are always taken.
     pub version: Option<&'a str>,
-    /// Labels for all its samples, beyond those that the walk names; where a sample has a label of that name itself,
-    /// its own wins.
-    pub extra_labels: &'a [Label<'a>],
 }
 
 /// What became of an object that was put into a store.
@@ -78,7 +86,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// until then. A second call forgets the first list.
     fn begin_relist(&self);
 
-    /// Puts an object in. `walk` hands its samples over; it is not called where the version is the stored one.
+    /// Puts an object in. `walk` hands its labels and samples over; it is not called where the version is the stored
+    /// one.
     fn apply(&self, object: &StoredObject<'_>, walk: &mut dyn FnMut(&mut dyn SampleSink)) -> Applied;
 
     /// Takes an object out; whether it was there.

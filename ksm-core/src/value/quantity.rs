@@ -42,20 +42,35 @@ impl Quantity {
     /// # Ok::<(), ksm_core::value::QuantityError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        let (negative, unsigned) = match text.as_bytes() {
-            [b'-', ..] => (true, text.get(1..).unwrap_or_default()),
-            [b'+', ..] => (false, text.get(1..).unwrap_or_default()),
-            _ => (false, text),
-        };
-        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
-        let (number, suffix) = unsigned.split_at(end);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-            return Err(QuantityError::NoNumber);
+        let number = Number::parse(text)?;
+        let nanos = number.scale.nanos(number.whole, number.fraction).min(MAX);
+        Ok(Self { nanos: if number.negative { -nanos } else { nanos } })
+    }
+
+    /// The amount of a text as `Quantity.AsApproximateFloat64()` gives it: without the bounds of a [`Quantity`], and
+    /// with upstream's rounding, which multiplies the digits by a power of ten.
+    ///
+    /// ```
+    /// use ksm_core::value::Quantity;
+    ///
+    /// assert_eq!(Quantity::approximate("250m")?, 0.25);
+    /// # Ok::<(), ksm_core::value::QuantityError>(())
+    /// ```
+    pub fn approximate(text: &str) -> Result<f64, QuantityError> {
+        let number = Number::parse(text)?;
+        let digits = number.whole.bytes().chain(number.fraction.bytes());
+        let digits = digits.fold(0.0, |value: f64, digit| value.mul_add(10.0, f64::from(digit - b'0')));
+        if digits <= 0.0 {
+            return Ok(0.0);
         }
-        let scale = Scale::parse(suffix)?;
-        let nanos = scale.nanos(whole, fraction).min(MAX);
-        Ok(Self { nanos: if negative { -nanos } else { nanos } })
+        let places = i32::try_from(number.fraction.len()).unwrap_or(i32::MAX);
+        let size = match number.scale {
+            Scale::Decimal(power) => digits * power_of_ten(power.saturating_sub(places)),
+            Scale::Binary(bits) => digits * power_of_ten(-places) * (1_u64 << bits) as f64,
+        };
+        // The exposition has infinities, but no amount is one.
+        let size = size.min(f64::MAX);
+        Ok(if number.negative { -size } else { size })
     }
 
     /// The amount in whole units, rounded up (away from zero), as `Quantity.Value()` gives it.
@@ -72,6 +87,32 @@ impl Quantity {
     /// are exposed.
     pub fn amount(self) -> f64 {
         if self.nanos > MAX_EXACT { self.value() } else { self.milli_value() / 1000.0 }
+    }
+}
+
+/// A quantity's text, taken apart.
+struct Number<'a> {
+    negative: bool,
+    /// The digits before and after the point.
+    whole: &'a str,
+    fraction: &'a str,
+    scale: Scale,
+}
+
+impl<'a> Number<'a> {
+    fn parse(text: &'a str) -> Result<Self, QuantityError> {
+        let (negative, unsigned) = match text.as_bytes() {
+            [b'-', ..] => (true, text.get(1..).unwrap_or_default()),
+            [b'+', ..] => (false, text.get(1..).unwrap_or_default()),
+            _ => (false, text),
+        };
+        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+        let (number, suffix) = unsigned.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(QuantityError::NoNumber);
+        }
+        Ok(Self { negative, whole, fraction, scale: Scale::parse(suffix)? })
     }
 }
 
@@ -178,6 +219,10 @@ fn short_decimal(whole: &str, fraction: &str, power: i32) -> Option<i128> {
     Some(i128::from(value) * POWERS.get(power)?)
 }
 
+fn power_of_ten(power: i32) -> f64 {
+    if power < 0 { 1.0 / 10_f64.powi(power.saturating_neg()) } else { 10_f64.powi(power) }
+}
+
 fn div_away_from_zero(value: i128, by: i128) -> i128 {
     // Narrow division is ten times as fast, and wide enough for nearly all amounts.
     if let (Ok(value), Ok(by)) = (i64::try_from(value), i64::try_from(by)) {
@@ -231,6 +276,20 @@ mod tests {
         assert_eq!(amount("1u"), 0.001);
         assert_eq!(amount("9223372036854775.5"), 9_223_372_036_854_776.0);
         assert_eq!(amount("-2500m"), -2.5);
+    }
+
+    #[test]
+    fn an_approximation_rounds_as_upstream_does() {
+        let approximate = |text: &str| Quantity::approximate(text).unwrap();
+        assert_eq!(approximate("0.5"), 0.5);
+        assert_eq!(approximate("0.7"), 0.700_000_000_000_000_1);
+        assert_eq!(approximate("700m"), 0.700_000_000_000_000_1);
+        assert_eq!(approximate("0.0000000001"), 1e-10);
+        assert_eq!(approximate("-1.5Ki"), -1536.0);
+        assert_eq!(approximate("1e2000000000"), f64::MAX);
+        assert_eq!(approximate("1e-2147483648"), 0.0);
+        assert_eq!(approximate("0e2147483647"), 0.0);
+        assert_eq!(Quantity::approximate("some"), Err(QuantityError::NoNumber));
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl WatchError {
         }
     }
 
+    /// The server does not know such objects.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
     /// The version or continue token has expired: only a new list helps.
     pub(super) fn is_gone(&self) -> bool {
         self.code() == Some(410)

@@ -3,14 +3,18 @@
 //! It is a reflector's source like `kube::runtime::watcher`, with what an agent needs beyond it: objects are handed
 //! over while the list is being read, so that a list of 100,000 pods is never in memory; one bad object costs itself
 //! only; a streaming list that the server refuses falls back to pages for good; `Retry-After` is honoured; a watch that
-//! went silent ends by a deadline.
+//! went silent ends by a deadline; a cluster that lacks the newest version of a resource is watched in an older one.
 
+mod collection;
+pub(crate) mod discovery;
 mod error;
 mod lines;
 mod reflector;
+mod versions;
 
 use std::time::Duration;
 
+pub use collection::Collection;
 pub use error::WatchError;
 pub use reflector::Reflector;
 
@@ -32,6 +36,11 @@ pub trait EventSink<K>: Send {
     fn failed(&mut self, error: &WatchError);
     /// A list or watch request was answered.
     fn answered(&mut self, request: Request);
+    /// The server was asked for its versions of this resource: it is watched in this one from now on (`batch/v1beta1`),
+    /// or there is none, so that there are no objects either. The server is asked again from time to time.
+    fn resolved(&mut self, api_version: Option<&str>) {
+        let _ = api_version;
+    }
     /// All events that were at hand have been told.
     fn flush(&mut self);
 }

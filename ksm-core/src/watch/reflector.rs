@@ -1,5 +1,6 @@
 //! The loop: list, watch, and again.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::lines::Lines;
-use super::{EventSink, ListSemantic, ListStrategy, Request, WatchError, WatchOptions};
+use super::{Collection, EventSink, ListSemantic, ListStrategy, Request, WatchError, WatchOptions};
 use crate::decode::{PathTree, decode_list, from_json};
 
 /// The most of an error's body that is read.
@@ -32,12 +33,24 @@ const HEALTHY_WATCH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Reflector {
     url: String,
+    /// What `url` is made of, where other versions may do.
+    collection: Option<Collection>,
     options: WatchOptions,
     unread: PathTree,
     /// Lists are not paged any more, since a token expired in the middle of one.
     whole_lists: bool,
     /// The length of the last page: the next will be about as long.
     last_page: usize,
+}
+
+/// What the server said about the versions of a collection that it did not find.
+enum Resolved {
+    /// It serves another one, as `batch/v1beta1`.
+    Other(String),
+    /// It serves the one that it did not find.
+    Same,
+    /// It serves none.
+    Nothing,
 }
 
 type Result<T, E = WatchError> = std::result::Result<T, E>;
@@ -80,7 +93,13 @@ struct Versioned {
 impl Reflector {
     /// A reflector of the collection at `url` (as `/api/v1/pods`), which leaves out the paths in `unread`.
     pub fn new(url: impl Into<String>, options: WatchOptions, unread: PathTree) -> Self {
-        Self { url: url.into(), options, unread, whole_lists: false, last_page: 0 }
+        Self { url: url.into(), collection: None, options, unread, whole_lists: false, last_page: 0 }
+    }
+
+    /// A reflector that asks the server which versions of the collection it serves, where a list is answered 404.
+    pub fn of(collection: Collection, options: WatchOptions, unread: PathTree) -> Self {
+        let url = collection.url();
+        Self { collection: Some(collection), ..Self::new(url, options, unread) }
     }
 
     /// Lists and watches, and tells `sink`, until dropped.
@@ -92,12 +111,12 @@ impl Reflector {
         let mut version: Option<String> = None;
         loop {
             let started = Instant::now();
+            let was_watch = version.is_some();
             let outcome = match &mut version {
                 None => self.list(&client, sink).await.map(|listed| version = Some(listed)),
                 Some(version) => self.watch(&client, version, sink).await,
             };
             sink.flush();
-            let was_watch = version.is_some();
             match outcome {
                 Ok(()) if started.elapsed() >= HEALTHY_WATCH => backoff.reset(),
                 // A server that ends every watch at once is not asked in a busy loop.
@@ -106,6 +125,20 @@ impl Reflector {
                 Err(error) if error.request() == Request::List && self.falls_back(&error) => {
                     tracing::info!(url = self.url, "the server has no streaming lists: using pages from now on");
                     self.options.strategy = ListStrategy::Pages;
+                }
+                Err(error) if error.is_not_found() && self.collection.is_some() => {
+                    // Whether a watch or a list: the next is a list, of whatever there is.
+                    version = None;
+                    match self.resolve(&client).await {
+                        Ok(Resolved::Other(version)) => {
+                            sink.resolved(Some(&version));
+                            continue;
+                        }
+                        Ok(Resolved::Nothing) => sink.resolved(None),
+                        Ok(Resolved::Same) => sink.failed(&error),
+                        Err(error) => sink.failed(&error),
+                    }
+                    backoff.pause(error.retry_after()).await;
                 }
                 Err(error) => {
                     if error.is_gone() {
@@ -119,6 +152,31 @@ impl Reflector {
                     backoff.pause(error.retry_after()).await;
                 }
             }
+        }
+    }
+
+    /// Finds the version to go on with.
+    async fn resolve(&mut self, client: &Client) -> Result<Resolved> {
+        let Some(collection) = &mut self.collection else { return Ok(Resolved::Same) };
+        let after = self.options.list_timeout;
+        let served = timeout(after, collection.resolve(client))
+            .await
+            .map_err(|_| WatchError::Timeout { request: Request::List, after })?
+            .map_err(|source| WatchError::Request { request: Request::List, source: Box::new(source) })?;
+        // The type of the newest version refuses what calls itself another one.
+        self.unread.insert("apiVersion");
+        let url = std::mem::replace(&mut self.url, collection.url());
+        Ok(match served {
+            false => Resolved::Nothing,
+            true if url == self.url => Resolved::Same,
+            true => Resolved::Other(collection.api_version()),
+        })
+    }
+
+    fn converted<'a>(&self, object: &'a RawValue) -> Cow<'a, str> {
+        match &self.collection {
+            Some(collection) => collection.convert(object.get()),
+            None => Cow::Borrowed(object.get()),
         }
     }
 
@@ -153,6 +211,10 @@ impl Reflector {
                 .await
                 .map_err(|_| WatchError::Timeout { request: Request::List, after })??;
             self.last_page = body.len();
+            let body = match &self.collection {
+                Some(collection) => collection.convert_list(body),
+                None => body,
+            };
             sink.answered(Request::List);
             let sink = std::cell::RefCell::new(&mut *sink);
             let list = decode_list(
@@ -215,9 +277,10 @@ impl Reflector {
             let event = parse_line(&line)?;
             match event.kind {
                 EventKind::Added | EventKind::Modified => {
-                    match from_json(event.object.get().as_bytes(), &self.unread) {
+                    let text = self.converted(event.object);
+                    match from_json(text.as_bytes(), &self.unread) {
                         Ok(object) => sink.init_apply(object),
-                        Err(error) => sink.undecodable(event.object.get(), &error),
+                        Err(error) => sink.undecodable(&text, &error),
                     }
                 }
                 EventKind::Bookmark => {
@@ -267,12 +330,12 @@ impl Reflector {
         let mut events = Events::new(response.into_body(), self.options.max_body, Request::Watch);
         while let Some(line) = until(deadline, events.next(|| sink.flush())).await? {
             let event = parse_line(&line)?;
-            let text = event.object.get();
             match event.kind {
-                EventKind::Error => return Err(error_event(text, Request::Watch)),
+                EventKind::Error => return Err(error_event(event.object.get(), Request::Watch)),
                 EventKind::Unknown => {}
-                EventKind::Bookmark => advance(version, versioned(text).resource_version),
+                EventKind::Bookmark => advance(version, versioned(event.object.get()).resource_version),
                 EventKind::Added | EventKind::Modified | EventKind::Deleted => {
+                    let text = self.converted(event.object);
                     match from_json::<K>(text.as_bytes(), &self.unread) {
                         Ok(object) => {
                             advance(version, object.meta().resource_version.clone());
@@ -283,8 +346,8 @@ impl Reflector {
                             }
                         }
                         Err(error) => {
-                            advance(version, versioned(text).resource_version);
-                            sink.undecodable(text, &error);
+                            advance(version, versioned(&text).resource_version);
+                            sink.undecodable(&text, &error);
                         }
                     }
                 }

@@ -4,6 +4,7 @@
 //! that scrapes it.
 
 mod client;
+mod live;
 mod process;
 
 use std::net::Ipv4Addr;
@@ -24,11 +25,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 /// Measures an agent that embeds ksm-core against a simulated cluster, and prints one JSON line.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  scale --pods 10000\n  scale --pods 100000 --scrapes 3\n  scale --pods 50000 --mixed --resources pods,nodes"
+    after_help = "Examples:\n  scale --pods 10000\n  scale --pods 100000 --scrapes 3\n  scale --pods 50000 --mixed --resources pods,nodes\n  scale live --nodes 5000 --pods 50000 --events 500 --seconds 90"
 )]
 struct Args {
     /// Pods in the cluster.
@@ -49,24 +51,36 @@ struct Args {
     /// Objects per page of a list.
     #[arg(long, default_value_t = WatchOptions::default().page_size)]
     page_size: u32,
-    /// A role of this program that it starts by itself.
+    /// What to measure instead, or a role of this program that it starts by itself.
     #[command(subcommand)]
     role: Option<Role>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// A living cluster: events come in all the time, from before the first list on, and it is scraped at intervals.
+    Live(live::Live),
     /// Serves the simulated cluster until its standard input ends.
     #[command(hide = true)]
-    Sim {
-        #[arg(long)]
-        pods: u32,
-        #[arg(long)]
-        mixed: bool,
-    },
+    Sim(SimSize),
     /// Scrapes an address.
     #[command(hide = true)]
     Client { url: String, scrapes: u32 },
+}
+
+/// The simulated cluster.
+#[derive(Debug, Clone, clap::Args)]
+struct SimSize {
+    #[arg(long)]
+    pods: u32,
+    /// Nodes; none: one for ten pods.
+    #[arg(long)]
+    nodes: Option<u32>,
+    #[arg(long)]
+    mixed: bool,
+    /// Events per second.
+    #[arg(long, default_value_t = 0.0)]
+    events: f64,
 }
 
 /// What is measured. CPU is user and system time of the agent's process.
@@ -96,7 +110,11 @@ async fn main() -> Result<()> {
         .init();
     let args = Args::parse();
     match args.role {
-        Some(Role::Sim { pods, mixed }) => serve_sim(pods, mixed).await,
+        Some(Role::Sim(size)) => serve_sim(&size).await,
+        Some(Role::Live(live)) => {
+            println!("{}", serde_json::to_string(&live.measure().await?)?);
+            Ok(())
+        }
         Some(Role::Client { url, scrapes }) => client::scrape(&url, scrapes).await,
         None => {
             let report = measure(&args).await?;
@@ -106,27 +124,40 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn serve_sim(pods: u32, mixed: bool) -> Result<()> {
-    let spec = if mixed { PopulationSpec::new((pods / 10).max(1), pods) } else { PopulationSpec::uniform_pods(pods) };
-    let sim = cluster_sim::Sim::builder().objects(Population::new(&spec).objects()).start().await?;
+async fn serve_sim(size: &SimSize) -> Result<()> {
+    let nodes = size.nodes.unwrap_or((size.pods / 10).max(1));
+    let spec = if size.mixed { PopulationSpec::new(nodes, size.pods) } else { PopulationSpec::uniform_pods(size.pods) };
+    let population = Population::new(&spec);
+    let sim = cluster_sim::Sim::builder().objects(population.objects()).start().await?;
     println!("{}", sim.url());
+    let churn = cluster_sim::churn::Churn::new(&population, 1);
+    drop(population);
     // The parent's end closes the pipe.
     let mut rest = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut tokio::io::stdin(), &mut rest).await?;
+    let mut input = tokio::io::stdin();
+    tokio::select! {
+        end = tokio::io::AsyncReadExt::read_to_string(&mut input, &mut rest) => drop(end?),
+        () = cluster_sim::churn::drive(&sim, churn, size.events, CancellationToken::new()) => {}
+    }
     sim.shutdown().await;
     Ok(())
 }
 
-async fn start_sim(args: &Args) -> Result<(Child, String)> {
+async fn start_sim(size: &SimSize) -> Result<(Child, kube::Client)> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("sim").args(["--pods", &args.pods.to_string()]);
-    if args.mixed {
+    command.arg("sim").args(["--pods", &size.pods.to_string(), "--events", &size.events.to_string()]);
+    if let Some(nodes) = size.nodes {
+        command.args(["--nodes", &nodes.to_string()]);
+    }
+    if size.mixed {
         command.arg("--mixed");
     }
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let stdout = child.stdout.take().context("the simulated cluster has no output")?;
     let url = BufReader::new(stdout).lines().next_line().await?.context("the simulated cluster did not start")?;
-    Ok((child, url))
+    let mut config = kube::Config::new(url.parse()?);
+    config.default_retry = false;
+    Ok((child, kube::Client::try_from(config)?))
 }
 
 struct Agent {
@@ -149,11 +180,17 @@ async fn metrics(State(agent): State<Arc<Agent>>, UrlQuery(query): UrlQuery<Enco
     }
 }
 
+/// Serves `/metrics` on a free port of loopback: its address and task.
+async fn serve(agent: Arc<Agent>) -> Result<(String, tokio::task::JoinHandle<std::io::Result<()>>)> {
+    let app = Router::new().route("/metrics", get(metrics)).with_state(agent);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = format!("http://{}/metrics", listener.local_addr()?);
+    Ok((address, tokio::spawn(async move { axum::serve(listener, app).await })))
+}
+
 async fn measure(args: &Args) -> Result<Report> {
-    let (_sim, url) = start_sim(args).await?;
-    let mut config = kube::Config::new(url.parse()?);
-    config.default_retry = false;
-    let client = kube::Client::try_from(config)?;
+    let size = SimSize { pods: args.pods, nodes: None, mixed: args.mixed, events: 0.0 };
+    let (_sim, client) = start_sim(&size).await?;
     let strategy = if args.streaming { ListStrategy::Streaming } else { ListStrategy::Pages };
 
     let before = process::Usage::now()?;
@@ -181,11 +218,7 @@ async fn measure(args: &Args) -> Result<Report> {
     };
 
     let agent = Arc::new(Agent { ksm: Arc::new(ksm), parts: GzipCache::new() });
-    let app = Router::new().route("/metrics", get(metrics)).with_state(agent.clone());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = format!("http://{}/metrics", listener.local_addr()?);
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
-
+    let (address, server) = serve(agent.clone()).await?;
     (report.scrape_bytes, report.scrape_cpu_s) = scraped(&address, args.scrapes).await?;
     let after_scrapes = process::Usage::now()?;
     report.resident_after_scrapes_mb = after_scrapes.resident_mb;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
 use self::schedule::Schedule;
-use super::{Text, bad_value, instant, part};
+use super::{Text, instant, part, put_resource_version};
 use crate::family::{Family, family_table};
 use crate::resource::Resource;
 use crate::samples::Samples;
@@ -72,14 +72,7 @@ fn collect(job: &CronJob, s: &mut Samples<'_>) {
     if s.wants(NEXT_SCHEDULE_TIME) || s.wants(SCHEDULE_INVALID) {
         put_schedule(s, &spec, &status, created);
     }
-    if s.wants(METADATA_RESOURCE_VERSION) {
-        let version = meta.resource_version.text();
-        match version.parse() {
-            Ok(version) => s.put_unique(METADATA_RESOURCE_VERSION, &[], version),
-            Err(_) if version.is_empty() => {}
-            Err(why) => bad_value(NAME, "metadata.resourceVersion", version, &why),
-        }
-    }
+    put_resource_version(s, METADATA_RESOURCE_VERSION, meta, NAME);
     s.put_some(SPEC_SUCCESSFUL_JOB_HISTORY_LIMIT, &[], spec.successful_jobs_history_limit);
     s.put_some(SPEC_FAILED_JOB_HISTORY_LIMIT, &[], spec.failed_jobs_history_limit);
 }

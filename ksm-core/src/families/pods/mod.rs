@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, Toleration};
 
 use self::containers::ContainerFamilies;
 use super::amounts::amount;
-use super::owners::{bool_text, put_owners};
-use super::{Text, instant, part};
+use super::owners::put_owners;
+use super::{Text, bool_text, instant, part};
 use crate::family::{Family, family_table};
 use crate::resource::Resource;
 use crate::samples::Samples;
