@@ -2,10 +2,14 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a helper that can't go on fails its test")]
 
+mod access;
 mod bad_input;
 mod cronjobs;
+mod network;
 mod nodes;
 mod pods;
+mod policy;
+mod storage;
 mod unread;
 mod workloads;
 
