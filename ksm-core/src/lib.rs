@@ -12,6 +12,8 @@ pub mod filter;
 pub mod joins;
 pub mod labels;
 pub mod options;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod render;
 pub mod resource;
 pub mod samples;

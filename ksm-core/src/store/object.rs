@@ -65,16 +65,30 @@ impl<'a> ObjectRef<'a> {
 
     /// Visits its samples of the families that are on, family by family.
     pub fn visit(&self, mut f: impl FnMut(SampleRef<'a>)) {
+        self.visit_indexed(|_, sample| f(sample));
+    }
+
+    /// The same with the family's index.
+    pub(crate) fn visit_indexed(&self, mut f: impl FnMut(usize, SampleRef<'a>)) {
         let (identity, extra) = (self.chunk.identity(self.slot), self.chunk.extra(self.slot));
-        for (family, run) in self.runs() {
-            SampleRef::each(family, identity, extra, run, &mut f);
+        for (index, family, run) in self.runs() {
+            SampleRef::each(family, identity, extra, run, &mut |sample| f(index, sample));
         }
+    }
+
+    /// Visits its samples of one family, on or off.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn visit_family(&self, index: usize, mut f: impl FnMut(SampleRef<'a>)) {
+        let id = self.chunk.id(index, self.slot);
+        let Some(family) = self.snapshot.families.get(index).filter(|_| id != ABSENT) else { return };
+        let run = self.chunk.run(id, self.slot, &self.snapshot.tails);
+        SampleRef::each(family, self.chunk.identity(self.slot), self.chunk.extra(self.slot), run, &mut f);
     }
 
     /// Appends its samples as lines of Prometheus text, without headers.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
         let mut head = Vec::new();
-        for (family, run) in self.runs() {
+        for (_, family, run) in self.runs() {
             head.clear();
             head.extend_from_slice(family.name.as_bytes());
             head.push(b'{');
@@ -90,11 +104,11 @@ impl<'a> ObjectRef<'a> {
     }
 
     /// The tail lines of each family that is on and has samples.
-    fn runs(&self) -> impl Iterator<Item = (&'a Family, &'a [u8])> + use<'a> {
+    fn runs(&self) -> impl Iterator<Item = (usize, &'a Family, &'a [u8])> + use<'a> {
         let Self { snapshot, chunk, slot, .. } = *self;
         snapshot.families.iter().enumerate().filter_map(move |(index, family)| {
             let id = chunk.id(index, slot);
-            (id != ABSENT && snapshot.is_visible(index)).then(|| (family, chunk.run(id, slot, &snapshot.tails)))
+            (id != ABSENT && snapshot.is_visible(index)).then(|| (index, family, chunk.run(id, slot, &snapshot.tails)))
         })
     }
 }
@@ -145,6 +159,12 @@ impl<'a> SampleRef<'a> {
     /// The labels in their order: the object's first.
     pub fn labels(&self) -> Labels<'a> {
         Labels::new(self.identity, self.extra, self.own, self.own_wins)
+    }
+
+    /// The labels that the sample has beyond those of its object.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn own_labels(&self) -> Labels<'a> {
+        Labels::new("", "", self.own, false)
     }
 
     /// The value of a label.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use super::changes::StoreCursor;
+#[cfg(feature = "otlp")]
+use super::chunk::CAPACITY;
 use super::chunk::Chunk;
 use super::labels::{marked, write_marked};
 use super::object::{ObjectRef, SampleRef};
@@ -77,6 +79,18 @@ impl Snapshot {
     /// All objects, in any order; those without samples included.
     pub fn iter_objects(&self) -> impl Iterator<Item = ObjectRef<'_>> {
         self.changed_after(0)
+    }
+
+    /// How many places for objects there are; some are vacant.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn places(&self) -> usize {
+        self.chunks.len() * CAPACITY
+    }
+
+    /// The object in a place, for a reader that goes on where it left off; none where it is vacant.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn object_at(&self, place: usize) -> Option<ObjectRef<'_>> {
+        ObjectRef::new(self, self.chunks.get(place / CAPACITY)?, place % CAPACITY)
     }
 
     /// The objects that are new or have changed after a generation.
