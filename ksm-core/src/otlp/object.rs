@@ -182,8 +182,8 @@ impl Conversion<'_> {
     }
 
     fn point(&self, sample: &SampleRef<'_>, in_container: bool, start: u64) -> NumberDataPoint {
-        let labels =
-            sample.own_labels().filter(|label| !label.1.is_empty() && !(in_container && names_container(label)));
+        let labels = sample.own_labels().filter(|label| !(in_container && names_container(label)));
+        let labels = labels.filter(|(_, value)| !value.is_empty());
         NumberDataPoint {
             attributes: labels.map(|(name, value)| attribute(name.to_owned(), value.into_owned())).collect(),
             start_time_unix_nano: start,
