@@ -19,14 +19,15 @@ pub mod resource;
 pub mod samples;
 #[cfg(feature = "http")]
 pub mod scrape;
+pub mod selector;
 pub mod store;
 pub mod telemetry;
 pub mod value;
 pub mod watch;
 
 pub use engine::{
-    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Query, Reconfigured, ResourceBuilder, ResourceChanges,
-    ResourceStatus, SampleEdit, Settings,
+    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Reconfigured, ResourceBuilder, ResourceChanges, ResourceStatus,
+    SampleEdit, Settings,
 };
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;
@@ -35,6 +36,7 @@ pub use filter::{FamilyFilter, FilterError};
 pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
+pub use selector::{Query, SelectorError, SeriesSelector};
 pub use store::{
     Applied, Changes, Delta, MemoryStore, ObjectKey, ObjectRef, Removed, Retention, SampleRef, Snapshot, Store,
     StoreCursor, StoreStats, StoredObject,

@@ -298,9 +298,9 @@ async fn queries_pick_resources() {
     ksm.synced().await;
     let text = |query: &Query| ksm.exposition(query, Format::Text).to_text();
     let named = vec!["namespaces".to_owned()];
-    assert!(!text(&Query { resources: named.clone(), exclude: vec![] }).is_empty());
-    assert!(text(&Query { resources: vec!["pods".into()], exclude: vec![] }).is_empty());
-    assert!(text(&Query { resources: named.clone(), exclude: named }).is_empty());
+    assert!(!text(&Query { resources: named.clone(), ..Query::default() }).is_empty());
+    assert!(text(&Query { resources: vec!["pods".into()], ..Query::default() }).is_empty());
+    assert!(text(&Query { resources: named.clone(), exclude: named, ..Query::default() }).is_empty());
 }
 
 #[tokio::test]

@@ -11,30 +11,8 @@ use super::state::ResourceStatus;
 use crate::exposition::{Exposition, Format};
 use crate::family::Family;
 use crate::samples::Label;
-use crate::store::{ObjectKey, Snapshot};
-
-/// Which resources a reader wants.
-///
-/// A word names the resource of that name, and those whose name continues it after a dot: `foos` names `foos` and
-/// `foos.v1.example.com`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
-    /// Only these; empty: all.
-    pub resources: Vec<String>,
-    /// But not these. Wins over [`resources`](Self::resources).
-    pub exclude: Vec<String>,
-}
-
-impl Query {
-    fn admits(&self, resource: &str) -> bool {
-        let named = |words: &[String]| words.iter().any(|word| is_named(resource, word));
-        (self.resources.is_empty() || named(&self.resources)) && !named(&self.exclude)
-    }
-}
-
-fn is_named(resource: &str, word: &str) -> bool {
-    resource.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
+use crate::selector::Query;
+use crate::store::{ObjectKey, SampleRef, Snapshot};
 
 /// Resources that are being watched, and their samples.
 ///
@@ -117,14 +95,30 @@ impl Ksm {
 
     /// What a scrape shows. Lazy: nothing is written before its blocks are read.
     ///
-    /// Counts as the reading that [`Retention::UntilRead`](crate::Retention::UntilRead) waits for.
+    /// Counts as the reading that [`Retention::UntilRead`](crate::Retention::UntilRead) waits for, unless the query is
+    /// for [part of the samples](Query::is_partial): such a reader does not take deleted objects from one that reads
+    /// everything.
     pub fn exposition(&self, query: &Query, format: Format) -> Exposition {
-        Exposition::new(self.wanted(query).iter().flat_map(|entry| entry.running.snapshots(true)), format)
+        let counts_as_read = !query.is_partial();
+        let snapshots = self.wanted(query).into_iter().flat_map(|entry| entry.running.snapshots(counts_as_read));
+        Exposition::select(snapshots, format, query)
     }
 
-    /// The samples as they are now, a snapshot per resource and namespace that is watched on its own.
+    /// The samples as they are now, a snapshot per resource and namespace that is watched on its own. Snapshots are
+    /// whole: of the query, only what it says of resources applies.
     pub fn snapshots(&self, query: &Query) -> Vec<Arc<Snapshot>> {
         self.wanted(query).iter().flat_map(|entry| entry.running.snapshots(false)).collect()
+    }
+
+    /// Visits every sample that the query admits, as it is now.
+    pub fn visit(&self, query: &Query, mut f: impl FnMut(SampleRef<'_>)) {
+        let selection = query.selection();
+        for snapshot in self.snapshots(query) {
+            match &selection {
+                None => snapshot.visit(|_| true, &mut f),
+                Some(selection) => selection.visit(&snapshot, &mut f),
+            }
+        }
     }
 
     fn wanted(&self, query: &Query) -> Vec<Entry> {
@@ -163,23 +157,5 @@ impl Ksm {
     /// Stops watching, and waits until all tasks have ended, 5 seconds at most. What was stored can still be read.
     pub async fn shutdown(&self) {
         self.resources.shutdown().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plural_names_all_resources_of_that_plural() {
-        let names = ["foos", "foos.v1.example.com", "foos.v1.other.example", "foosball.v1.example.com", "fo"];
-        let admitted = |query: &Query| names.into_iter().filter(|name| query.admits(name)).collect::<Vec<_>>();
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let query = Query { resources: words(&["foos"]), exclude: words(&["foos.v1.other.example"]) };
-        assert_eq!(admitted(&query), ["foos", "foos.v1.example.com"]);
-        assert_eq!(
-            admitted(&Query { resources: vec![], exclude: words(&["foos"]) }),
-            ["foosball.v1.example.com", "fo"]
-        );
     }
 }

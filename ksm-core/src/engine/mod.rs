@@ -16,7 +16,7 @@ mod state;
 
 pub use builder::{KsmBuilder, builtin_names, default_names};
 pub use error::BuildError;
-pub use handle::{Ksm, Query};
+pub use handle::Ksm;
 pub use hooks::{Change, ExtraLabels, SampleEdit};
 pub use resource::ResourceBuilder;
 pub use resources::ResourceChanges;

@@ -12,17 +12,19 @@ use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::exposition::{Blocks, Exposition, GzipBlocks, GzipCache};
+use super::request::Coding;
+use crate::exposition::{Blocks, Exposition, GzipCache};
 
 /// A body that could not be made to its end; the client sees a broken transfer, not a short one.
 #[derive(Debug, Error)]
-#[error("the exposition could not be compressed: {0}")]
+#[error("the exposition could not be written to its end: {0}")]
 pub struct BodyError(#[source] JoinError);
 
 /// The body of an answered scrape.
 ///
-/// Plain blocks are written while the body is polled: some 64 KB take tens of microseconds. Compression runs on the
-/// runtime's blocking threads, a block at a time, and holds none of them while the client is slow.
+/// Plain text is written while the body is polled: some 64 KB take tens of microseconds. What takes longer runs on the
+/// runtime's blocking threads, a block at a time, and holds none of them while the client is slow: compression, protobuf,
+/// and the search for selected samples.
 pub struct ScrapeBody {
     content: Content,
     scrape: Option<Scrape>,
@@ -49,43 +51,38 @@ impl Drop for Scrape {
 
 pub(super) enum Content {
     Whole(Option<Bytes>),
-    Plain(Blocks),
-    Gzip(Option<Compressing>),
+    Polled(Blocks),
+    Worked(Option<Work>),
     Cached(JoinHandle<Vec<Bytes>>),
     Pieces(std::vec::IntoIter<Bytes>),
 }
 
-/// A gzip stream between two blocks, or while one is being made.
-pub(super) enum Compressing {
-    Idle(Box<GzipBlocks>),
-    Busy(JoinHandle<(Option<Bytes>, Box<GzipBlocks>)>),
+type BoxedBlocks = Box<dyn Iterator<Item = Bytes> + Send>;
+
+/// Blocks that are made on blocking threads: between two of them, or while one is being made.
+pub(super) enum Work {
+    Idle(BoxedBlocks),
+    Busy(JoinHandle<(Option<Bytes>, BoxedBlocks)>),
 }
 
 impl Content {
     pub(super) fn plain(exposition: Exposition) -> Self {
-        Self::Plain(exposition.blocks())
+        if exposition.is_steady() { Self::Polled(exposition.blocks()) } else { Self::worked(exposition.blocks()) }
     }
 
-    pub(super) fn gzip(exposition: Exposition) -> Self {
-        Self::Gzip(Some(Compressing::Idle(Box::new(exposition.gzip_blocks()))))
+    pub(super) fn worked(blocks: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Self::Worked(Some(Work::Idle(Box::new(blocks))))
     }
 
     pub(super) fn cached(exposition: Exposition, cache: Arc<GzipCache>) -> Self {
         Self::Cached(spawn_blocking(move || cache.compress(&exposition)))
     }
 
-    fn encoding(&self) -> &'static str {
-        match self {
-            Self::Whole(_) | Self::Plain(_) => "identity",
-            Self::Gzip(_) | Self::Cached(_) | Self::Pieces(_) => "gzip",
-        }
-    }
-
     fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             match self {
                 Self::Whole(bytes) => return Poll::Ready(bytes.take().map(Ok)),
-                Self::Plain(blocks) => return Poll::Ready(blocks.next().map(Ok)),
+                Self::Polled(blocks) => return Poll::Ready(blocks.next().map(Ok)),
                 Self::Pieces(pieces) => return Poll::Ready(pieces.next().map(Ok)),
                 Self::Cached(work) => match ready!(Pin::new(work).poll(cx)) {
                     Ok(pieces) => *self = Self::Pieces(pieces.into_iter()),
@@ -94,19 +91,19 @@ impl Content {
                         return Poll::Ready(Some(Err(BodyError(error))));
                     }
                 },
-                Self::Gzip(compressing) => match compressing.take() {
+                Self::Worked(work) => match work.take() {
                     None => return Poll::Ready(None),
-                    Some(Compressing::Idle(mut blocks)) => {
-                        *compressing = Some(Compressing::Busy(spawn_blocking(move || (blocks.next(), blocks))));
+                    Some(Work::Idle(mut blocks)) => {
+                        *work = Some(Work::Busy(spawn_blocking(move || (blocks.next(), blocks))));
                     }
-                    Some(Compressing::Busy(mut work)) => match Pin::new(&mut work).poll(cx) {
+                    Some(Work::Busy(mut task)) => match Pin::new(&mut task).poll(cx) {
                         Poll::Pending => {
-                            *compressing = Some(Compressing::Busy(work));
+                            *work = Some(Work::Busy(task));
                             return Poll::Pending;
                         }
                         Poll::Ready(Ok((None, _))) => return Poll::Ready(None),
                         Poll::Ready(Ok((Some(block), blocks))) => {
-                            *compressing = Some(Compressing::Idle(blocks));
+                            *work = Some(Work::Idle(blocks));
                             return Poll::Ready(Some(Ok(block)));
                         }
                         Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(BodyError(error)))),
@@ -118,8 +115,8 @@ impl Content {
 }
 
 impl ScrapeBody {
-    pub(super) fn new(content: Content, permit: OwnedSemaphorePermit, begin: Instant) -> Self {
-        let encoding = content.encoding();
+    pub(super) fn new(content: Content, coding: Coding, permit: OwnedSemaphorePermit, begin: Instant) -> Self {
+        let encoding = coding.name();
         Self { content, scrape: Some(Scrape { begin, bytes: 0, encoding, complete: false, _permit: permit }) }
     }
 
@@ -130,7 +127,8 @@ impl ScrapeBody {
 
 impl fmt::Debug for ScrapeBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScrapeBody").field("encoding", &self.content.encoding()).finish_non_exhaustive()
+        let encoding = self.scrape.as_ref().map(|scrape| scrape.encoding);
+        f.debug_struct("ScrapeBody").field("encoding", &encoding).finish_non_exhaustive()
     }
 }
 

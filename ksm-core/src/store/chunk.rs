@@ -6,7 +6,7 @@ use super::ObjectKey;
 use super::tails::{ABSENT, TailPages};
 
 /// Objects in a chunk.
-pub(super) const CAPACITY: usize = 128;
+pub(crate) const CAPACITY: usize = 128;
 
 /// Set in an id: the tail is the object's own, and the rest of the id is where it starts in the object's text.
 pub(super) const UNIQUE: u32 = 1 << 31;

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 use crate::samples::Label;
 use crate::value::{escape_label_value, unescape_label_value};
 
@@ -55,6 +57,18 @@ pub(super) fn marked(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether the line has a label of its own by the name of an extra one.
+#[inline]
+pub(crate) fn is_marked(line: &[u8]) -> bool {
+    line.first() == Some(&MARK)
+}
+
+/// The line, without a mark in any case.
+#[inline]
+pub(crate) fn unmarked(line: &[u8]) -> &[u8] {
+    marked(line).unwrap_or(line)
+}
+
 /// Appends those extra labels that the line has not itself, and then the line.
 pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], line: &[u8]) {
     let mut comma = !identity.is_empty();
@@ -71,11 +85,13 @@ pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], lin
     out.extend_from_slice(line);
 }
 
-fn has_label(text: &[u8], wanted: &str) -> bool {
+/// Whether a text of labels, or a tail line, has a label of that name.
+pub(crate) fn has_label(text: &[u8], wanted: &str) -> bool {
     parse(text).any(|(name, _)| name == wanted)
 }
 
-fn parse(text: &[u8]) -> Labels<'_> {
+/// The labels of a text of labels, or of a tail line.
+pub(super) fn parse(text: &[u8]) -> Labels<'_> {
     let text = std::str::from_utf8(text).unwrap_or_default();
     Labels { parts: [text, "", ""], part: 0, own_wins: false }
 }
@@ -121,12 +137,15 @@ impl<'a> Iterator for Labels<'a> {
 }
 
 /// Takes the first label off a text: its name, and its value as it is escaped.
-fn split_label<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
-    let (name, rest) = text.strip_prefix(',').unwrap_or(text).split_once("=\"")?;
+#[inline]
+pub(crate) fn split_label<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
+    let label = text.strip_prefix(',').unwrap_or(text);
     // A line's end is no label: `} 1`.
-    if name.starts_with('}') {
+    if label.starts_with('}') {
         return None;
     }
+    let (name, rest) = label.split_at_checked(memchr(b'=', label.as_bytes())?)?;
+    let rest = rest.strip_prefix("=\"")?;
     let end = closing_quote(rest)?;
     *text = rest.get(end + 1..).unwrap_or_default();
     Some((name, rest.get(..end).unwrap_or_default()))
@@ -134,12 +153,15 @@ fn split_label<'a>(text: &mut &'a str) -> Option<(&'a str, &'a str)> {
 
 /// Where the quote stands that is not escaped.
 fn closing_quote(value: &str) -> Option<usize> {
-    let mut escaped = false;
-    value.bytes().position(|byte| {
-        let closes = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closes
-    })
+    let mut at = 0;
+    loop {
+        let rest = value.as_bytes().get(at..)?;
+        let found = memchr2(b'"', b'\\', rest)?;
+        if rest.get(found) == Some(&b'"') {
+            return Some(at + found);
+        }
+        at += found + 2;
+    }
 }
 
 #[cfg(test)]

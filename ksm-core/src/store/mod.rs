@@ -30,6 +30,7 @@ mod labels;
 mod memory;
 mod object;
 mod retained;
+mod run;
 mod snapshot;
 mod tails;
 mod writer;
@@ -37,11 +38,14 @@ mod writer;
 use std::fmt;
 
 pub use changes::{Changes, Delta, StoreCursor};
+pub(crate) use chunk::CAPACITY;
 pub use key::ObjectKey;
 pub use labels::Labels;
+pub(crate) use labels::{has_label, is_marked, split_label, unmarked};
 pub use memory::{MemoryStore, StoreStats};
 pub use object::{ObjectRef, SampleRef};
 pub use retained::Retention;
+pub(crate) use run::Run;
 pub use snapshot::Snapshot;
 
 use crate::samples::SampleSink;

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::ObjectKey;
 use super::chunk::Chunk;
-use super::labels::{Labels, marked};
-use super::snapshot::{Snapshot, write_run};
+use super::labels::{Labels, is_marked, unmarked};
+use super::run::Run;
+use super::snapshot::Snapshot;
 use super::tails::ABSENT;
 use crate::family::Family;
 
@@ -70,19 +71,17 @@ impl<'a> ObjectRef<'a> {
 
     /// The same with the family's index.
     pub(crate) fn visit_indexed(&self, mut f: impl FnMut(usize, SampleRef<'a>)) {
-        let (identity, extra) = (self.chunk.identity(self.slot), self.chunk.extra(self.slot));
         for (index, family, run) in self.runs() {
-            SampleRef::each(family, identity, extra, run, &mut |sample| f(index, sample));
+            run.samples(family).for_each(|sample| f(index, sample));
         }
     }
 
     /// Visits its samples of one family, on or off.
     #[cfg(feature = "otlp")]
-    pub(crate) fn visit_family(&self, index: usize, mut f: impl FnMut(SampleRef<'a>)) {
+    pub(crate) fn visit_family(&self, index: usize, f: impl FnMut(SampleRef<'a>)) {
         let id = self.chunk.id(index, self.slot);
         let Some(family) = self.snapshot.families.get(index).filter(|_| id != ABSENT) else { return };
-        let run = self.chunk.run(id, self.slot, &self.snapshot.tails);
-        SampleRef::each(family, self.chunk.identity(self.slot), self.chunk.extra(self.slot), run, &mut f);
+        Run::new(self.chunk, self.slot, id, &self.snapshot.tails).samples(family).for_each(f);
     }
 
     /// Appends its samples as lines of Prometheus text, without headers.
@@ -92,7 +91,7 @@ impl<'a> ObjectRef<'a> {
             head.clear();
             head.extend_from_slice(family.name.as_bytes());
             head.push(b'{');
-            write_run(self.chunk, self.slot, run, &head, out);
+            run.write(&head, out);
         }
     }
 
@@ -103,12 +102,13 @@ impl<'a> ObjectRef<'a> {
         String::from_utf8_lossy(&lines).into_owned()
     }
 
-    /// The tail lines of each family that is on and has samples.
-    fn runs(&self) -> impl Iterator<Item = (usize, &'a Family, &'a [u8])> + use<'a> {
+    /// The lines of each family that is on and has samples.
+    fn runs(&self) -> impl Iterator<Item = (usize, &'a Family, Run<'a>)> + use<'a> {
         let Self { snapshot, chunk, slot, .. } = *self;
         snapshot.families.iter().enumerate().filter_map(move |(index, family)| {
             let id = chunk.id(index, slot);
-            (id != ABSENT && snapshot.is_visible(index)).then(|| (index, family, chunk.run(id, slot, &snapshot.tails)))
+            (id != ABSENT && snapshot.is_visible(index))
+                .then(|| (index, family, Run::new(chunk, slot, id, &snapshot.tails)))
         })
     }
 }
@@ -129,21 +129,13 @@ pub struct SampleRef<'a> {
 }
 
 impl<'a> SampleRef<'a> {
-    pub(super) fn each(
-        family: &'a Family,
-        identity: &'a [u8],
-        extra: &'a [u8],
-        run: &'a [u8],
-        f: &mut impl FnMut(SampleRef<'a>),
-    ) {
-        let (identity, extra) = (text(identity), text(extra));
-        for line in run.split(|byte| *byte == b'\n') {
-            let own_wins = marked(line).is_some();
-            let Some((own, value)) = text(marked(line).unwrap_or(line)).rsplit_once("} ") else { continue };
-            // What was written as a float reads back as one.
-            let value = value.parse().unwrap_or(f64::NAN);
-            f(SampleRef { family, identity, extra, own, own_wins, value });
-        }
+    /// The sample that a line of an object stands for.
+    #[inline]
+    pub(super) fn read(family: &'a Family, identity: &'a str, extra: &'a str, line: &'a [u8]) -> Option<Self> {
+        let (own, value) = text(unmarked(line)).trim_end_matches('\n').rsplit_once("} ")?;
+        // What was written as a float reads back as one.
+        let value = value.parse().unwrap_or(f64::NAN);
+        Some(Self { family, identity, extra, own, own_wins: is_marked(line), value })
     }
 
     /// The family.

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use memchr::memchr;
-
 use super::changes::StoreCursor;
-#[cfg(feature = "otlp")]
-use super::chunk::CAPACITY;
-use super::chunk::Chunk;
-use super::labels::{marked, write_marked};
+use super::chunk::{CAPACITY, Chunk};
+use super::labels::{Labels, parse};
 use super::object::{ObjectRef, SampleRef};
+use super::run::Run;
 use super::tails::{ABSENT, TailPages};
 use crate::family::{Family, FamilySet};
 
@@ -120,13 +117,23 @@ impl Snapshot {
 
     /// Appends the sample lines of one family in one chunk. `head` is the family's name and `{`.
     pub(crate) fn write_lines(&self, family: usize, chunk: usize, head: &[u8], out: &mut Vec<u8>) {
-        let Some(chunk) = self.chunks.get(chunk) else { return };
-        for (slot, id) in chunk.column(family).iter().copied().enumerate() {
-            if id == ABSENT {
-                continue;
-            }
-            write_run(chunk, slot, chunk.run(id, slot, &self.tails), head, out);
-        }
+        self.runs(family, chunk).for_each(|run| run.write(head, out));
+    }
+
+    /// The samples of one family in one chunk, object by object.
+    #[inline]
+    pub(crate) fn runs(&self, family: usize, chunk: usize) -> impl Iterator<Item = Run<'_>> {
+        let chunk = self.chunks.get(chunk);
+        chunk.into_iter().flat_map(move |chunk| {
+            let ids = chunk.column(family).iter().copied().enumerate().filter(|(_, id)| *id != ABSENT);
+            ids.map(move |(slot, id)| Run::new(chunk, slot, id, &self.tails))
+        })
+    }
+
+    /// The identities of a chunk's objects, empty where there is none: as many as a chunk has places.
+    pub(crate) fn identities(&self, chunk: usize) -> impl Iterator<Item = Labels<'_>> {
+        let chunk = self.chunks.get(chunk);
+        chunk.into_iter().flat_map(|chunk| (0..CAPACITY).map(|slot| parse(chunk.identity(slot))))
     }
 
     /// Visits every sample of the families that are on and that `wanted` admits, family by family.
@@ -160,33 +167,9 @@ impl Snapshot {
             if !self.is_visible(index) || !wanted(family) {
                 continue;
             }
-            for chunk in &self.chunks {
-                for (slot, id) in chunk.column(index).iter().copied().enumerate() {
-                    if id != ABSENT {
-                        let run = chunk.run(id, slot, &self.tails);
-                        SampleRef::each(family, chunk.identity(slot), chunk.extra(slot), run, &mut f);
-                    }
-                }
+            for chunk in 0..self.chunk_count() {
+                self.runs(index, chunk).for_each(|run| run.samples(family).for_each(&mut f));
             }
         }
-    }
-}
-
-/// Appends the sample lines of one object's tail lines.
-#[inline]
-pub(super) fn write_run(chunk: &Chunk, slot: usize, mut run: &[u8], head: &[u8], out: &mut Vec<u8>) {
-    let prefix = chunk.prefix(slot);
-    while let Some(end) = memchr(b'\n', run) {
-        let (line, rest) = run.split_at_checked(end + 1).unwrap_or((run, &[]));
-        out.reserve(head.len() + prefix.len() + line.len());
-        out.extend_from_slice(head);
-        match marked(line) {
-            None => {
-                out.extend_from_slice(prefix);
-                out.extend_from_slice(line);
-            }
-            Some(line) => write_marked(out, chunk.identity(slot), chunk.extra(slot), line),
-        }
-        run = rest;
     }
 }

@@ -1,53 +1,26 @@
-//! Gzip: streaming, or put together from parts that were compressed before.
+//! Gzip, put together from parts that were compressed before.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Write;
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, FlushCompress, write::GzEncoder};
+use flate2::{Compress, Compression, FlushCompress};
 use parking_lot::Mutex;
 
-use super::{Blocks, Exposition};
+use super::blocks::BLOCK;
+use super::compress::GZIP_LEVEL;
+use super::form::Kind;
+use super::protobuf::Metrics;
+use super::{Exposition, FamilyBlock};
 
-/// Fast, and within a few percent of the best for text that repeats like this one.
-const LEVEL: u32 = 1;
-
-/// A gzip stream, compressed as it is read. See [`Exposition::gzip_blocks`].
-#[derive(Debug)]
-pub struct GzipBlocks {
-    blocks: Blocks,
-    encoder: Option<GzEncoder<Vec<u8>>>,
-}
-
-impl GzipBlocks {
-    pub(super) fn new(blocks: Blocks) -> Self {
-        Self { blocks, encoder: Some(GzEncoder::new(Vec::new(), Compression::new(LEVEL))) }
-    }
-}
-
-impl Iterator for GzipBlocks {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let encoder = self.encoder.as_mut()?;
-            // Writing to a Vec does not fail; if it did, the stream would end without its trailer, and the reader see it.
-            let Some(block) = self.blocks.next() else {
-                let rest = self.encoder.take()?.finish().ok()?;
-                return Some(rest.into());
-            };
-            encoder.write_all(&block).ok()?;
-            if encoder.get_ref().len() >= super::BLOCK / 2 {
-                return Some(std::mem::take(encoder.get_mut()).into());
-            }
-        }
-    }
-}
+/// A part that this many expositions did not use is forgotten: several scrapers may ask for different formats or
+/// resources in turn.
+const KEPT_UNUSED: u64 = 8;
 
 /// Compressed parts of an exposition, kept from scrape to scrape.
 ///
 /// A part is one family of one chunk of a store (128 objects). What did not change since the last scrape is not
-/// compressed again. The price is the compressed exposition in memory, some 7 % of the plain text.
+/// compressed again. The price is the compressed exposition in memory, some 7 % of the plain text; once for text and
+/// OpenMetrics, and again for protobuf where it is asked for.
 ///
 /// Parts are raw deflate blocks that end at a byte boundary by a full flush and refer to nothing before them, so that
 /// any sequence of them is a valid stream (RFC 1951); their CRCs combine to that of the whole (RFC 1952).
@@ -66,7 +39,13 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum PartKey {
     Header(Bytes),
-    Lines { store: u64, family: usize, chunk: usize },
+    Samples {
+        store: u64,
+        family: usize,
+        chunk: usize,
+        /// The type that samples have in protobuf; none in text.
+        kind: Option<Kind>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +67,8 @@ impl GzipCache {
         self.state.lock().parts.values().map(|(part, _)| part.deflated.len()).sum()
     }
 
-    /// The exposition as one gzip member, of which only what changed is compressed.
+    /// The exposition as one gzip member, of which only what changed is compressed. Of an exposition of selected samples
+    /// nothing is kept.
     pub fn compress(&self, exposition: &Exposition) -> Vec<Bytes> {
         let round = {
             let mut state = self.state.lock();
@@ -96,49 +76,95 @@ impl GzipCache {
             state.round
         };
         let mut member = Member::new();
-        let mut text = Vec::new();
-        for entry in &exposition.entries {
-            let header = PartKey::Header(entry.header.clone());
-            member.push(self.part(header, 0, round, |text| text.extend_from_slice(&entry.header), &mut text));
-            for (snapshot, family) in &entry.sources {
-                for chunk in 0..snapshot.chunk_count() {
-                    let stamp = snapshot.stamp(*family, chunk);
-                    if stamp == 0 {
-                        continue;
-                    }
-                    let key = PartKey::Lines { store: snapshot.store(), family: *family, chunk };
-                    let write = |text: &mut Vec<u8>| snapshot.write_lines(*family, chunk, &entry.head, text);
-                    member.push(self.part(key, stamp, round, write, &mut text));
-                }
+        let mut scratch = Vec::new();
+        for family in &exposition.families {
+            let kind = family.sample_kind(exposition.format);
+            let samples = self.samples(family, kind, exposition.filtered, round, &mut scratch);
+            let len = samples.iter().map(|part| part.len).sum();
+            if kind.is_some() && len == 0 {
+                continue;
             }
+            let mut header = Vec::new();
+            family.write_header(exposition.format, len, &mut header);
+            member.push(self.fixed(header.into(), round, &mut scratch));
+            samples.into_iter().for_each(|part| member.push(part));
         }
         let trailer = Bytes::from_static(exposition.format.trailer());
         if !trailer.is_empty() {
-            let key = PartKey::Header(trailer.clone());
-            member.push(self.part(key, 0, round, |text| text.extend_from_slice(&trailer), &mut text));
+            member.push(self.fixed(trailer, round, &mut scratch));
         }
         self.forget_unused(round);
         member.finish()
     }
 
+    /// The parts of a family's samples, chunk by chunk.
+    fn samples(
+        &self,
+        family: &FamilyBlock,
+        kind: Option<Kind>,
+        filtered: bool,
+        round: u64,
+        scratch: &mut Vec<u8>,
+    ) -> Vec<Part> {
+        let mut metrics = kind.map(Metrics::new);
+        let mut parts = Vec::new();
+        for source in &family.sources {
+            if let Some(metrics) = &mut metrics {
+                metrics.begin_source();
+            }
+            for chunk in 0..source.snapshot.chunk_count() {
+                let stamp = source.snapshot.stamp(source.family, chunk);
+                if stamp == 0 {
+                    continue;
+                }
+                let mut write = |out: &mut Vec<u8>| match &mut metrics {
+                    None => source.write_lines(chunk, &family.head, out),
+                    Some(metrics) => metrics.write(source, chunk, out),
+                };
+                if filtered {
+                    scratch.clear();
+                    write(scratch);
+                    parts.push(Part::compress(stamp, scratch));
+                } else {
+                    let (store, family) = (source.snapshot.store(), source.family);
+                    let key = PartKey::Samples { store, family, chunk, kind };
+                    parts.push(self.part(key, stamp, round, write, scratch));
+                }
+            }
+        }
+        parts
+    }
+
+    /// A part that is its own key.
+    fn fixed(&self, bytes: Bytes, round: u64, scratch: &mut Vec<u8>) -> Part {
+        self.part(PartKey::Header(bytes.clone()), 0, round, |out| out.extend_from_slice(&bytes), scratch)
+    }
+
     /// The part of that key and stamp, compressed now if it is not at hand. No lock is held while compressing.
-    fn part(&self, key: PartKey, stamp: u64, round: u64, write: impl FnOnce(&mut Vec<u8>), text: &mut Vec<u8>) -> Part {
+    fn part(
+        &self,
+        key: PartKey,
+        stamp: u64,
+        round: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+        scratch: &mut Vec<u8>,
+    ) -> Part {
         if let Some((part, used)) = self.state.lock().parts.get_mut(&key)
             && part.stamp == stamp
         {
             *used = round;
             return part.clone();
         }
-        text.clear();
-        write(text);
-        let part = Part::compress(stamp, text);
+        scratch.clear();
+        write(scratch);
+        let part = Part::compress(stamp, scratch);
         self.state.lock().parts.insert(key, (part.clone(), round));
         part
     }
 
-    /// Drops parts that the last two expositions did not use: chunks that are gone, families that were switched off.
+    /// Drops parts that the last expositions did not use: chunks that are gone, families that were switched off.
     fn forget_unused(&self, round: u64) {
-        self.state.lock().parts.retain(|_, (_, used)| *used + 2 > round);
+        self.state.lock().parts.retain(|_, (_, used)| *used + KEPT_UNUSED > round);
     }
 }
 
@@ -150,7 +176,7 @@ impl Part {
 }
 
 fn deflate(text: &[u8]) -> Vec<u8> {
-    let mut deflate = Compress::new(Compression::new(LEVEL), false);
+    let mut deflate = Compress::new(Compression::new(GZIP_LEVEL), false);
     let mut out = Vec::with_capacity(text.len() / 8 + 64);
     loop {
         let read = usize::try_from(deflate.total_in()).unwrap_or(usize::MAX);
@@ -202,10 +228,10 @@ impl Member {
 /// Joins small pieces, so that writing them costs few system calls.
 fn coalesce(pieces: VecDeque<Bytes>) -> Vec<Bytes> {
     let mut joined = Vec::new();
-    let mut block = Vec::with_capacity(super::BLOCK);
+    let mut block = Vec::with_capacity(BLOCK);
     for piece in pieces {
         block.extend_from_slice(&piece);
-        if block.len() >= super::BLOCK {
+        if block.len() >= BLOCK {
             joined.push(std::mem::take(&mut block).into());
         }
     }
