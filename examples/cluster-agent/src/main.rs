@@ -91,7 +91,7 @@ async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow
     let ksm = Arc::new(ksm);
     announce(&cluster, &url);
     let scraper = Arc::new(Scraper::new(ksm.clone()).encoding(Encoding::GzipCached));
-    let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry };
+    let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry, auth: None };
     let watched = Watched {
         ksm: ksm.clone(),
         cluster: cluster.description.clone().into(),

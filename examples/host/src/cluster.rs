@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -14,6 +14,8 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::switch::Switch;
 
 const NODES: u32 = 50;
 const PODS: u32 = 2_000;
@@ -71,6 +73,8 @@ pub struct Cluster {
     pub client: Client,
     /// What a person calls it: where it was found, and its URL.
     pub description: String,
+    switch: Switch,
+    url: String,
     simulation: Option<Simulation>,
 }
 
@@ -87,6 +91,21 @@ struct Simulation {
 }
 
 impl ClusterFlags {
+    /// The same with another kubeconfig and API server, where they are given: from an options file.
+    pub fn overridden(&self, kubeconfig: Option<&str>, apiserver: Option<&str>) -> Self {
+        let given = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(str::to_owned);
+        Self {
+            kubeconfig: given(kubeconfig).map(PathBuf::from).or_else(|| self.kubeconfig.clone()),
+            apiserver: given(apiserver).or_else(|| self.apiserver.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The kubeconfig that is named by these flags.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref()
+    }
+
     /// Finds the cluster; a simulated one is started.
     pub async fn connect(&self, unconfigured: Unconfigured) -> anyhow::Result<Cluster> {
         // Who says what the simulation is like wants one.
@@ -147,23 +166,36 @@ impl ClusterFlags {
         let (rate, stop) = (self.sim_churn.unwrap_or(EVENTS_PER_SECOND), cancel.clone());
         let churn = Churn::new(&population, seed);
         let churn = tokio::spawn(async move { drive(&churning, churn, rate, stop).await });
-        let mut config = sim.kube_config();
-        config.default_retry = false;
-        Ok(Cluster {
-            client: Client::try_from(config)?,
-            description: format!("{nodes} nodes, {pods} pods, {rate} events per second, at {}", sim.url()),
-            simulation: Some(Simulation { sim, churn, cancel }),
-        })
+        let description = format!("{nodes} nodes, {pods} pods, {rate} events per second, at {}", sim.url());
+        let cluster = Cluster::new(sim.kube_config(), description)?;
+        Ok(Cluster { simulation: Some(Simulation { sim, churn, cancel }), ..cluster })
     }
 }
 
 impl Cluster {
-    fn real(mut config: Config, found: &str) -> anyhow::Result<Self> {
-        // Retries inside the client would hide failures from the status page.
-        config.default_retry = false;
+    fn real(config: Config, found: &str) -> anyhow::Result<Self> {
         let description = format!("{} (by {found})", config.cluster_url);
-        let client = Client::try_from(config).context("no client can be made from the configuration")?;
-        Ok(Self { client, description, simulation: None })
+        Self::new(config, description)
+    }
+
+    fn new(config: Config, description: String) -> anyhow::Result<Self> {
+        let url = config.cluster_url.to_string();
+        let switch = Switch::new(client_of(config)?);
+        Ok(Self { client: switch.client(), description, switch, url, simulation: None })
+    }
+
+    /// Takes up what the kubeconfig says by now, for requests to come; watches that are running go on. Another server
+    /// is refused: it is another cluster, and what is known of the old one would be mixed with it.
+    pub async fn reload(&self, flags: &ClusterFlags) -> anyhow::Result<()> {
+        let Some((config, _)) = flags.configured().await? else { return Ok(()) };
+        let url = config.cluster_url.to_string();
+        anyhow::ensure!(
+            url == self.url,
+            "the kubeconfig names another server ({url}, not {}): restart to watch it",
+            self.url
+        );
+        self.switch.turn(client_of(config)?);
+        Ok(())
     }
 
     /// Whether it is simulated.
@@ -180,4 +212,10 @@ impl Cluster {
             sim.shutdown().await;
         }
     }
+}
+
+fn client_of(mut config: Config) -> anyhow::Result<Client> {
+    // Retries inside the client would hide failures from the status page.
+    config.default_retry = false;
+    Client::try_from(config).context("no client can be made from the configuration")
 }

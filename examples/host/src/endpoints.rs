@@ -9,12 +9,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use ksm_core::scrape::Scraper;
 use kube::Client;
 use tokio::time::timeout;
 
+use crate::auth::AuthFilter;
 use crate::telemetry::Telemetry;
 
 /// How long the API server may take to say that it lives.
@@ -29,6 +31,8 @@ pub struct Endpoints {
     pub client: Client,
     /// Answers the telemetry port's `/metrics`.
     pub telemetry: Telemetry,
+    /// Says who may get `/metrics`, on both ports; `None`: everybody.
+    pub auth: Option<Arc<AuthFilter>>,
 }
 
 impl fmt::Debug for Endpoints {
@@ -41,7 +45,7 @@ impl Endpoints {
     /// The cluster's metrics and health: `/metrics`, `/healthz`, `/livez`, `/readyz`.
     pub fn main(&self) -> Router {
         Router::new()
-            .route("/metrics", get(scrape))
+            .merge(self.guarded(get(scrape)))
             .route("/livez", get(livez))
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(readyz))
@@ -51,10 +55,16 @@ impl Endpoints {
     /// The program's own metrics and health: `/metrics`, `/healthz`, `/readyz`.
     pub fn telemetry(&self) -> Router {
         Router::new()
-            .route("/metrics", get(own_metrics))
+            .merge(self.guarded(get(own_metrics)))
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(readyz))
             .with_state(self.clone())
+    }
+
+    fn guarded(&self, metrics: MethodRouter<Self>) -> Router<Self> {
+        let router = Router::new().route("/metrics", metrics);
+        let Some(filter) = self.auth.clone() else { return router };
+        router.layer(from_fn(move |request: Request, next: Next| filter.clone().check(request, next)))
     }
 
     /// The program's own metrics as a response, for a host that serves them under a path of its own.

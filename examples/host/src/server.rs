@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server: axum's router, with deadlines, a bound on connections, and a graceful end.
+//! A small HTTP/1.1 server: axum's router, with deadlines, a bound on connections, TLS, and a graceful end.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -8,19 +8,28 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::connection::{Answer, Progress, Watched};
+use crate::tls::Web;
 
 /// Connections at a time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
@@ -66,6 +75,21 @@ pub fn url_of(listener: &TcpListener) -> anyhow::Result<String> {
 
 /// Serves until `stop`; then answers that have begun may end, within ten seconds.
 pub async fn serve(listener: TcpListener, app: Router, timeouts: Timeouts, stop: CancellationToken) {
+    serve_with(listener, app, timeouts, None, stop).await;
+}
+
+/// The same, by a web configuration: its TLS, passwords and headers, as they are when a connection or request comes.
+pub async fn serve_with(
+    listener: TcpListener,
+    app: Router,
+    timeouts: Timeouts,
+    web: Option<Arc<Web>>,
+    stop: CancellationToken,
+) {
+    let app = match &web {
+        Some(web) => app.layer(from_fn_with_state(web.clone(), guard)),
+        None => app,
+    };
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let abandon = CancellationToken::new();
@@ -78,9 +102,10 @@ pub async fn serve(listener: TcpListener, app: Router, timeouts: Timeouts, stop:
         match accepted {
             Ok((stream, _)) => {
                 let (app, stop, abandon) = (app.clone(), stop.clone(), abandon.clone());
+                let tls = web.as_ref().and_then(|web| web.tls());
                 connections.spawn(async move {
                     let _place = place;
-                    abandon.run_until_cancelled(connection(stream, app, timeouts, stop)).await;
+                    abandon.run_until_cancelled(accept(stream, tls, app, timeouts, stop)).await;
                 });
             }
             Err(error) => {
@@ -97,9 +122,42 @@ pub async fn serve(listener: TcpListener, app: Router, timeouts: Timeouts, stop:
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, timeouts: Timeouts, stop: CancellationToken) {
+/// What a web configuration asks of every request, and adds to every answer.
+async fn guard(State(web): State<Arc<Web>>, request: axum::extract::Request, next: Next) -> Response {
+    if let Some(passwords) = web.passwords()
+        && !passwords.admit(request.headers()).await
+    {
+        let told = "give the user and password of this server\n";
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic")], told).into_response();
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().extend(web.headers());
+    response
+}
+
+async fn accept(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    app: Router,
+    timeouts: Timeouts,
+    stop: CancellationToken,
+) {
     // Answers go out in whole blocks; the last one should not wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return connection(stream, app, timeouts, stop).await };
+    let handshake = timeout(timeouts.read_header, TlsAcceptor::from(tls).accept(stream));
+    match stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => connection(stream, app, timeouts, stop).await,
+        Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS handshake"),
+        Some(Err(_)) => tracing::debug!("no TLS handshake: the client takes too long"),
+        None => {}
+    }
+}
+
+async fn connection<S>(stream: S, app: Router, timeouts: Timeouts, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let progress = Progress::new();
     let answer = |request: Request<Incoming>| {
         progress.answering();
