@@ -18,6 +18,7 @@ pub struct Deny {
     verb: Option<Verb>,
     resource: Option<String>,
     namespace: Option<String>,
+    path: Option<String>,
 }
 
 impl Deny {
@@ -50,8 +51,19 @@ impl Deny {
         self
     }
 
+    /// A rule about getting a path that is no resource, as `/metrics`: reviews of access answer by it. It says nothing
+    /// about resources, and the other rules nothing about paths.
+    pub fn path(path: impl Into<String>) -> Self {
+        Self { path: Some(path.into()), ..Self::default() }
+    }
+
+    fn matches_path(&self, user: &str, path: &str) -> bool {
+        self.path.as_deref() == Some(path) && self.user.as_deref().is_none_or(|known| known == user)
+    }
+
     fn matches(&self, attempt: &Attempt<'_>) -> bool {
-        self.user.as_deref().is_none_or(|user| user == attempt.user)
+        self.path.is_none()
+            && self.user.as_deref().is_none_or(|user| user == attempt.user)
             && self.verb.is_none_or(|verb| verb == attempt.verb)
             && self.resource.as_deref().is_none_or(|resource| resource == attempt.resource)
             && self.namespace.as_deref().is_none_or(|namespace| Some(namespace) == attempt.namespace)
@@ -97,6 +109,10 @@ impl Access {
     pub(crate) fn allows(&self, attempt: &Attempt<'_>) -> bool {
         !self.denied.iter().any(|rule| rule.matches(attempt))
     }
+
+    pub(crate) fn allows_path(&self, user: &str, path: &str) -> bool {
+        !self.denied.iter().any(|rule| rule.matches_path(user, path))
+    }
 }
 
 #[cfg(test)]
@@ -127,5 +143,16 @@ mod tests {
         assert!(access.allows(&Attempt { verb: Verb::Get, ..attempt }));
         assert!(access.allows(&Attempt { namespace: None, ..attempt }));
         assert!(access.allows(&Attempt { resource: "pods/log", ..attempt }));
+    }
+
+    #[test]
+    fn a_rule_about_a_path_is_about_nothing_else() {
+        let access = Access { denied: vec![Deny::path("/metrics").to("bob")], ..Access::default() };
+        assert!(!access.allows_path("bob", "/metrics"));
+        assert!(access.allows_path("alice", "/metrics") && access.allows_path("bob", "/healthz"));
+        let attempt = Attempt { user: "bob", verb: Verb::List, resource: "pods", namespace: None };
+        assert!(access.allows(&attempt));
+        let access = Access { denied: vec![Deny::everything()], ..Access::default() };
+        assert!(access.allows_path("bob", "/metrics"));
     }
 }

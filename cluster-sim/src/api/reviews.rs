@@ -46,6 +46,9 @@ fn token_status(server: &Server, spec: &Value) -> Value {
 }
 
 fn access_status(server: &Server, user: &str, spec: &Value) -> Value {
+    if let Some(path) = spec["nonResourceAttributes"]["path"].as_str() {
+        return json!({"allowed": server.access.read().allows_path(user, path)});
+    }
     let attributes = &spec["resourceAttributes"];
     let text = |field: &str| attributes[field].as_str().unwrap_or_default();
     let resource = match text("subresource") {

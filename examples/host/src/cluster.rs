@@ -106,6 +106,11 @@ impl ClusterFlags {
         self.kubeconfig.as_deref()
     }
 
+    /// The API server's URL that is named by these flags.
+    pub fn apiserver(&self) -> Option<&str> {
+        self.apiserver.as_deref()
+    }
+
     /// Finds the cluster; a simulated one is started.
     pub async fn connect(&self, unconfigured: Unconfigured) -> anyhow::Result<Cluster> {
         // Who says what the simulation is like wants one.

@@ -41,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
 
 /// How long a connection may stay in a phase before it is closed. The defaults are kube-state-metrics'.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// For a request's head to come in.
     pub read_header: Duration,

@@ -1,27 +1,31 @@
 //! The command line: kube-state-metrics' flags, and what we add to them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use example_host::cluster::ClusterFlags;
-use example_host::server::Timeouts;
-use jiff::SignedDuration;
-use ksm_core::options::{FilterFlags, ScopeFlags};
+use ksm_core::options::{FilterFlags, ScopeFlags, duration};
 
 const EXAMPLES: &str = "\
 Examples:
   ksm-exporter --kubeconfig ~/.kube/config --resources pods,nodes
   ksm-exporter --host :: --enable-gzip-encoding --metric-denylist '_created$'
+  ksm-exporter --config options.yaml --tls-config web.yaml --auth-filter
   ksm-exporter --sim --sim-pods 10000
 
-The log level is set by RUST_LOG (debug, info, warn, ksm_core=debug).";
+The file of --config holds the same options in snake case, as `metric_denylist: [_created$]`; where both say something,
+the file wins, as in kube-state-metrics. Changes to it, and to the files that options name, are taken up at once.
+
+The log level is set by RUST_LOG (debug, info, warn, ksm_core=debug), or by -v.";
 
 /// A drop-in for kube-state-metrics: metrics about the state of Kubernetes objects.
 ///
 /// Flags and their defaults are those of kube-state-metrics, but for --host and --telemetry-host: it listens on
 /// loopback unless told otherwise.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "ksm-exporter", version, after_help = EXAMPLES)]
 pub(crate) struct Flags {
     #[command(flatten)]
@@ -30,6 +34,31 @@ pub(crate) struct Flags {
     pub(crate) filter: FilterFlags,
     #[command(flatten)]
     pub(crate) scopes: ScopeFlags,
+    #[command(flatten)]
+    pub(crate) serving: ServingFlags,
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
+    /// How much to log: 0 warnings, 1 to 3 what it does, 4 and 5 details, more for everything; RUST_LOG wins
+    #[arg(short = 'v', long = "v", value_name = "LEVEL", overrides_with = "verbosity")]
+    pub(crate) verbosity: Option<u8>,
+}
+
+/// The options file.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options file")]
+pub(crate) struct ConfigFlags {
+    /// A file of options, as YAML; watched while it runs
+    #[arg(long, value_name = "FILE", overrides_with = "config")]
+    pub(crate) config: Option<PathBuf>,
+    /// Start without the file of --config where it is not there; taken up when it comes
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set, overrides_with = "continue_without_config")]
+    pub(crate) continue_without_config: bool,
+}
+
+/// How metrics are served.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServingFlags {
     /// Where to serve the cluster's metrics; `::` for all addresses, as kube-state-metrics does
     #[arg(long, default_value = "127.0.0.1", help_heading = "Serving", overrides_with = "host")]
     pub(crate) host: String,
@@ -55,37 +84,40 @@ pub(crate) struct Flags {
     #[arg(long, default_value_t = 16, value_name = "NUMBER", help_heading = "Serving",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) max_concurrent_scrapes: u16,
+    /// A web configuration, as Prometheus' exporters have it: TLS, client certificates, passwords; watched
+    #[arg(long, value_name = "FILE", help_heading = "Serving", overrides_with = "tls_config")]
+    pub(crate) tls_config: Option<String>,
+    /// Ask the API server who may scrape: a bearer token, and the right to get the nonResourceURL /metrics
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set, help_heading = "Serving", overrides_with = "auth_filter")]
+    pub(crate) auth_filter: bool,
     /// How long a whole request may take to come in
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION", help_heading = "Serving")]
-    server_read_timeout: Duration,
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION", help_heading = "Serving",
+        overrides_with = "server_read_timeout")]
+    pub(crate) server_read_timeout: Duration,
     /// How long an answer may take
-    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION", help_heading = "Serving")]
-    server_write_timeout: Duration,
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION", help_heading = "Serving",
+        overrides_with = "server_write_timeout")]
+    pub(crate) server_write_timeout: Duration,
     /// How long a connection may be idle
-    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION", help_heading = "Serving")]
-    server_idle_timeout: Duration,
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION", help_heading = "Serving",
+        overrides_with = "server_idle_timeout")]
+    pub(crate) server_idle_timeout: Duration,
     /// How long a request's headers may take to come in
-    #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION", help_heading = "Serving")]
-    server_read_header_timeout: Duration,
+    #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION", help_heading = "Serving",
+        overrides_with = "server_read_header_timeout")]
+    pub(crate) server_read_header_timeout: Duration,
 }
 
 impl Flags {
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        Timeouts {
-            // No request that is answered has more than a head.
-            read_header: self.server_read_header_timeout.min(self.server_read_timeout),
-            write: self.server_write_timeout,
-            idle: self.server_idle_timeout,
-        }
-    }
-}
-
-/// A duration as Go writes it: `60s`, `1m30s`, `1.5h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    match parsed {
-        Some(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a duration is a positive time like 500ms, 60s or 1m30s".to_owned()),
+    /// What is logged where RUST_LOG does not say it; by klog's levels, which its users know.
+    pub(crate) fn log_filter(&self) -> Option<&'static str> {
+        Some(match self.verbosity? {
+            0 => "warn,kube_client::client::builder=off",
+            1..=3 => "info,kube_client::client::builder=off",
+            4..=5 => "debug",
+            _ => "trace",
+        })
     }
 }
 
@@ -97,10 +129,7 @@ const MISSING: &[(&str, &str)] = &[
     ("pod-namespace", "sharding is not supported: leave it out"),
     ("object-limit", "lists are never cut: leave it out, memory at start is bounded without it"),
     ("custom-resource-state-*", "metrics of custom resources are made by code: see ksm_core::ResourceBuilder"),
-    ("continue-without-*", "there is no such configuration file: leave it out"),
-    ("config", "options are flags: give them on the command line"),
-    ("tls-config", "put a proxy before it for TLS"),
-    ("auth-filter", "put a proxy before it for authorization"),
+    ("continue-without-custom-*", "there is no such configuration file: leave it out"),
     ("auto-gomemlimit*", "it is about Go's memory: leave it out"),
     ("add_dir_header", LOGGING),
     ("alsologto*", LOGGING),
@@ -110,21 +139,33 @@ const MISSING: &[(&str, &str)] = &[
     ("one_output", LOGGING),
     ("skip_*", LOGGING),
     ("stderrthreshold", LOGGING),
-    ("v", LOGGING),
     ("vmodule", LOGGING),
 ];
 
-const LOGGING: &str = "logging is set by RUST_LOG, as RUST_LOG=debug";
+const LOGGING: &str = "it logs to standard error, by RUST_LOG (as RUST_LOG=debug) or -v: leave it out";
 
-/// The command line; ends the program where it is wrong.
-pub(crate) fn parse() -> Flags {
-    Flags::try_parse().unwrap_or_else(|error| {
+/// The flags, and the names of those that were given; ends the program where they are wrong.
+pub(crate) fn parse() -> (Flags, Vec<String>) {
+    try_parse(std::env::args_os()).unwrap_or_else(|error| {
         if let Some((flag, instead)) = missing(&error) {
             eprintln!("ksm-exporter: {flag} of kube-state-metrics is not supported: {instead}");
             std::process::exit(2);
         }
         error.exit()
     })
+}
+
+fn try_parse<T: Into<std::ffi::OsString> + Clone>(
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<(Flags, Vec<String>), clap::Error> {
+    let matches = Flags::command().try_get_matches_from(arguments)?;
+    Ok((Flags::from_arg_matches(&matches)?, given(&matches)))
+}
+
+fn given(matches: &ArgMatches) -> Vec<String> {
+    let ids = matches.ids().map(clap::Id::as_str);
+    let given = ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+    given.map(|id| id.replace('_', "-")).collect()
 }
 
 /// The flag of kube-state-metrics that an error is about, and what to do instead.
@@ -148,29 +189,37 @@ mod tests {
             let error = Flags::try_parse_from(["ksm-exporter", flag]).unwrap_err();
             missing(&error).map(|(flag, _)| flag.to_owned())
         };
-        for flag in ["--shard=1", "--custom-resource-state-only", "--log_file=x", "--auto-gomemlimit-ratio=0.5", "-v=2"]
-        {
+        for flag in ["--log_file=x", "--auto-gomemlimit-ratio=0.5", "--logtostderr=true", "--skip_headers"] {
             assert!(told(flag).is_some_and(|named| flag.starts_with(&named)), "{flag}: {:?}", told(flag));
         }
         assert_eq!(told("--resourcs=pods"), None);
     }
 
     #[test]
-    fn durations_are_gos() {
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1.5h"), Ok(Duration::from_mins(90)));
-        assert!(duration("0s").is_err() && duration("-1s").is_err() && duration("soon").is_err());
-    }
-
-    #[test]
     fn booleans_take_a_value_or_none_and_repeated_flags_the_last() {
         let parse = |flags: &[&str]| Flags::try_parse_from([&["ksm-exporter"], flags].concat()).unwrap();
-        assert!(parse(&["--enable-gzip-encoding"]).enable_gzip_encoding);
-        assert!(!parse(&["--enable-gzip-encoding=false"]).enable_gzip_encoding);
+        assert!(parse(&["--enable-gzip-encoding"]).serving.enable_gzip_encoding);
+        assert!(!parse(&["--enable-gzip-encoding=false"]).serving.enable_gzip_encoding);
         assert!(parse(&["--use-apiserver-cache=true"]).scopes.use_apiserver_cache);
-        assert_eq!(parse(&["--port", "1", "--port=2"]).port, 2);
+        assert_eq!(parse(&["--port", "1", "--port=2"]).serving.port, 2);
         let lists = parse(&["--metric-labels-allowlist=pods=[a]", "--metric-labels-allowlist=nodes=[b]"]);
         assert_eq!(lists.filter.metric_labels_allowlist.as_deref(), Some("nodes=[b]"));
         assert_eq!(parse(&["--resources=pods", "--resources=nodes"]).filter.resources, ["pods", "nodes"]);
+    }
+
+    #[test]
+    fn which_flags_were_given_is_known() {
+        let (flags, given) = try_parse(["ksm-exporter", "--port=1", "--metric-labels-allowlist=pods=[a]"]).unwrap();
+        assert_eq!((flags.serving.port, given.len()), (1, 2));
+        assert!(given.contains(&"port".to_owned()) && given.contains(&"metric-labels-allowlist".to_owned()));
+    }
+
+    #[test]
+    fn klogs_levels_set_ours() {
+        let filter = |flags: &[&str]| try_parse([&["ksm-exporter"], flags].concat()).unwrap().0.log_filter();
+        assert_eq!(filter(&[]), None);
+        assert!(filter(&["-v", "2"]).unwrap().starts_with("info"));
+        assert_eq!((filter(&["--v=4"]), filter(&["-v=10"])), (Some("debug"), Some("trace")));
+        assert!(try_parse(["ksm-exporter", "--v=much"]).is_err());
     }
 }

@@ -3,41 +3,51 @@
 mod aliases;
 mod flags;
 mod landing;
+mod options;
+mod reload;
+mod sources;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::routing::get;
+use example_host::auth::AuthFilter;
 use example_host::cluster::{Cluster, Unconfigured};
 use example_host::endpoints::Endpoints;
-use example_host::server::{listen, serve, url_of};
+use example_host::server::{listen, serve_with, url_of};
 use example_host::telemetry::Telemetry;
-use example_host::{log_to_stderr, stop};
-use ksm_core::options::Selection;
+use example_host::tls::Web;
+use example_host::{log_to_stderr, log_to_stderr_by_default, stop};
+use ksm_core::options::OptionsFile;
 use ksm_core::scrape::{Encoding, Scraper};
 use ksm_core::{Ksm, WatchOptions};
 
 use crate::aliases::UpstreamNames;
 use crate::flags::Flags;
+use crate::options::Options;
+use crate::reload::{Running, default_resources, warn_of_overridden};
+use crate::sources::{Kind, OptionsProblem};
 
 fn main() -> ExitCode {
-    let flags = flags::parse();
-    let (selection, scopes) = (flags.filter.resolve(&[]), flags.scopes.clone());
-    let selection = selection.and_then(|mut selection| {
-        scopes.apply(&mut selection.settings)?;
-        Ok(selection)
-    });
-    let selection = match selection {
-        Ok(selection) => selection,
-        Err(errors) => {
-            for error in errors.0 {
-                eprintln!("ksm-exporter: {error}");
-            }
-            return ExitCode::from(2);
-        }
+    let (flags, given) = flags::parse();
+    let (file, missing) = match read_options(&flags) {
+        Ok(read) => read,
+        Err(problems) => return usage(&problems),
     };
-    log_to_stderr();
+    let options = match Options::resolve(&flags, &file) {
+        Ok(options) => options,
+        Err(errors) => return usage(&sources::lines(&errors)),
+    };
+    match flags.log_filter() {
+        Some(filter) => log_to_stderr_by_default(filter),
+        None => log_to_stderr(),
+    }
+    if let Some(missing) = missing {
+        tracing::warn!("{missing}: going on without it until it is there");
+    }
+    warn_of_overridden(&file, &given);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -45,7 +55,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(flags, selection)) {
+    match runtime.block_on(run(flags, given, options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ksm-exporter: {error:#}");
@@ -54,47 +64,96 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(flags: Flags, selection: Selection) -> anyhow::Result<()> {
+fn usage(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("ksm-exporter: {problem}");
+    }
+    ExitCode::from(2)
+}
+
+/// The options file, and what is to be said where it may be missing and is; an empty one where none is named.
+fn read_options(flags: &Flags) -> Result<(OptionsFile, Option<String>), Vec<String>> {
+    let Some(path) = &flags.config.config else { return Ok((OptionsFile::default(), None)) };
+    match sources::options_file(path) {
+        Ok(file) => Ok((file, None)),
+        Err(OptionsProblem::Missing(problem)) if flags.config.continue_without_config => {
+            Ok((OptionsFile::default(), Some(problem)))
+        }
+        Err(OptionsProblem::Missing(problem)) => Err(vec![problem]),
+        Err(OptionsProblem::Wrong(problems)) => Err(problems),
+    }
+}
+
+async fn run(flags: Flags, given: Vec<String>, options: Options) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(UpstreamNames::new)?;
     aliases::state_build();
+    sources::describe();
+    let fixed = options.fixed.clone();
+    let web = fixed.tls_config.as_deref().map(Web::load).transpose()?.map(Arc::new);
     // Ports first: where one is taken, nothing has been started yet.
-    let main = listen(&flags.host, flags.port).await.context("choose another --host or --port")?;
-    let own = listen(&flags.telemetry_host, flags.telemetry_port).await;
+    let main = listen(&fixed.host, fixed.port).await.context("choose another --host or --port")?;
+    let own = listen(&fixed.telemetry_host, fixed.telemetry_port).await;
     let own = own.context("choose another --telemetry-host or --telemetry-port")?;
-    let cluster = flags.cluster.connect(Unconfigured::Refuse).await?;
-    let ksm = Arc::new(watch(&flags, selection, &cluster)?);
-    println!("metrics at {}/metrics", url_of(&main)?);
-    println!("own metrics at {}/metrics", url_of(&own)?);
+    let cluster = Arc::new(options.cluster.connect(Unconfigured::Refuse).await?);
+    let ksm = Arc::new(watch(&options, &cluster)?);
+    announce_files(&flags, &options);
+    let url = |listener| Ok::<_, anyhow::Error>(url_of(listener)?.replacen("http:", scheme(web.as_deref()), 1));
+    println!("metrics at {}/metrics", url(&main)?);
+    println!("own metrics at {}/metrics", url(&own)?);
     if cluster.is_simulated() {
         println!("watching a simulated cluster: {}", cluster.description);
     } else {
         println!("watching {}", cluster.description);
     }
-    let encoding = match (flags.enable_gzip_encoding, flags.gzip_cache) {
+    let encoding = match (fixed.gzip, flags.serving.gzip_cache) {
         (false, _) => Encoding::Plain,
         (true, false) => Encoding::Gzip,
         (true, true) => Encoding::GzipCached,
     };
-    let scraper = Scraper::new(ksm.clone()).encoding(encoding).max_concurrent(flags.max_concurrent_scrapes.into());
-    let endpoints = Endpoints { scraper: Arc::new(scraper), client: cluster.client.clone(), telemetry };
-    let page = landing::page(&ksm);
-    let timeouts = flags.timeouts();
+    let scrapes = flags.serving.max_concurrent_scrapes.into();
+    let scraper = Arc::new(Scraper::new(ksm.clone()).encoding(encoding).max_concurrent(scrapes));
+    let auth = fixed.auth_filter.then(|| AuthFilter::new(cluster.client.clone()));
+    let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry, auth };
+    let page = {
+        let ksm = ksm.clone();
+        get(async move || landing::page(&ksm))
+    };
+    let running = Running { flags, given, options, ksm: ksm.clone(), cluster: cluster.clone(), web: web.clone() };
+    let following = tokio::spawn(running.follow());
     tokio::join!(
-        serve(main, endpoints.main().route("/", get(async || page)), timeouts, stop.clone()),
-        serve(own, endpoints.telemetry().route("/", get(landing::telemetry_page)), timeouts, stop),
+        serve_with(main, endpoints.main().route("/", page), fixed.timeouts, web.clone(), stop.clone()),
+        serve_with(own, endpoints.telemetry().route("/", get(landing::telemetry_page)), fixed.timeouts, web, stop),
     );
+    following.abort();
+    // What it held is given back with it.
+    let _ = following.await;
     ksm.shutdown().await;
-    cluster.shutdown().await;
+    if let Some(cluster) = Arc::into_inner(cluster) {
+        cluster.shutdown().await;
+    }
     Ok(())
 }
 
-fn watch(flags: &Flags, selection: Selection, cluster: &Cluster) -> anyhow::Result<Ksm> {
-    let builder = Ksm::builder().client(cluster.client.clone()).settings(selection.settings);
-    let builder = match selection.resources {
-        Some(resources) => builder.resources(resources)?,
-        None => builder.default_resources()?,
+fn scheme(web: Option<&Web>) -> &'static str {
+    if web.is_some_and(Web::is_tls) { "https:" } else { "http:" }
+}
+
+/// Says in metrics which configuration files are in use.
+fn announce_files(flags: &Flags, options: &Options) {
+    let told = |kind, file: Option<&Path>| match file {
+        Some(file) if file.exists() => sources::loaded(kind, file),
+        Some(file) => sources::failed(kind, file),
+        None => {}
     };
-    let semantic = flags.scopes.list_semantic();
-    Ok(builder.watch_options(WatchOptions { semantic, ..WatchOptions::default() }).spawn()?)
+    told(Kind::Options, flags.config.config.as_deref());
+    told(Kind::Kubeconfig, options.fixed.kubeconfig.as_deref());
+    told(Kind::Web, options.fixed.tls_config.as_deref());
+}
+
+fn watch(options: &Options, cluster: &Cluster) -> anyhow::Result<Ksm> {
+    let resources = options.selection.resources.clone().unwrap_or_else(default_resources);
+    let watch = WatchOptions { semantic: options.fixed.semantic, ..WatchOptions::default() };
+    let builder = Ksm::builder().client(cluster.client.clone()).settings(options.selection.settings.clone());
+    Ok(builder.resources(resources)?.watch_options(watch).spawn()?)
 }
