@@ -126,7 +126,13 @@ async fn sigterm_ends_it_with_success() {
 async fn wrong_flags_exit_2_and_say_what_to_change() {
     for (flags, told) in [
         (&["--resources=cats"][..], "--resources: there is no resource \"cats\": use one of "),
-        (&["--metric-allowlist=a", "--metric-denylist=b"], "exclude each other"),
+        (
+            &["--metric-allowlist=a", "--metric-denylist=b"],
+            "--metric-allowlist and --metric-denylist exclude each other",
+        ),
+        (&["--node=n", "--resources=pods,nodes"], "--node needs --resources pods"),
+        (&["--config=/no/such/file"], "/no/such/file: the options file can't be read: No such file"),
+        (&["--logtostderr=true"], "--logtostderr of kube-state-metrics is not supported: it logs to standard error"),
         (&["--node=n", "--track-unscheduled-pods"], "--node and --track-unscheduled-pods exclude each other"),
         (&["--shard=1"], "--shard of kube-state-metrics is not supported: sharding"),
         (&["--server-read-timeout=soon"], "a duration is a positive time"),
