@@ -127,7 +127,7 @@ async fn a_broken_file_changes_nothing_and_is_told() {
     };
     exporter.tells(&successful(1)).await;
     let time = "kube_state_metrics_last_config_reload_success_timestamp_seconds{type=\"config\"";
-    for broken in ["resources: [nodes, cats]\n", "resources: [\n", "colour: red\n"] {
+    for broken in ["resources: [nodes, cats]\n", "resources: [nodes]\nresources: [nodes]\n", "colour: red\n"] {
         let loaded = exporter.own_value(time).await;
         setting.write("options.yaml", broken);
         exporter.tells(&successful(0)).await;
