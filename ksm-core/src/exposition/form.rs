@@ -102,7 +102,7 @@ fn keeps(form: &Form, line: &[u8]) -> bool {
         Kind::Gauge | Kind::Unknown => true,
         Kind::Counter => value != b"NaN" && !value.starts_with(b"-"),
         Kind::Info => value == b"1",
-        Kind::StateSet => matches!(value, b"0" | b"1") && has_label(unmarked(line), &form.name),
+        Kind::StateSet => matches!(value, b"0" | b"1") && has_label(unmarked(line), form.name.as_bytes()),
     }
 }
 

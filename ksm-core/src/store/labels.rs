@@ -5,6 +5,7 @@
 //! prefix when it is written.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
@@ -31,17 +32,36 @@ pub(super) fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>], mut comma: b
 /// Appends extra labels, but for those that the identity has.
 pub(super) fn write_extra(out: &mut Vec<u8>, labels: &[Label<'_>], identity: &[u8]) {
     for label in labels {
-        if !has_label(identity, label.0) {
+        if !has_label(identity, label.0.as_bytes()) {
             write_labels(out, std::slice::from_ref(label), !identity.is_empty() || !out.is_empty());
         }
     }
 }
 
-/// Appends tail lines with marks where they have a label by the name of an extra one; former marks go.
-pub(super) fn mark_lines(out: &mut Vec<u8>, run: &[u8], extra: &[u8]) {
+/// Finds the names of the labels in a text.
+pub(super) fn find_names(text: &[u8], names: &mut Vec<Range<usize>>) {
+    names.clear();
+    let mut rest = std::str::from_utf8(text).unwrap_or_default();
+    while let Some((name, _)) = split_label(&mut rest) {
+        // A slice of `text`, so its place follows from the addresses.
+        let start = name.as_ptr().addr() - text.as_ptr().addr();
+        names.push(start..start + name.len());
+    }
+}
+
+/// Appends tail lines with marks where they have a label by the name of an extra one; former marks go. `names` says where
+/// the names stand in `extra`.
+pub(super) fn mark_lines(out: &mut Vec<u8>, run: &[u8], extra: &[u8], names: &[Range<usize>]) {
+    let clashes =
+        |text: &[u8]| names.iter().filter_map(|name| extra.get(name.clone())).any(|name| has_label(text, name));
+    // Most lines of most objects clash with nothing: they are looked at as a whole.
+    if !clashes(run) && memchr(MARK, run).is_none() {
+        out.extend_from_slice(run);
+        return;
+    }
     for line in run.split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_prefix(&[MARK]).unwrap_or(line);
-        if parse(extra).any(|(name, _)| has_label(line, name)) {
+        if clashes(line) {
             out.push(MARK);
         }
         out.extend_from_slice(line);
@@ -73,7 +93,7 @@ pub(crate) fn unmarked(line: &[u8]) -> &[u8] {
 pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], line: &[u8]) {
     let mut comma = !identity.is_empty();
     out.extend_from_slice(identity);
-    for (name, value) in parse(extra).filter(|(name, _)| !has_label(line, name)) {
+    for (name, value) in parse(extra).filter(|(name, _)| !has_label(line, name.as_bytes())) {
         write_labels(out, &[(name, &value)], comma);
         comma = true;
     }
@@ -85,9 +105,12 @@ pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], lin
     out.extend_from_slice(line);
 }
 
-/// Whether a text of labels, or a tail line, has a label of that name.
-pub(crate) fn has_label(text: &[u8], wanted: &str) -> bool {
-    parse(text).any(|(name, _)| name == wanted)
+/// Whether the text has a label of that name. Within a value each quote follows a backslash, so `="` begins one.
+pub(crate) fn has_label(text: &[u8], name: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, name).any(|at| {
+        let begins = at == 0 || matches!(text.get(at - 1), Some(b',' | b'\n' | &MARK));
+        begins && text.get(at + name.len()..).is_some_and(|rest| rest.starts_with(b"=\""))
+    })
 }
 
 /// The labels of a text of labels, or of a tail line.
@@ -128,7 +151,7 @@ impl<'a> Iterator for Labels<'a> {
                 self.part += 1;
                 continue;
             };
-            if self.part == 1 && self.own_wins && has_label(own.as_bytes(), name) {
+            if self.part == 1 && self.own_wins && has_label(own.as_bytes(), name.as_bytes()) {
                 continue;
             }
             return Some((name, unescape_label_value(value)));
@@ -174,9 +197,15 @@ mod tests {
         assert_eq!(labels, [("a", Cow::Borrowed("1")), ("b", Cow::Borrowed("x\"},\\")), ("c", Cow::Borrowed("\n"))]);
     }
 
+    fn mark(run: &[u8], extra: &[u8]) -> Vec<u8> {
+        let (mut out, mut names) = (Vec::new(), Vec::new());
+        find_names(extra, &mut names);
+        mark_lines(&mut out, run, extra, &names);
+        out
+    }
+
     fn written(identity: &str, extra: &str, line: &str) -> String {
-        let mut run = Vec::new();
-        mark_lines(&mut run, line.as_bytes(), extra.as_bytes());
+        let run = mark(line.as_bytes(), extra.as_bytes());
         let mut out = Vec::new();
         match marked(&run) {
             Some(line) => write_marked(&mut out, identity.as_bytes(), extra.as_bytes(), line),
@@ -196,16 +225,16 @@ mod tests {
 
     #[test]
     fn marks_follow_the_extra_labels_of_the_day() {
-        let mut first = Vec::new();
-        mark_lines(&mut first, b",a=\"1\"} 1\n,b=\"2\"} 1\n", b",a=\"x\"");
+        let first = mark(b",a=\"1\"} 1\n,b=\"2\"} 1\n", b",a=\"x\"");
         assert_eq!(first, b"\x01,a=\"1\"} 1\n,b=\"2\"} 1\n");
-        let mut second = Vec::new();
-        mark_lines(&mut second, &first, b",b=\"x\"");
+        let second = mark(&first, b",b=\"x\"");
         assert_eq!(second, b",a=\"1\"} 1\n\x01,b=\"2\"} 1\n");
     }
 
     #[test]
     fn text_inside_a_value_is_no_label() {
-        assert!(!has_label(br#",a="x,node=\"1\"""#, "node"));
+        assert!(!has_label(br#",a="x,node=\"1\"""#, b"node"));
+        assert!(!has_label(br#",the_node="1",b="node""#, b"node"));
+        assert!(has_label(b",a=\"1\"} 1\nnode=\"2\"} 1\n", b"node"));
     }
 }

@@ -1,6 +1,7 @@
 //! The writer's side of a store: what changes before it is published.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -9,7 +10,7 @@ use super::changes::Removal;
 use super::chunk::{CAPACITY, Chunk, Moment, Row, UNIQUE, push_own};
 use super::encode::Encoder;
 use super::index::{SlotIndex, place};
-use super::labels::{labels_of, mark_lines, write_extra};
+use super::labels::{find_names, labels_of, mark_lines, write_extra};
 use super::memory::StoreStats;
 use super::retained::{Retained, Retention};
 use super::tails::{ABSENT, TailTable};
@@ -43,6 +44,8 @@ pub(super) struct Writer {
     old_ids: Vec<u32>,
     own: Vec<u8>,
     extra: Vec<u8>,
+    /// Where the names of the labels stand in `extra`.
+    extra_names: Vec<Range<usize>>,
     run: Vec<u8>,
     pub(super) retained: Retained,
     /// Objects that left since the last publication, where somebody wants to know.
@@ -80,6 +83,7 @@ impl Writer {
             old_ids: Vec::new(),
             own: Vec::new(),
             extra: Vec::new(),
+            extra_names: Vec::new(),
             run: Vec::new(),
             retained: Retained::new(retention),
             removed: Vec::new(),
@@ -156,14 +160,15 @@ impl Writer {
         self.ids.clear();
         self.ids.resize(self.width, ABSENT);
         self.own.clear();
-        let (ids, own, tails, extra, run_with_marks) =
-            (&mut self.ids, &mut self.own, &mut self.tails, &self.extra, &mut self.run);
+        find_names(&self.extra, &mut self.extra_names);
+        let (ids, own, tails, run_with_marks) = (&mut self.ids, &mut self.own, &mut self.tails, &mut self.run);
+        let (extra, extra_names) = (&self.extra, &self.extra_names);
         self.encoder.for_each_run(|family, run, reuse| {
             let run = if extra.is_empty() {
                 run
             } else {
                 run_with_marks.clear();
-                mark_lines(run_with_marks, run, extra);
+                mark_lines(run_with_marks, run, extra, extra_names);
                 run_with_marks.as_slice()
             };
             let id = match reuse {
@@ -270,6 +275,7 @@ impl Writer {
         if self.extra == shared.extra(at) {
             return true;
         }
+        find_names(&self.extra, &mut self.extra_names);
         self.dirty = true;
         let chunk = Arc::make_mut(shared);
         self.ids.clear();
@@ -283,7 +289,7 @@ impl Writer {
                 continue;
             }
             self.run.clear();
-            mark_lines(&mut self.run, chunk.run(old, at, &self.tails.pages), &self.extra);
+            mark_lines(&mut self.run, chunk.run(old, at, &self.tails.pages), &self.extra, &self.extra_names);
             let id =
                 if old & UNIQUE == 0 { Some(self.tails.intern(&self.run)) } else { push_own(&mut self.own, &self.run) };
             self.ids.push(id.unwrap_or(ABSENT));
