@@ -118,6 +118,17 @@ pub(crate) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String
     }
 }
 
+/// Accepts a definition's names at once, as a server does soon.
+pub(crate) fn accept(definition: &mut Object, now: &str) {
+    let accepted = accepted_status(definition, now);
+    let status = definition.rest.entry("status").or_insert_with(|| json!({}));
+    if status.get("conditions").is_none_or(Value::is_null) {
+        *status = accepted;
+    } else {
+        status["acceptedNames"] = accepted["acceptedNames"].clone();
+    }
+}
+
 /// The status of a definition whose names are accepted and which is served.
 pub(crate) fn accepted_status(definition: &Object, now: &str) -> Value {
     let spec = definition.rest.get("spec").cloned().unwrap_or_default();

@@ -67,6 +67,7 @@ pub(crate) fn upsert(state: &mut State, value: Value) -> Result<(Arc<Resource>, 
         }
     }
     let defined = if resource.is(crate::kinds::CRDS.0, crate::kinds::CRDS.1) {
+        crate::crd::accept(&mut object, &rfc3339(now()));
         Some(crate::crd::resource(&object).map_err(SimError::Object)?)
     } else {
         None

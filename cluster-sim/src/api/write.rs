@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::status::{Cause, Status};
 use super::{Call, body, read};
 use crate::http::reply::Reply;
+use crate::object::strategy::rfc3339;
 use crate::object::{Object, TypeMeta, events, strategy, validate};
 use crate::patch::managed::Manager;
 use crate::patch::{self, Patch};
@@ -240,7 +241,7 @@ impl Write<'_> {
     }
 
     /// The last step: definitions change what is served; a dry run stops here.
-    fn store(&self, state: &mut State, object: Object) -> Result<Arc<Entry>, Status> {
+    fn store(&self, state: &mut State, mut object: Object) -> Result<Arc<Entry>, Status> {
         let defined = if self.resource.is(crate::kinds::CRDS.0, crate::kinds::CRDS.1) {
             let defined = crate::crd::resource(&object).map_err(|why| {
                 Status::invalid(
@@ -250,6 +251,7 @@ impl Write<'_> {
                     &[Cause::invalid("spec", &Value::Null, &why)],
                 )
             })?;
+            crate::crd::accept(&mut object, &rfc3339(self.now));
             Some(defined)
         } else {
             None

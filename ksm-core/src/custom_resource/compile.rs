@@ -65,7 +65,8 @@ fn entry(node: &Node, path: String, findings: &mut Findings) -> Option<Entry> {
     let Table { families, mut metrics, replaceable, .. } = table;
     metrics.sort_by_key(|metric| metric.family);
     let plural = plural.map(str::to_owned);
-    Some(Entry { pattern: pattern?, plural, families, metrics, labels: labels.compile(), replaceable })
+    let text = node.canonical();
+    Some(Entry { text, pattern: pattern?, plural, families, metrics, labels: labels.compile(), replaceable })
 }
 
 fn pattern(fields: &Fields<'_>, findings: &mut Findings) -> Option<KindPattern> {

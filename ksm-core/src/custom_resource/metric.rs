@@ -10,6 +10,8 @@ use crate::family::MetricType;
 /// One entry of `spec.resources`.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// What it says, wherever it stands: two entries of the same text are the same.
+    pub(super) text: String,
     pub(super) pattern: KindPattern,
     pub(super) plural: Option<String>,
     pub(super) families: Vec<NamedFamily>,

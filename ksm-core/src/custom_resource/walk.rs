@@ -47,6 +47,14 @@ pub struct ResourceMetrics {
     entries: Vec<(Arc<Entry>, u16)>,
 }
 
+/// Whether both say the same of the same kind, wherever their entries stand.
+impl PartialEq for ResourceMetrics {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |metrics: &Self| metrics.entries.iter().map(|(entry, _)| entry.text.clone()).collect::<Vec<_>>();
+        self.gvk == other.gvk && texts(self) == texts(other)
+    }
+}
+
 impl ResourceMetrics {
     pub(super) fn new(gvk: &GroupVersionKind, entries: Vec<Arc<Entry>>) -> Self {
         let configured = entries.iter().find_map(|entry| entry.plural.clone());

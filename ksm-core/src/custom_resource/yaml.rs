@@ -59,6 +59,20 @@ impl Node {
         Self { place: place(origin, raw.referenced), content }
     }
 
+    /// The same text for the same content, wherever it stands.
+    pub(super) fn canonical(&self) -> String {
+        let join = |parts: Vec<String>| parts.join(",");
+        match &self.content {
+            Content::Null => "null".to_owned(),
+            Content::Scalar(text) => format!("{text:?}"),
+            Content::List(list) => format!("[{}]", join(list.iter().map(Self::canonical).collect())),
+            Content::Map(entries) => {
+                let entry = |(key, node): &(Key, Self)| format!("{:?}:{}", key.text, node.canonical());
+                format!("{{{}}}", join(entries.iter().map(entry).collect()))
+            }
+        }
+    }
+
     /// What it is, in words.
     pub(super) fn kind(&self) -> &'static str {
         match self.content {

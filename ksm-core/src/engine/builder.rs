@@ -43,6 +43,8 @@ pub struct KsmBuilder {
     watch: WatchOptions,
     joins: LabelJoins,
     cancel: Option<CancellationToken>,
+    #[cfg(feature = "custom-resource-state")]
+    custom: crate::custom_resource::CustomResourceConfig,
 }
 
 impl std::fmt::Debug for KsmBuilder {
@@ -89,6 +91,15 @@ impl KsmBuilder {
         self.resources(default_names())
     }
 
+    /// Watches the custom resources of a configuration; see
+    /// [`engine::custom_resources`](crate::engine::custom_resources). It can be changed later by
+    /// [`Ksm::set_custom_resources`].
+    #[cfg(feature = "custom-resource-state")]
+    pub fn custom_resources(mut self, config: crate::custom_resource::CustomResourceConfig) -> Self {
+        self.custom = config;
+        self
+    }
+
     /// Filters and scopes; they can be changed later by [`Ksm::reconfigure`].
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -124,6 +135,8 @@ impl KsmBuilder {
         for (resource, origin) in self.resources {
             ksm.start(resource, origin)?;
         }
+        #[cfg(feature = "custom-resource-state")]
+        ksm.set_custom_resources(self.custom)?;
         ksm.check_joins()?;
         Ok(ksm)
     }

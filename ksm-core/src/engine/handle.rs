@@ -93,6 +93,14 @@ impl Ksm {
         self.resources.set_builtin(&names)
     }
 
+    /// Watches the custom resources of a configuration, in place of those of the former one; an empty configuration
+    /// ends them. Only kinds for which the configurations say something else are listed anew. See
+    /// [`engine::custom_resources`](crate::engine::custom_resources) for what is found how.
+    #[cfg(feature = "custom-resource-state")]
+    pub fn set_custom_resources(&self, config: crate::custom_resource::CustomResourceConfig) -> Result<(), BuildError> {
+        self.resources.set_custom(config)
+    }
+
     /// What a scrape shows. Lazy: nothing is written before its blocks are read.
     ///
     /// Counts as the reading that [`Retention::UntilRead`](crate::Retention::UntilRead) waits for, unless the query is
@@ -127,7 +135,7 @@ impl Ksm {
 
     /// How each resource is doing, an entry per namespace that is watched on its own.
     pub fn status(&self) -> Vec<ResourceStatus> {
-        self.resources.list().iter().flat_map(|entry| entry.running.statuses()).collect()
+        self.resources.statuses()
     }
 
     /// Whether every resource has been listed completely at least once.

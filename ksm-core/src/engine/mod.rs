@@ -1,6 +1,11 @@
 //! Watches resources and keeps their samples: [`KsmBuilder`] starts it, [`Ksm`] is the handle of what runs.
 
 mod builder;
+#[cfg(feature = "custom-resource-state")]
+pub mod custom_resources;
+#[cfg(not(feature = "custom-resource-state"))]
+#[path = "without_custom_resources.rs"]
+mod custom_resources;
 mod error;
 mod feed;
 mod handle;

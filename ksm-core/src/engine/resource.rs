@@ -135,7 +135,7 @@ impl<K> ResourceBuilder<K>
 where
     K: kube::Resource + DeserializeOwned + Send + Sync + 'static,
 {
-    fn with_type(
+    pub(super) fn with_type(
         name: String,
         dynamic_type: K::DynamicType,
         cluster_scoped: bool,

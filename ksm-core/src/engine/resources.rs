@@ -3,6 +3,8 @@
 //! Readers take the list as it is and go on with that; whoever changes it makes a new one. So a resource that starts or
 //! ends holds up nobody.
 
+#[cfg(feature = "custom-resource-state")]
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +12,21 @@ use std::time::Duration;
 use futures::future::join_all;
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::builder::builtin_by_name;
+use super::custom_resources::CustomResources;
 use super::error::BuildError;
 use super::joining::Joins;
 use super::resource::Startable;
 use super::scope::{Effect, Running};
 use super::settings::{Reconfigured, Settings};
+use super::state::ResourceStatus;
+#[cfg(feature = "custom-resource-state")]
+use crate::custom_resource::CustomResourceConfig;
 use crate::watch::WatchOptions;
 
 /// The longest that [`Resources::shutdown`] waits for tasks; after it they are aborted.
@@ -42,6 +49,9 @@ pub(super) enum Origin {
     Host,
     /// A built-in one, by its name.
     Name,
+    /// The configuration of custom resources.
+    #[cfg(feature = "custom-resource-state")]
+    Custom,
 }
 
 #[derive(Clone)]
@@ -70,6 +80,7 @@ pub(super) struct Resources {
     /// The settings that hold now. Whoever changes them, or the list, holds this lock meanwhile.
     settings: Mutex<Settings>,
     context: Context,
+    custom: Mutex<Option<CustomResources>>,
 }
 
 impl fmt::Debug for Resources {
@@ -80,7 +91,13 @@ impl fmt::Debug for Resources {
 
 impl Resources {
     pub(super) fn new(context: Context, settings: Settings) -> Self {
-        Self { list: RwLock::default(), settings: Mutex::new(settings), context }
+        Self { list: RwLock::default(), settings: Mutex::new(settings), context, custom: Mutex::default() }
+    }
+
+    /// What every resource starts with.
+    #[cfg(feature = "custom-resource-state")]
+    pub(super) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The resources as they are now, in the order in which they were added.
@@ -98,13 +115,18 @@ impl Resources {
         self.start(resource, origin, &settings)
     }
 
-    fn start(&self, resource: Box<dyn Startable>, origin: Origin, settings: &Settings) -> Result<(), BuildError> {
+    fn check_running(&self) -> Result<(), BuildError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BuildError::NoRuntime);
         }
         if self.context.cancel.is_cancelled() {
             return Err(BuildError::Stopped);
         }
+        Ok(())
+    }
+
+    fn start(&self, resource: Box<dyn Startable>, origin: Origin, settings: &Settings) -> Result<(), BuildError> {
+        self.check_running()?;
         let list = self.list();
         if list.iter().any(|entry| entry.name() == resource.name()) {
             return Err(BuildError::DuplicateResource { name: resource.name().to_owned() });
@@ -154,6 +176,49 @@ impl Resources {
         Ok(changes)
     }
 
+    /// Watches the custom resources of a configuration, in place of those of the former one.
+    #[cfg(feature = "custom-resource-state")]
+    pub(super) fn set_custom(self: &Arc<Self>, config: CustomResourceConfig) -> Result<(), BuildError> {
+        let mut custom = self.custom.lock();
+        if config.resources().is_empty() {
+            *custom = None;
+            let _changing = self.settings.lock();
+            self.end(|entry| entry.origin == Origin::Custom);
+            return Ok(());
+        }
+        match &*custom {
+            Some(running) => running.set(config),
+            None => {
+                self.check_running()?;
+                *custom = Some(CustomResources::start(self, config)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends and starts custom resources, unless `cancel` says that they are wanted no more; those that were refused.
+    #[cfg(feature = "custom-resource-state")]
+    pub(super) fn replace_custom(
+        &self,
+        cancel: &CancellationToken,
+        ended: &BTreeSet<String>,
+        started: Vec<(String, Box<dyn Startable>)>,
+    ) -> BTreeMap<String, BuildError> {
+        let settings = self.settings.lock();
+        if cancel.is_cancelled() {
+            return BTreeMap::new();
+        }
+        self.end(|entry| entry.origin == Origin::Custom && ended.contains(entry.name()));
+        let start = |(name, resource)| self.start(resource, Origin::Custom, &settings).err().map(|error| (name, error));
+        started.into_iter().filter_map(start).collect()
+    }
+
+    pub(super) fn statuses(&self) -> Vec<ResourceStatus> {
+        let mut statuses: Vec<_> = self.list().iter().flat_map(|entry| entry.running.statuses()).collect();
+        statuses.extend(self.custom.lock().as_ref().map(CustomResources::status));
+        statuses
+    }
+
     pub(super) fn reconfigure(&self, settings: &Settings) -> Reconfigured {
         let mut current = self.settings.lock();
         let mut result = Reconfigured::default();
@@ -170,15 +235,23 @@ impl Resources {
     }
 
     pub(super) fn is_synced(&self) -> bool {
+        if self.custom.lock().as_ref().is_some_and(|custom| !custom.is_complete()) {
+            return false;
+        }
         self.list().iter().all(|entry| entry.running.is_synced())
+    }
+
+    fn sync_signals(&self) -> Vec<watch::Receiver<bool>> {
+        let mut signals: Vec<_> = self.list().iter().flat_map(|entry| entry.running.sync_signals()).collect();
+        signals.extend(self.custom.lock().as_ref().map(CustomResources::completion));
+        signals
     }
 
     /// Waits until all are synced, those that come meanwhile included, or everything has stopped.
     pub(super) async fn synced(&self) {
         let all = async {
             while !self.is_synced() {
-                let signals: Vec<_> = self.list().iter().flat_map(|entry| entry.running.sync_signals()).collect();
-                join_all(signals.into_iter().map(|mut signal| async move {
+                join_all(self.sync_signals().into_iter().map(|mut signal| async move {
                     // An error is a scope that is watched no more: nothing to wait for.
                     let _ = signal.wait_for(|synced| *synced).await;
                 }))
@@ -195,7 +268,9 @@ impl Resources {
         let Some(joins) = &self.context.joins else { return Ok(()) };
         let list = self.list();
         let has = |name: &str, entry: &Entry| entry.running.families().iter().any(|family| family.name == name);
-        joins.check(|name| list.iter().any(|entry| has(name, entry)))
+        let custom = self.custom.lock();
+        let configured = |name: &str| custom.as_ref().is_some_and(|custom| custom.has_family(name));
+        joins.check(|name| list.iter().any(|entry| has(name, entry)) || configured(name))
     }
 
     pub(super) fn cancel(&self) {

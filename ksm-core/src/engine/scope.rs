@@ -1,5 +1,6 @@
 //! One resource while it runs: a task, a store and a state for each namespace that is watched on its own.
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -195,7 +196,12 @@ where
             unread.push("metadata.annotations".to_owned());
         }
         let unread = PathTree::new(unread);
-        let collection = Collection::of::<K>(&definition.dynamic_type, namespace);
+        // Whoever names a type at run time names its version too.
+        let collection = if TypeId::of::<K::DynamicType>() == TypeId::of::<()>() {
+            Collection::of::<K>(&definition.dynamic_type, namespace)
+        } else {
+            Collection::exactly::<K>(&definition.dynamic_type, namespace)
+        };
         let options = WatchOptions { field_selector, ..definition.options.clone() };
         let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
         let (enabled, store, state, walk_all) =

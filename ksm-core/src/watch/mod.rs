@@ -5,6 +5,7 @@
 //! only; a streaming list that the server refuses falls back to pages for good; `Retry-After` is honoured; a watch that
 //! went silent ends by a deadline; a cluster that lacks the newest version of a resource is watched in an older one.
 
+mod backoff;
 mod collection;
 pub(crate) mod discovery;
 mod error;
@@ -14,6 +15,8 @@ mod versions;
 
 use std::time::Duration;
 
+#[cfg(feature = "custom-resource-state")]
+pub(crate) use backoff::pauses;
 pub use collection::Collection;
 pub use error::WatchError;
 pub use reflector::Reflector;

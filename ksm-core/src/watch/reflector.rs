@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use kube::Client;
@@ -14,16 +13,15 @@ use kube::core::Status;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::backoff::Backoff;
 use super::lines::Lines;
 use super::{Collection, EventSink, ListSemantic, ListStrategy, Request, WatchError, WatchOptions};
 use crate::decode::{PathTree, decode_list, from_json};
 
 /// The most of an error's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-/// The longest wait that a server can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// A watch that lasted this long was a good one: the next failure starts with a short pause again.
 const HEALTHY_WATCH: Duration = Duration::from_secs(10);
 
@@ -472,35 +470,5 @@ impl Events {
             }
             self.lines.push(&data);
         }
-    }
-}
-
-/// Pauses after failures: exponential with jitter, or as long as the server asks for, whichever is longer.
-struct Backoff {
-    builder: ExponentialBuilder,
-    delays: ExponentialBackoff,
-    longest: Duration,
-}
-
-impl Backoff {
-    fn new(options: &WatchOptions) -> Self {
-        let builder = ExponentialBuilder::default()
-            .with_min_delay(options.min_backoff)
-            .with_max_delay(options.max_backoff)
-            .with_jitter()
-            .without_max_times();
-        Self { builder, delays: builder.build(), longest: options.max_backoff }
-    }
-
-    fn reset(&mut self) {
-        self.delays = self.builder.build();
-    }
-
-    async fn pause(&mut self, asked: Option<Duration>) {
-        let own = self.delays.next().unwrap_or(self.longest);
-        let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
-        // Jitter on top of what the server asks for, so that its clients don't come back all at once.
-        let delay = if asked > own { asked + own / 4 } else { own };
-        sleep(delay).await;
     }
 }
