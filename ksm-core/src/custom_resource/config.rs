@@ -9,7 +9,7 @@ use super::error::{ConfigError, ConfigErrors, Problem};
 use super::fields::Findings;
 use super::kind::KindPattern;
 use super::metric::Entry;
-use super::walk::ResourceMetrics;
+use super::resource::ResourceMetrics;
 use super::yaml::Node;
 
 /// A `CustomResourceStateMetrics` configuration, parsed and compiled.
@@ -62,10 +62,13 @@ impl CustomResourceConfig {
         let mut findings = Findings::default();
         let mut entries = Vec::new();
         for (text, origin) in sources {
+            let known = findings.errors.len();
             match Node::parse(text, &Arc::from(origin)) {
                 Ok(document) => entries.extend(compile(&document, &mut findings)),
                 Err(error) => findings.errors.push(error),
             }
+            let found = findings.errors.get_mut(known..).unwrap_or_default();
+            found.sort_by_key(|error| (error.place.line, error.place.column));
         }
         refuse_duplicates(&entries, &mut findings);
         refuse_too_many(&entries, &mut findings);

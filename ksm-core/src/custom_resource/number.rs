@@ -55,19 +55,21 @@ pub fn to_number(value: &Value) -> Result<f64, NumberError> {
 
 /// The number that a text stands for.
 pub(super) fn number(text: &str) -> Option<f64> {
-    word(text)
-        .or_else(|| time(text))
-        .or_else(|| quantity(text))
-        .or_else(|| percentage(text))
-        .or_else(|| text.parse().ok())
+    word(text).or_else(|| time(text)).or_else(|| quantity(text)).or_else(|| percentage(text)).or_else(|| float(text))
+}
+
+/// A float, or one of the words for what is none; not what is too large for one.
+fn float(text: &str) -> Option<f64> {
+    let has_digits = || text.contains(|c: char| c.is_ascii_digit());
+    text.parse().ok().filter(|value: &f64| value.is_finite() || !has_digits())
 }
 
 fn word(text: &str) -> Option<f64> {
     let is = |word: &&str| text.eq_ignore_ascii_case(word);
-    if ["true", "yes"].iter().any(|word| is(&word)) {
+    if ["true", "yes"].iter().any(is) {
         return Some(1.0);
     }
-    ["false", "no", "unknown"].iter().any(|word| is(&word)).then_some(0.0)
+    ["false", "no", "unknown"].iter().any(is).then_some(0.0)
 }
 
 fn time(text: &str) -> Option<f64> {

@@ -112,7 +112,6 @@ impl Segment {
 
 /// Whether `candidate` is the value of a look-up: the same text, the same number (by the rules that values are
 /// converted by), or the same boolean.
-#[expect(clippy::float_cmp, reason = "the same number is meant")]
 fn is_meant(candidate: &Value, text: &str, wanted: Option<f64>, flag: Option<bool>) -> bool {
     let as_number = || match candidate {
         Value::String(candidate) => number(candidate),

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
 use super::element::{Bad, Element};
@@ -12,12 +10,10 @@ use super::expression::Scope;
 use super::labels::{LabelRules, Labels, RESERVED};
 use super::metric::{Aggregate, Each, Entry, Gauge, Info, Metric, Source, StateSet};
 use super::number::{NumberError, to_number};
-use super::object::Object;
+use super::resource::ResourceMetrics;
 use super::seen::Seen;
 use super::text::label_value;
-use crate::family::{Family, FamilyIndex, FamilySet};
-use crate::labels::AllowLists;
-use crate::render;
+use crate::family::FamilyIndex;
 use crate::samples::{Label, Reuse, Samples};
 
 /// Logs what was left out: at trace level where klog's verbosity is above that of debugging, else at debug level.
@@ -33,107 +29,24 @@ macro_rules! left_out {
 
 const KLOG_DEBUG: u32 = 4;
 
-/// What a configuration says of one kind: its families, and the walk that feeds them.
-///
-/// All samples of an object have the labels `customresource_group`, `customresource_kind` and `customresource_version`,
-/// and those of the entry; they are the object's identity in the store.
-#[derive(Debug, Clone)]
-pub struct ResourceMetrics {
-    name: Arc<str>,
-    gvk: GroupVersionKind,
-    plural: String,
-    families: Vec<Family>,
-    /// Each entry, and where its families begin.
-    entries: Vec<(Arc<Entry>, u16)>,
-}
-
-/// Whether both say the same of the same kind, wherever their entries stand.
-impl PartialEq for ResourceMetrics {
-    fn eq(&self, other: &Self) -> bool {
-        let texts = |metrics: &Self| metrics.entries.iter().map(|(entry, _)| entry.text.clone()).collect::<Vec<_>>();
-        self.gvk == other.gvk && texts(self) == texts(other)
-    }
-}
-
-impl ResourceMetrics {
-    pub(super) fn new(gvk: &GroupVersionKind, entries: Vec<Arc<Entry>>) -> Self {
-        let configured = entries.iter().find_map(|entry| entry.plural.clone());
-        let plural = configured.unwrap_or_else(|| ApiResource::from_gvk(gvk).plural);
-        let name = if gvk.group.is_empty() { plural.clone() } else { format!("{plural}.{}", gvk.group) };
-        let mut families = Vec::new();
-        let mut placed = Vec::new();
-        for entry in entries {
-            let begin = u16::try_from(families.len()).unwrap_or(u16::MAX);
-            let described = entry.families.iter();
-            families.extend(described.map(|family| Family::dynamic(&*family.name, &*family.help, family.kind)));
-            placed.push((entry, begin));
+/// Walks an object, and hands its samples over.
+pub(super) fn walk<'a>(of: &'a ResourceMetrics, object: &'a Value, samples: &mut Samples<'_>) {
+    let mut walk =
+        Walk { of, object, samples, own: Labels::default(), seen: Seen::default(), scope: Scope::new(object) };
+    let reserved: [Label<'_>; 3] =
+        [(RESERVED[0], &of.gvk.group), (RESERVED[1], &of.gvk.kind), (RESERVED[2], &of.gvk.version)];
+    // What the samples of one entry have in common is the object's identity. Those of several entries share less.
+    if let [(entry, begin)] = of.entries.as_slice() {
+        let mut base = labels_of(&entry.labels, object);
+        let identity = base.take(|name| !entry.replaceable.has(name));
+        walk.identity(&reserved, &identity);
+        walk.entry(entry, *begin, &base, &identity);
+    } else {
+        let identity = Labels::default();
+        walk.identity(&reserved, &identity);
+        for (entry, begin) in &of.entries {
+            walk.entry(entry, *begin, &labels_of(&entry.labels, object), &identity);
         }
-        Self { name: name.into(), gvk: gvk.clone(), plural, families, entries: placed }
-    }
-
-    /// The same with another name in logs and counters than `plural.group`.
-    pub fn named(mut self, name: &str) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The name in logs and counters.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The kind.
-    pub fn kind(&self) -> &GroupVersionKind {
-        &self.gvk
-    }
-
-    /// The plural: as it is configured, else guessed from the kind. Where discovery tells it, that counts.
-    pub fn plural(&self) -> &str {
-        &self.plural
-    }
-
-    /// The families in the order in which they are written; their places are the indexes that
-    /// [`collect`](Self::collect) puts samples by.
-    pub fn families(&self) -> &[Family] {
-        &self.families
-    }
-
-    /// Walks an object, and hands its samples over.
-    ///
-    /// What can't be read costs its own sample: it is logged, and counted in `ksm_core_bad_values_total`. Of several
-    /// samples of one family with the same labels, the first is kept, and the others are counted in
-    /// `ksm_core_duplicate_samples_total`.
-    pub fn collect(&self, object: &Object, samples: &mut Samples<'_>) {
-        let object = &object.value;
-        let mut walk = Walk {
-            of: self,
-            object,
-            samples,
-            own: Labels::default(),
-            seen: Seen::default(),
-            scope: Scope::new(object),
-        };
-        let reserved: [Label<'_>; 3] =
-            [(RESERVED[0], &self.gvk.group), (RESERVED[1], &self.gvk.kind), (RESERVED[2], &self.gvk.version)];
-        // What the samples of one entry have in common is the object's identity. Those of several entries share less.
-        if let [(entry, begin)] = self.entries.as_slice() {
-            let mut base = labels_of(&entry.labels, object);
-            let identity = base.take(|name| !entry.replaceable.has(name));
-            walk.identity(&reserved, &identity);
-            walk.entry(entry, *begin, &base, &identity);
-        } else {
-            let identity = Labels::default();
-            walk.identity(&reserved, &identity);
-            for (entry, begin) in &self.entries {
-                walk.entry(entry, *begin, &labels_of(&entry.labels, object), &identity);
-            }
-        }
-    }
-
-    /// The sample lines that an object yields, family by family: for tests and tools.
-    pub fn sample_lines(&self, object: &Object) -> Vec<String> {
-        let enabled = FamilySet::all(self.families.len());
-        render::walk_lines(&self.families, &enabled, &AllowLists::default(), |samples| self.collect(object, samples))
     }
 }
 
@@ -218,7 +131,7 @@ impl<'a> Walk<'a, '_, '_> {
                 }
             }
             (Some(parent @ Value::Object(map)), Source::Path(path)) => {
-                self.gauge_of_map(current, gauge, (parent, map), path.only_step())
+                self.gauge_of_map(current, gauge, (parent, map), path.only_step());
             }
             (Some(parent @ Value::Object(map)), Source::Expression(_)) if gauge.label_from_key.is_some() => {
                 self.gauge_of_map(current, gauge, (parent, map), None);
@@ -279,18 +192,31 @@ impl<'a> Walk<'a, '_, '_> {
         self.emit(current, number, reuse_of(number));
     }
 
+    /// What a source says of an element; none where that is nothing, or null.
+    fn find(
+        &mut self,
+        source: &'a Source,
+        element: &'a Value,
+        place: Element<'_>,
+    ) -> Result<Option<Cow<'a, Value>>, Bad> {
+        Ok(match source {
+            Source::Path(path) => path.get(element).map(Cow::Borrowed),
+            Source::Expression(_) if element.is_null() => None,
+            Source::Expression(expression) => {
+                let value = self.scope.evaluate(expression, element, place)?;
+                (!value.is_null()).then_some(Cow::Owned(value))
+            }
+        })
+    }
+
     /// The number of an element; none where there is nothing to show, which is no fault.
     fn number(&mut self, gauge: &'a Gauge, place: Element<'_>, element: Option<&'a Value>) -> Result<Option<f64>, Bad> {
-        let found = match (&gauge.value, element) {
-            (_, None) => None,
-            (Source::Path(path), Some(element)) => path.get(element).map(to_number),
-            (Source::Expression(expression), Some(element)) => match self.scope.evaluate(expression, element, place)? {
-                Value::Null => None,
-                value => Some(to_number(&value)),
-            },
+        let found = match element {
+            Some(element) => self.find(&gauge.value, element, place)?,
+            None => None,
         };
         match found {
-            Some(number) => Ok(Some(number?)),
+            Some(value) => Ok(Some(to_number(&value)?)),
             None if gauge.nil_is_zero => Ok(Some(0.0)),
             None if element.is_none() => Err(NumberError::Null.into()),
             None => Ok(None),
@@ -311,18 +237,12 @@ impl<'a> Walk<'a, '_, '_> {
         let Some(aggregate) = gauge.aggregate else { return Ok(None) };
         let mut so_far = aggregate.of_nothing();
         let mut add = |walk: &mut Self, place: Element<'_>, element: &'a Value| {
-            let found = match &gauge.value {
-                Source::Path(path) => path.get(element).map(Cow::Borrowed),
-                Source::Expression(_) if element.is_null() => None,
-                Source::Expression(expression) => {
-                    Some(walk.scope.evaluate(expression, element, place)?).map(Cow::Owned)
-                }
-            };
+            let found = walk.find(&gauge.value, element, place)?;
             let number = match found.as_deref() {
                 // What an element says is counted, not what number it is.
-                Some(Value::Null | Value::Bool(false)) | None if aggregate == Aggregate::Count => None,
+                Some(Value::Bool(false)) | None if aggregate == Aggregate::Count => None,
                 Some(_) if aggregate == Aggregate::Count => Some(1.0),
-                Some(Value::Null) | None => gauge.nil_is_zero.then_some(0.0),
+                None => gauge.nil_is_zero.then_some(0.0),
                 Some(value) => Some(to_number(value).map_err(|error| Bad::from(error).at(place))?),
             };
             if let Some(number) = number {
@@ -349,13 +269,9 @@ impl<'a> Walk<'a, '_, '_> {
     }
 
     fn states(&mut self, current: Current<'_, 'a>, states: &'a StateSet, place: Element<'_>, element: &'a Value) {
-        let found = match &states.value {
-            Source::Path(path) => Ok(path.get(element).map(Cow::Borrowed)),
-            Source::Expression(expression) => self.scope.evaluate(expression, element, place).map(Cow::Owned).map(Some),
-        };
-        let found = match found {
-            Ok(Some(found)) if !found.is_null() => found,
-            Ok(_) => return,
+        let found = match self.find(&states.value, element, place) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
             Err(bad) => return self.bad(current, place, &bad),
         };
         let Some(state) = found.as_str() else { return self.bad(current, place, &Bad::NotAText) };
@@ -409,6 +325,9 @@ impl<'a> Walk<'a, '_, '_> {
             current.metric.labels.apply(element, &mut self.own);
             return self.emit_info(current);
         };
+        if element.is_null() {
+            return;
+        }
         match self.scope.evaluate(expression, element, place) {
             Ok(Value::Null) => {}
             Ok(Value::Array(maps)) => {
@@ -459,8 +378,18 @@ impl<'a> Walk<'a, '_, '_> {
         if self.seen.insert(labels) {
             self.samples.put_with(current.family, labels, value, reuse);
         } else {
-            self.of.duplicate(current.metric, current.family);
+            self.duplicate(current);
         }
+    }
+
+    fn duplicate(&self, current: Current<'_, 'a>) {
+        metrics::counter!("ksm_core_duplicate_samples_total", "resource" => self.of.name().to_owned()).increment(1);
+        left_out!(
+            current.metric,
+            resource = self.of.name(),
+            family = self.of.family_name(current.family),
+            "sample left out: one has its labels"
+        );
     }
 
     fn good(&self, current: Current<'_, 'a>, place: Element<'_>, number: Result<Option<f64>, Bad>) -> Option<f64> {
@@ -471,11 +400,11 @@ impl<'a> Walk<'a, '_, '_> {
     }
 
     fn bad(&self, current: Current<'_, 'a>, place: Element<'_>, why: &dyn fmt::Display) {
-        metrics::counter!("ksm_core_bad_values_total", "resource" => self.of.name.to_string()).increment(1);
+        metrics::counter!("ksm_core_bad_values_total", "resource" => self.of.name().to_owned()).increment(1);
         let of_object = |key: &str| self.object.get("metadata").and_then(|metadata| metadata.get(key)?.as_str());
         left_out!(
             current.metric,
-            resource = &*self.of.name,
+            resource = self.of.name(),
             family = self.of.family_name(current.family),
             namespace = of_object("namespace"),
             name = of_object("name"),
@@ -483,22 +412,6 @@ impl<'a> Walk<'a, '_, '_> {
             %why,
             "value left out: it can't be read"
         );
-    }
-}
-
-impl ResourceMetrics {
-    fn duplicate(&self, metric: &Metric, family: FamilyIndex) {
-        metrics::counter!("ksm_core_duplicate_samples_total", "resource" => self.name.to_string()).increment(1);
-        left_out!(
-            metric,
-            resource = &*self.name,
-            family = self.family_name(family),
-            "sample left out: one has its labels"
-        );
-    }
-
-    fn family_name(&self, family: FamilyIndex) -> &str {
-        self.families.get(family.index()).map_or("", |family| &family.name)
     }
 }
 

@@ -228,11 +228,12 @@ mod tests {
 
     #[test]
     fn bombs_are_refused() {
-        let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
-            let alias = format!("*a{}, ", level - 1).repeat(10);
-            yaml.push_str(&format!("a{level}: &a{level} [{}]\n", alias.trim_end_matches(", ")));
-        }
+        let levels = (1..12).map(|level| {
+            let alias = vec![format!("*a{}", level - 1); 10].join(", ");
+            format!("a{level}: &a{level} [{alias}]\n")
+        });
+        let yaml: String =
+            std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned()).chain(levels).collect();
         assert!(parse(&yaml).is_err());
         assert!(parse(&"[".repeat(100_000)).is_err());
     }

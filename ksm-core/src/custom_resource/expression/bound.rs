@@ -11,7 +11,7 @@ use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, LiteralValue};
 pub(super) const VARIABLES: [&str; 3] = ["self", "object", "key"];
 
 /// How deep an expression may nest: evaluation recurses as deep.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;
 
 /// How many loops may stand in each other.
 const MAX_LOOPS: usize = 4;

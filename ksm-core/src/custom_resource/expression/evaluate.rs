@@ -18,6 +18,9 @@ use crate::custom_resource::error::Problem;
 /// The longest expression that is read, in bytes.
 const MAX_LENGTH: usize = 4096;
 
+/// How deep brackets, choices and signs may stand in each other: the parser recurses as deep before it looks at depth.
+const MAX_NESTING: usize = 32;
+
 /// A compiled expression.
 pub(in crate::custom_resource) struct Expression {
     program: Program,
@@ -39,15 +42,13 @@ impl Expression {
         if text.len() > MAX_LENGTH {
             return Err(refuse(format!("it has more than {MAX_LENGTH} bytes: make it simpler")));
         }
+        if nesting(text) > MAX_NESTING {
+            return Err(refuse(format!("it nests deeper than {MAX_NESTING}: make it simpler")));
+        }
         let env = Arc::new(Env::stdlib());
-        let compiled = no_panic(|| env.compile(text));
-        let program = match compiled {
-            Ok(Ok(program)) => program,
-            Ok(Err(errors)) => {
-                let told = errors.errors.iter().map(|error| format!("{}:{}: {}", error.pos.0, error.pos.1, error.msg));
-                return Err(refuse(told.collect::<Vec<_>>().join("; ")));
-            }
-            Err(()) => return Err(refuse("it can't be read".to_owned())),
+        let program = match parse(text, env.clone()) {
+            Ok(program) => program,
+            Err(message) => return Err(refuse(message)),
         };
         let largest = match largest(program.expression()) {
             Ok(largest) => largest,
@@ -133,6 +134,36 @@ fn run<'v>(
         Ok(Err(error)) => Err(Bad::Expression(error.to_string())),
         Err(()) => Err(Bad::Expression("the evaluation panicked".to_owned())),
     }
+}
+
+/// Parses on a thread of its own: the parser takes up to 150 KB of stack per bracket, and a host's threads have 2 MB.
+fn parse(text: &str, env: Arc<Env>) -> Result<Program, String> {
+    const STACK: usize = 32 << 20;
+    let text = text.to_owned();
+    let thread = std::thread::Builder::new().name("cel-parser".to_owned()).stack_size(STACK);
+    let parser = thread.spawn(move || {
+        env.compile(&text).map_err(|errors| {
+            let told = errors.errors.iter().map(|error| format!("{}:{}: {}", error.pos.0, error.pos.1, error.msg));
+            told.collect::<Vec<_>>().join("; ")
+        })
+    });
+    let parser = parser.map_err(|error| format!("no thread to parse it on: {error}"))?;
+    parser.join().unwrap_or_else(|_| Err("it can't be read: the parser panicked".to_owned()))
+}
+
+/// How deep a text nests at most, whatever of it stands in quotes.
+fn nesting(text: &str) -> usize {
+    let (mut open, mut deepest, mut prefixes) = (0_usize, 0, 0);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            '?' | '!' | '-' => prefixes += 1,
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest.max(prefixes)
 }
 
 /// A panic of the interpreter must not cost more than the value that was asked for.
@@ -227,7 +258,13 @@ mod tests {
         assert!(evaluate("self.a / 0", &object).is_err());
         assert!(evaluate("nothing(self)", &object).unwrap_err().contains("nothing"));
         assert!(evaluate(&"1".repeat(5000), &object).unwrap_err().contains("4096"));
-        assert!(evaluate(&"(".repeat(2000), &object).is_err());
+        for opening in ["(", "[", "{1:", "!", "-", "true?1:", "self.map(x,"] {
+            assert!(evaluate(&opening.repeat(300), &object).unwrap_err().contains("nests deeper"), "{opening}");
+        }
+        // As deep as is taken, the parser and the interpreter must bear.
+        let deep = format!("{}1{}", "(".repeat(MAX_NESTING), ")".repeat(MAX_NESTING));
+        assert_eq!(evaluate(&deep, &object), Ok(json!(1)));
+        assert_eq!(evaluate(&format!("1{}", " + 1".repeat(30)), &object), Ok(json!(31)));
     }
 
     #[test]

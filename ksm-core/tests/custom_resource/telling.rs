@@ -1,0 +1,175 @@
+//! What is left out is counted, and logged at the level that the configuration asks for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ksm_core::{AllowLists, FamilyIndex, FamilySet, Label, Reuse, SampleSink, Samples};
+use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber, span};
+
+use super::{config, example, foo, lines, object_of, with_metrics};
+
+/// Counters by `name resource`.
+#[derive(Default)]
+pub(super) struct Counters(Mutex<Vec<(String, Arc<Count>)>>);
+
+#[derive(Default)]
+struct Count(AtomicU64);
+
+impl CounterFn for Count {
+    fn increment(&self, value: u64) {
+        self.0.fetch_add(value, Ordering::Relaxed);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+impl Counters {
+    /// All that were counted: `name resource count`.
+    pub(super) fn read(&self) -> Vec<String> {
+        let counters = self.0.lock().unwrap();
+        let mut read: Vec<String> =
+            counters.iter().map(|(name, count)| format!("{name} {}", count.0.load(Ordering::Relaxed))).collect();
+        read.sort();
+        read
+    }
+}
+
+impl Recorder for Counters {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels: Vec<&str> = key.labels().map(metrics::Label::value).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        let mut counters = self.0.lock().unwrap();
+        if let Some((_, count)) = counters.iter().find(|(known, _)| *known == name) {
+            return Counter::from_arc(count.clone());
+        }
+        let count = Arc::new(Count::default());
+        counters.push((name, count.clone()));
+        Counter::from_arc(count)
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// Events of this crate: `LEVEL field=value …`.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("ksm_core")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!(" {}={value:?}", field.name()));
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn bad_values_and_duplicates_are_counted_with_their_resource() {
+    let metrics = "[{name: bad, each: {type: gauge, gauge: {path: [status, phase]}}},
+                    {name: gone, each: {type: gauge, gauge: {path: [gone]}}},
+                    {name: absent, each: {type: gauge, gauge: {path: [spec], valueFrom: [gone]}}},
+                    {name: twice, each: {type: gauge, gauge: {path: [spec, ports], nilIsZero: true}}}]";
+    let counters = Counters::default();
+    metrics::with_local_recorder(&counters, || lines(metrics, example()));
+    assert_eq!(
+        counters.read(),
+        ["ksm_core_bad_values_total foos.myteam.io 2", "ksm_core_duplicate_samples_total foos.myteam.io 1"]
+    );
+}
+
+#[test]
+fn what_is_left_out_is_logged_at_the_level_that_is_asked_for() {
+    let config = config(
+        "spec: {resources: [{groupVersionKind: {group: myteam.io, version: v1, kind: Foo}, errorLogV: 5, metrics: [
+           {name: quiet, each: {type: gauge, gauge: {path: [status, phase]}}},
+           {name: loud, errorLogV: 1, each: {type: gauge, gauge: {path: [status, conditions]}}}]}]}",
+    );
+    let log = Log::default();
+    let metrics = config.for_kind(&foo()).unwrap().named("renamed");
+    tracing::subscriber::with_default(log.clone(), || metrics.sample_lines(&object_of(example())));
+    let lines = log.0.lock().unwrap().clone();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(
+        lines[0].starts_with(Level::TRACE.as_str()) && lines[0].contains("kube_customresource_quiet"),
+        "{lines:#?}"
+    );
+    assert!(lines[0].contains("name=\"foo\"") && lines[0].contains("\"Running\" is neither"), "{lines:#?}");
+    assert!(lines[1].starts_with(Level::DEBUG.as_str()) && lines[1].contains("path[0]"), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains("resource=\"renamed\"")), "{lines:#?}");
+}
+
+#[derive(Default)]
+struct Taken(usize);
+
+impl SampleSink for Taken {
+    fn identity(&mut self, _: &[Label<'_>]) {}
+
+    fn sample(&mut self, _: FamilyIndex, _: &[Label<'_>], _: f64, _: Reuse) {
+        self.0 += 1;
+    }
+}
+
+#[test]
+fn samples_cost_no_allocation_each() {
+    let yaml = with_metrics(
+        "[{name: a, each: {type: gauge, gauge: {path: [status, conditions], valueFrom: [status], labelsFromPath: {type: [type]}}}},
+          {name: b, each: {type: stateset, stateSet: {path: [status, phase], labelName: phase, list: [Running, Failed]}}},
+          {name: c, each: {type: gauge, gauge: {path: [status, conditions, '[type=t7]', status]}}}]",
+    );
+    let metrics = config(&yaml).for_kind(&foo()).unwrap();
+    let families = FamilySet::all(metrics.families().len());
+    let measure = |conditions: usize| {
+        let conditions: Vec<_> = (0..conditions).map(|n| json!({"type": format!("t{n}"), "status": "True"})).collect();
+        let object =
+            object_of(json!({"metadata": {"name": "a"}, "status": {"phase": "Running", "conditions": conditions}}));
+        let mut taken = Taken::default();
+        let allow = AllowLists::default();
+        let counted = allocation_counter::measure(|| {
+            metrics.collect(&object, &mut Samples::new(&families, &allow, &mut taken));
+        });
+        (taken.0, counted.count_total)
+    };
+    // The second look: whatever is set up once, is.
+    measure(8);
+    let (few, many) = (measure(1), measure(8));
+    assert_eq!((few.0, many.0), (3, 11));
+    assert!(many.1 <= few.1 && many.1 <= 4, "{few:?} {many:?}");
+}
