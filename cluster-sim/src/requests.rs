@@ -31,6 +31,8 @@ pub struct Request {
     pub user: String,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// The `Accept` header.
+    pub accept: String,
     /// The HTTP status of the answer; `None` if a fault cut the connection before it.
     pub status: Option<u16>,
 }

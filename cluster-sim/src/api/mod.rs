@@ -136,6 +136,7 @@ pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome 
         query: query_text,
         user: String::new(),
         user_agent: header(&incoming.headers, USER_AGENT).to_owned(),
+        accept: header(&incoming.headers, ACCEPT).to_owned(),
         status: None,
     };
 

@@ -10,6 +10,7 @@ use cluster_sim::Sim;
 use cluster_sim::population::{Population, PopulationSpec};
 use ksm_core::catalog::{Catalog, kinds};
 use ksm_core::{FamilyFilter, Format, KeyAllowList, Settings};
+use serde_json::{Value, json};
 use support::{Host, command, get, get_until};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_ksm-exporter");
@@ -50,9 +51,21 @@ fn rendered(sim: &Sim, resource: &str, settings: &Settings) -> String {
     catalog.exposition(Format::Text).to_text()
 }
 
+/// Objects of the kind that populations don't have: whose class is an annotation's.
+fn old_fashioned() -> [Value; 2] {
+    let object = |version: &str, kind: &str, annotation: &str| {
+        json!({"apiVersion": version, "kind": kind, "spec": {},
+               "metadata": {"namespace": "default", "name": "old", "annotations": {annotation: "old-fashioned"}}})
+    };
+    [
+        object("networking.k8s.io/v1", "Ingress", "kubernetes.io/ingress.class"),
+        object("v1", "PersistentVolumeClaim", "volume.beta.kubernetes.io/storage-class"),
+    ]
+}
+
 async fn agree(flags: &[&str], settings: &Settings) {
     let population = Population::new(&PopulationSpec::new(4, 120));
-    let sim = Sim::builder().objects(population.objects()).start().await.unwrap();
+    let sim = Sim::builder().objects(population.objects()).objects(old_fashioned()).start().await.unwrap();
     let resources: Vec<String> = kinds().iter().map(|kind| kind.resource.to_string()).collect();
     assert_eq!(resources.len(), 39);
     let (server, resources_flag) = (sim.url(), format!("--resources={}", resources.join(",")));
@@ -77,6 +90,7 @@ async fn agree(flags: &[&str], settings: &Settings) {
         families += headers(&scraped).len() / 2;
     }
     let whole = get(&url).await.text();
+    assert!(whole.contains("ingressclass=\"old-fashioned\"") && whole.contains("storageclass=\"old-fashioned\""));
     assert_eq!(whole.matches("# TYPE ").count(), families, "each family once in a scrape of all");
 }
 

@@ -28,6 +28,13 @@ use crate::watch::WatchOptions;
 /// Makes a store for one namespace, or for all of them.
 pub(super) type StoreFactory = Arc<dyn Fn(Option<&str>) -> Arc<dyn Store> + Send + Sync>;
 
+/// What a kind's own families read of an object.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reads {
+    annotations: bool,
+    metadata_only: bool,
+}
+
 /// A resource to be watched: a built-in one with additions, or one of the host's.
 ///
 /// ```
@@ -72,7 +79,7 @@ pub struct ResourceBuilder<K: kube::Resource> {
     label_selector: Option<String>,
     field_selector: Option<String>,
     unread: Vec<String>,
-    reads_annotations: bool,
+    reads: Reads,
     full_objects: bool,
     retention: Retention,
     store: Option<StoreFactory>,
@@ -96,7 +103,7 @@ where
         let resource = K::RESOURCE;
         let mut builder = Self::new(resource.name, resource.families.to_vec(), resource.collect);
         builder.unread = resource.unread.iter().map(|path| (*path).to_owned()).collect();
-        builder.reads_annotations = K::READS_ANNOTATIONS;
+        builder.reads = Reads { annotations: K::READS_ANNOTATIONS, metadata_only: K::METADATA_ONLY };
         builder
     }
 }
@@ -156,7 +163,7 @@ where
             label_selector: None,
             field_selector: None,
             unread: Vec::new(),
-            reads_annotations: false,
+            reads: Reads::default(),
             full_objects: false,
             retention: Retention::None,
             store: None,
@@ -231,7 +238,8 @@ where
     }
 
     /// Decodes objects in full, for hooks that read what no family does (environment variables, managed fields, …).
-    /// Without it, built-in resources leave out what their families don't read.
+    /// Without it, built-in resources leave out what their families don't read; of ConfigMaps, Roles and ClusterRoles
+    /// the server is asked for the metadata alone, unless there is a hook.
     pub fn full_objects(mut self) -> Self {
         self.full_objects = true;
         self
@@ -286,7 +294,8 @@ where
             client: context.client.clone(),
             options,
             unread: if self.full_objects { Vec::new() } else { self.unread },
-            needs_annotations: has_host_code || self.reads_annotations,
+            needs_annotations: has_host_code || self.reads.annotations,
+            metadata_only: self.reads.metadata_only && !has_host_code && !self.full_objects,
             retention: self.retention,
             store: self.store,
         };

@@ -61,6 +61,8 @@ pub(super) struct Definition<K: kube::Resource> {
     pub(super) unread: Vec<String>,
     /// Annotations are decoded only where somebody may read them.
     pub(super) needs_annotations: bool,
+    /// Nobody reads more of an object than its metadata.
+    pub(super) metadata_only: bool,
     pub(super) retention: Retention,
     pub(super) store: Option<StoreFactory>,
 }
@@ -206,7 +208,8 @@ where
         let (source, client, plan) = (definition.source.clone(), definition.client.clone(), definition.plan.clone());
         let (enabled, store, state, walk_all) =
             (self.enabled.clone(), store.as_store(), state.clone(), walk_all.clone());
-        let request = client.map(|client| ApiRequest { client, collection, options, unread });
+        let metadata_only = definition.metadata_only;
+        let request = client.map(|client| ApiRequest { client, collection, options, unread, metadata_only });
         let joiner = joiner.cloned();
         let feed = Feed { plan, enabled, store, state, walk_all, joiner, scratch: Scratch::default(), pending: 0 };
         let cancel = self.cancel.clone();

@@ -59,6 +59,7 @@ pub(super) struct ApiRequest {
     pub(super) collection: Collection,
     pub(super) options: WatchOptions,
     pub(super) unread: PathTree,
+    pub(super) metadata_only: bool,
 }
 
 impl<K: kube::Resource + Send + Sync + 'static> Source<K> {
@@ -67,6 +68,7 @@ impl<K: kube::Resource + Send + Sync + 'static> Source<K> {
         match (self, request) {
             (Self::Api { decode }, Some(request)) => {
                 let reflector = Reflector::of(request.collection, request.options, request.unread);
+                let reflector = if request.metadata_only { reflector.metadata_only() } else { reflector };
                 decode(reflector, request.client, feed).await;
             }
             // The builder refuses an API source without a client.

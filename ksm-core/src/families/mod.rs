@@ -78,6 +78,8 @@ pub trait Builtin:
     const DEFAULT: bool = true;
     /// Whether a family other than the one behind the annotation allowlist reads annotations.
     const READS_ANNOTATIONS: bool = false;
+    /// Whether its families read metadata alone, so that the server need not send more.
+    const METADATA_ONLY: bool = false;
 }
 
 macro_rules! builtins {
@@ -103,8 +105,8 @@ pub trait BuiltinVisitor {
 builtins! {
     certificates::CertificateSigningRequest => certificatesigningrequests;
     rbac::ClusterRoleBinding => clusterrolebindings, DEFAULT = false;
-    rbac::ClusterRole => clusterroles, DEFAULT = false;
-    v1::ConfigMap => configmaps;
+    rbac::ClusterRole => clusterroles, DEFAULT = false, METADATA_ONLY = true;
+    v1::ConfigMap => configmaps, METADATA_ONLY = true;
     batch::CronJob => cronjobs;
     apps::DaemonSet => daemonsets;
     apps::Deployment => deployments;
@@ -130,7 +132,7 @@ builtins! {
     v1::ReplicationController => replicationcontrollers;
     v1::ResourceQuota => resourcequotas;
     rbac::RoleBinding => rolebindings, DEFAULT = false;
-    rbac::Role => roles, DEFAULT = false;
+    rbac::Role => roles, DEFAULT = false, METADATA_ONLY = true;
     v1::Secret => secrets;
     v1::ServiceAccount => serviceaccounts, DEFAULT = false;
     v1::Service => services;

@@ -25,6 +25,10 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// A watch that lasted this long was a good one: the next failure starts with a short pause again.
 const HEALTHY_WATCH: Duration = Duration::from_secs(10);
 
+/// Metadata alone, from servers that know that form; whole objects from others.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
 /// Lists and watches one collection of objects.
 ///
 /// It runs until its future is dropped.
@@ -35,6 +39,8 @@ pub struct Reflector {
     collection: Option<Collection>,
     options: WatchOptions,
     unread: PathTree,
+    /// Objects are asked for without all but their metadata.
+    metadata_only: bool,
     /// Lists are not paged any more, since a token expired in the middle of one.
     whole_lists: bool,
     /// The length of the last page: the next will be about as long.
@@ -91,13 +97,31 @@ struct Versioned {
 impl Reflector {
     /// A reflector of the collection at `url` (as `/api/v1/pods`), which leaves out the paths in `unread`.
     pub fn new(url: impl Into<String>, options: WatchOptions, unread: PathTree) -> Self {
-        Self { url: url.into(), collection: None, options, unread, whole_lists: false, last_page: 0 }
+        Self {
+            url: url.into(),
+            collection: None,
+            options,
+            unread,
+            metadata_only: false,
+            whole_lists: false,
+            last_page: 0,
+        }
     }
 
     /// A reflector that asks the server which versions of the collection it serves, where a list is answered 404.
     pub fn of(collection: Collection, options: WatchOptions, unread: PathTree) -> Self {
         let url = collection.url();
         Self { collection: Some(collection), ..Self::new(url, options, unread) }
+    }
+
+    /// Asks the server for the objects' metadata alone (`PartialObjectMetadata`): all else of an object is empty. For
+    /// kinds whose objects may be large, like ConfigMaps, where nobody reads what they hold.
+    pub fn metadata_only(mut self) -> Self {
+        self.metadata_only = true;
+        // They say what they are: a PartialObjectMetadata of meta.k8s.io/v1.
+        self.unread.insert("apiVersion");
+        self.unread.insert("kind");
+        self
     }
 
     /// Lists and watches, and tells `sink`, until dropped.
@@ -202,8 +226,8 @@ impl Reflector {
         sink.init();
         loop {
             let params = self.list_params(token.take());
-            let request =
-                kube::core::Request::new(&self.url).list(&params).map_err(|e| build_error(Request::List, e))?;
+            let request = kube::core::Request::new(&self.url).list(&params);
+            let request = self.in_form(request, Request::List, METADATA_LIST)?;
             let after = self.options.list_timeout;
             let body = timeout(after, self.fetch_page(client, request))
                 .await
@@ -262,8 +286,8 @@ impl Reflector {
         K: kube::Resource + DeserializeOwned,
     {
         let params = WatchParams { send_initial_events: true, ..self.watch_params() };
-        let request =
-            kube::core::Request::new(&self.url).watch(&params, "").map_err(|e| build_error(Request::List, e))?;
+        let request = kube::core::Request::new(&self.url).watch(&params, "");
+        let request = self.in_form(request, Request::List, METADATA)?;
         let after = self.options.list_timeout;
         let answer = timeout(after, send(client, request, Request::List)).await;
         let response = answer.map_err(|_| WatchError::Timeout { request: Request::List, after })??;
@@ -296,6 +320,20 @@ impl Reflector {
         Err(WatchError::Body { request: Request::List, source: "the stream ended before the list was complete".into() })
     }
 
+    /// The request, for whole objects or for their metadata.
+    fn in_form(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        asked: Request,
+        metadata: &'static str,
+    ) -> Result<http::Request<Vec<u8>>> {
+        let mut request = request.map_err(|error| build_error(asked, error))?;
+        if self.metadata_only {
+            request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(metadata));
+        }
+        Ok(request)
+    }
+
     fn watch_params(&self) -> WatchParams {
         WatchParams {
             label_selector: self.options.label_selector.clone(),
@@ -317,9 +355,8 @@ impl Reflector {
     where
         K: kube::Resource + DeserializeOwned,
     {
-        let request = kube::core::Request::new(&self.url)
-            .watch(&self.watch_params(), version)
-            .map_err(|e| build_error(Request::Watch, e))?;
+        let request = kube::core::Request::new(&self.url).watch(&self.watch_params(), version);
+        let request = self.in_form(request, Request::Watch, METADATA)?;
         let after = self.options.list_timeout;
         let answer = timeout(after, send(client, request, Request::Watch)).await;
         let response = answer.map_err(|_| WatchError::Timeout { request: Request::Watch, after })??;

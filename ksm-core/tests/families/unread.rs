@@ -1,7 +1,7 @@
 //! What a resource calls unread is read by none of its families, and is there to be read.
 
-use ksm_core::Builtin;
 use ksm_core::families::{BuiltinVisitor, for_each_builtin};
+use ksm_core::{Builtin, FamilySet};
 use serde_json::{Value, json};
 
 use crate::{lines, objects, render};
@@ -31,7 +31,7 @@ impl BuiltinVisitor for Removal {
         if self.object["kind"] != K::kind(&()).as_ref() {
             return;
         }
-        let families = ksm_core::FamilySet::all(K::RESOURCE.families.len());
+        let families = FamilySet::all(K::RESOURCE.families.len());
         let whole = render::<K>(&self.object, &families).expect("the object decodes");
         for path in K::RESOURCE.unread {
             remove(&mut self.object, &path.split('.').collect::<Vec<_>>());
@@ -72,6 +72,39 @@ fn only_kinds_that_say_so_read_annotations() {
         read += annotations.read;
     }
     assert!(read > 5, "Ingresses and PersistentVolumeClaims: {read}");
+}
+
+/// What a kind yields of its metadata alone.
+struct Metadata {
+    object: Value,
+    compared: usize,
+}
+
+impl BuiltinVisitor for Metadata {
+    fn visit<K: Builtin>(&mut self) {
+        if self.object["kind"] == K::kind(&()).as_ref() && K::METADATA_ONLY {
+            let families = FamilySet::all(K::RESOURCE.families.len());
+            let metadata = json!({"metadata": self.object["metadata"]});
+            assert_eq!(render::<K>(&self.object, &families).unwrap(), render::<K>(&metadata, &families).unwrap());
+            self.compared += 1;
+        }
+    }
+}
+
+#[test]
+fn kinds_whose_metadata_is_all_that_is_read_yield_the_same_without_the_rest() {
+    let rest = json!({"data": {"a": "b"}, "binaryData": {"a": "eA=="}, "immutable": true, "rules": [{"verbs": ["get"]}],
+                      "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}});
+    let mut compared = 0;
+    for mut object in objects() {
+        for (field, value) in rest.as_object().unwrap() {
+            object[field] = value.clone();
+        }
+        let mut metadata = Metadata { object, compared: 0 };
+        for_each_builtin(&mut metadata);
+        compared += metadata.compared;
+    }
+    assert_eq!(compared, 3, "a ConfigMap, a Role and a ClusterRole");
 }
 
 #[test]
