@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster_sim::{Deny, ObjectRef, Sim, Verb};
+use cluster_sim::{Deny, Fault, ObjectRef, Sim, Verb};
 use ksm_core::custom_resource::CustomResourceConfig;
 use ksm_core::{BuildError, Format, Ksm, KsmBuilder, Query, ResourceStatus, WatchOptions};
 use kube::client::Body;
@@ -292,6 +292,24 @@ async fn without_the_right_to_definitions_full_names_are_watched_still() {
     cluster.sim.allow_all();
     cluster.synced().await;
     assert_eq!(cluster.status("foos.v1.example.com").lists, lists, "the same kind, found in another way");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_down_is_waited_for() {
+    let objects = [definition("example.com", &[("v1", true)]), foo("example.com/v1", "a", &json!(1))];
+    let sim = Sim::builder().objects(objects).start().await.unwrap();
+    let outage = sim.faults().add(Fault::on_any().status(503));
+    let entries = [entry("example.com", "v1", "Foo", "foo_size", "size"), entry("no.io", "v1", "No", "no", "size")];
+    let ksm = builder(&sim).custom_resources(config(&entries)).spawn().unwrap();
+    assert!(ksm.remove("namespaces") && ksm.remove("nodes"), "nothing but custom resources is waited for");
+    let cluster = Cluster { sim, ksm };
+    cluster.eventually("it is tried", || cluster.status("customresourcedefinitions").errors > 3).await;
+    assert!(!cluster.ksm.is_synced());
+    cluster.sim.faults().remove(outage);
+    cluster.synced().await;
+    assert_eq!(cluster.values("foo_size"), ["a v1 = 1"]);
+    let served: Vec<bool> = cluster.ksm.status().iter().map(|status| status.not_served).collect();
+    assert_eq!(served, [false, false], "the kind that is not there is no resource");
 }
 
 #[tokio::test]

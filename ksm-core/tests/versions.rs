@@ -72,6 +72,43 @@ async fn an_older_version_is_listed_and_watched() {
     }
 }
 
+/// Objects that look otherwise in their older version, with a sample that tells.
+#[tokio::test]
+async fn what_was_called_otherwise_is_read_right() {
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1beta1", "kind": "Ingress", "metadata": {"namespace": "default"},
+        "spec": {"rules": [{"host": "h", "http": {"paths": [
+            {"path": "/p", "backend": {"serviceName": "web", "servicePort": 80}},
+        ]}}]},
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice", "metadata": {"namespace": "default"},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], "topology": {"kubernetes.io/hostname": "worker-7"}}],
+    });
+    let named = |mut object: Value, name: &str| {
+        object["metadata"]["name"] = json!(name);
+        object
+    };
+    let cases = [
+        ("networking.k8s.io", "ingresses", ingress, r#"service_name="web",service_port="80""#),
+        ("discovery.k8s.io", "endpointslices", slice, r#"endpoint_nodename="worker-7""#),
+    ];
+    for strategy in [ListStrategy::Pages, ListStrategy::Streaming] {
+        for (group, resource, object, told) in &cases {
+            let sim = Sim::builder().serve_versions(group, resource, &["v1beta1"]);
+            let sim = sim.objects([named(object.clone(), "listed")]).start().await.unwrap();
+            let options = WatchOptions { strategy, ..options() };
+            let ksm = Ksm::builder().client(sim.client()).watch_options(options).resources([resource]).unwrap();
+            let ksm = ksm.spawn().unwrap();
+            let shows = |name: &str| text(&ksm).lines().any(|line| line.contains(name) && line.contains(told));
+            eventually(&ksm, told, || shows("listed")).await;
+            sim.upsert(named(object.clone(), "watched")).unwrap();
+            eventually(&ksm, told, || shows("watched")).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_the_cluster_lacks_is_synced_and_may_come_later() {
     let sim = Sim::builder().serve_versions("batch", "cronjobs", &[]).start().await.unwrap();

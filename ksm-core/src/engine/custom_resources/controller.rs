@@ -66,18 +66,18 @@ impl Controller {
                 let missing = undefined.iter().filter(|exact| !self.found.contains_key(exact)).cloned().collect();
                 look_up(&self.client, &self.watch, missing).await
             };
-            let found = tokio::select! {
-                found = looking => found,
+            let looked_up = tokio::select! {
+                looked_up = looking => looked_up,
                 changed = configs.changed() => match changed { Ok(()) => continue, Err(_) => return },
                 changed = kinds.changed() => match changed { Ok(()) => continue, Err(_) => return },
             };
-            if !found.is_empty() {
-                self.found.extend(found);
+            if !looked_up.found.is_empty() {
+                self.found.extend(looked_up.found);
                 self.apply(&config, defined);
             }
             // Without the definitions, what wildcards stand for is unknown.
-            let readable = known != Kinds::Unreadable;
-            if readable || config.resources().iter().all(|resource| resource.pattern().exact().is_some()) {
+            let only_full_names = || config.resources().iter().all(|resource| resource.pattern().exact().is_some());
+            if looked_up.answered && (known != Kinds::Unreadable || only_full_names()) {
                 self.completed(&config, &configs);
             }
             let pause = delays.next().unwrap_or(self.watch.max_backoff);
@@ -124,19 +124,28 @@ impl Controller {
     }
 }
 
-/// Asks the server for kinds, group and version by group and version; those that it serves.
-async fn look_up(client: &Client, watch: &WatchOptions, missing: BTreeSet<Exact>) -> BTreeMap<Exact, Kind> {
-    let mut found = BTreeMap::new();
+/// What discovery said of the kinds that were asked for.
+struct LookedUp {
+    found: BTreeMap<Exact, Kind>,
+    /// Whether there was an answer for each: then those that were not found are not served.
+    answered: bool,
+}
+
+/// Asks the server for kinds, group and version by group and version.
+async fn look_up(client: &Client, watch: &WatchOptions, missing: BTreeSet<Exact>) -> LookedUp {
+    let (mut found, mut answered) = (BTreeMap::new(), true);
     let places: BTreeSet<(&String, &String)> = missing.iter().map(|exact| (&exact.group, &exact.version)).collect();
     for (group, version) in places {
         let served = match timeout(watch.list_timeout, discovery::kinds(client, group, version)).await {
             Ok(Ok(served)) => served,
             Ok(Err(error)) => {
                 tracing::warn!(group, version, %error, "discovery failed, and will be tried again");
+                answered = false;
                 continue;
             }
             Err(_) => {
                 tracing::warn!(group, version, "discovery was not answered in time, and will be tried again");
+                answered = false;
                 continue;
             }
         };
@@ -148,5 +157,5 @@ async fn look_up(client: &Client, watch: &WatchOptions, missing: BTreeSet<Exact>
             }
         }
     }
-    found
+    LookedUp { found, answered }
 }

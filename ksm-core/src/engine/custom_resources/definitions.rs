@@ -100,17 +100,13 @@ impl Definitions {
         let Some(name) = meta.name.clone() else { return self.skip("a definition without a name") };
         let known =
             Known { uid: meta.uid.clone(), version: meta.resource_version.clone(), kinds: kinds_of(definition) };
-        match self.known.get(&name) {
-            None => count("ksm_core_custom_resource_add_events_total"),
-            Some(old) if old.version != known.version => count("ksm_core_custom_resource_update_events_total"),
-            Some(_) => {}
-        }
         match &mut self.listed {
             Some(listed) => drop(listed.insert(name, known)),
             None => {
-                let kinds = known.kinds.clone();
-                let old = self.known.insert(name, known);
-                self.changed |= old.is_none_or(|old| old.kinds != kinds);
+                let old = self.known.get(&name);
+                count_change(old, &known);
+                self.changed |= old.is_none_or(|old| old.kinds != known.kinds);
+                self.known.insert(name, known);
             }
         }
     }
@@ -150,6 +146,14 @@ fn count(counter: &'static str) {
     metrics::counter!(counter).increment(1);
 }
 
+fn count_change(old: Option<&Known>, new: &Known) {
+    match old {
+        None => count("ksm_core_custom_resource_add_events_total"),
+        Some(old) if old.version != new.version => count("ksm_core_custom_resource_update_events_total"),
+        Some(_) => {}
+    }
+}
+
 fn count_request(request: Request, result: &'static str) {
     metrics::counter!("ksm_core_requests_total", "resource" => DEFINITIONS, "request" => request.as_str(), "result" => result)
         .increment(1);
@@ -166,6 +170,9 @@ impl EventSink<CustomResourceDefinition> for Definitions {
 
     fn init_done(&mut self) {
         let listed = self.listed.take().unwrap_or_default();
+        for (name, known) in &listed {
+            count_change(self.known.get(name), known);
+        }
         let gone = self.known.keys().filter(|name| !listed.contains_key(*name)).count();
         metrics::counter!("ksm_core_custom_resource_delete_events_total").increment(gone as u64);
         self.known = listed;
@@ -331,6 +338,9 @@ mod tests {
                 }
                 sink.init_done();
             };
+            sink.init();
+            sink.init_apply(definition(|_| {}));
+            assert_eq!(recorded.counts(), [0, 0, 0], "a list that breaks off says nothing");
             list(&mut sink, vec![definition(|_| {})]);
             list(&mut sink, vec![definition(|_| {})]);
             assert_eq!(recorded.counts(), [1, 0, 0], "a list that brings nothing new");

@@ -66,6 +66,7 @@ pub(super) struct CustomResources {
 impl Drop for CustomResources {
     fn drop(&mut self) {
         self.cancel.cancel();
+        metrics::gauge!("ksm_core_custom_resource_kinds").set(0.0);
     }
 }
 
