@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod exporter;
+mod grpc;
+mod http;
 mod messages;
+mod receiver;
 mod support;

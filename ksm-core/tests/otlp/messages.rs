@@ -83,12 +83,15 @@ fn kinds_are_named_by_the_conventions() {
     );
 }
 
-/// A resource of a host's: samples of one object as `(family, labels, value)`.
+/// Family, labels, value.
+type Sample<'a> = (u16, &'a [(&'a str, &'a str)], f64);
+
+/// A resource of a host's, and samples of its one object.
 fn custom(
     families: &[Family],
     identity: &[(&str, &str)],
     extra: &[(&str, &str)],
-    samples: &[(u16, &[(&str, &str)], f64)],
+    samples: &[Sample<'_>],
 ) -> Vec<Arc<Snapshot>> {
     let store = MemoryStore::new(families);
     let object = StoredObject { key: ObjectKey::from_uid("u"), version: None };
@@ -111,7 +114,7 @@ fn custom_resources_keep_their_labels() {
         Family::dynamic("my_wait_seconds_total", "Says.", MetricType::Counter),
     ];
     let identity = [("customresource_kind", "Cat"), ("pod", "not its name"), ("namespace", "a")];
-    let samples: [(u16, &[(&str, &str)], f64); 3] =
+    let samples: [Sample<'_>; 3] =
         [(0, &[("container", "c")], 1.0), (1, &[("my_state", "\"on\"\n")], 1.0), (2, &[], 2.5)];
     let resource = "customresource_kind=Cat,pod=not its name,namespace=a";
     let want = |since: &str| {
@@ -124,7 +127,7 @@ fn custom_resources_keep_their_labels() {
     let snapshots = custom(&families, &identity, &[], &samples);
     assert_eq!(all(&snapshots, &options()), want(""));
     // Nobody knows when the object was created: its counter counts since it was seen.
-    let since = options().counters_since(SystemTime::UNIX_EPOCH + Duration::from_secs(1_500));
+    let since = options().counters_since(SystemTime::UNIX_EPOCH + Duration::from_mins(25));
     assert_eq!(all(&snapshots, &since), want(" since 1500"));
 }
 
@@ -140,7 +143,7 @@ fn a_start_is_never_after_its_point() {
 #[test]
 fn labels_of_hooks_describe_the_resource() {
     let families = [Family::gauge("kube_pod_a", "Says."), Family::gauge("kube_pod_b", "Says.")];
-    let samples: [(u16, &[(&str, &str)], f64); 2] = [(0, &[], 1.0), (1, &[("zone", "own")], 2.0)];
+    let samples: [Sample<'_>; 2] = [(0, &[], 1.0), (1, &[("zone", "own")], 2.0)];
     let snapshots = custom(&families, &[("namespace", "a"), ("pod", "p")], &[("team", "x"), ("zone", "z")], &samples);
     let resource = "k8s.namespace.name=a,k8s.pod.name=p,team=x,zone=z";
     assert_eq!(

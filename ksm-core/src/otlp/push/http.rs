@@ -71,9 +71,12 @@ impl HttpTransport {
         if status.is_success() {
             return Ok(Accepted::from_message(&answer(response).await));
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|text| retry_delay(text, SystemTime::now()));
-        let reason = reason(status, &answer(response).await);
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let asked = header.and_then(|text| retry_delay(text, SystemTime::now()));
+        let body = answer(response).await;
+        let details = Status::decode(Bytes::copy_from_slice(&body)).unwrap_or_default();
+        let retry_after = asked.or_else(|| details.retry_delay());
+        let reason = reason(status, &details, &body);
         Err(match status {
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
@@ -102,9 +105,9 @@ async fn answer(mut response: Response) -> Vec<u8> {
 }
 
 /// Status and message of an error: a `google.rpc.Status` by the specification, plain text from proxies.
-fn reason(status: StatusCode, body: &[u8]) -> String {
-    let said = Status::decode(Bytes::copy_from_slice(body)).ok().map(|status| status.message);
-    let said = said.filter(|text| !text.is_empty()).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+fn reason(status: StatusCode, details: &Status, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let said = if details.message.is_empty() { &text } else { details.message.as_str() };
     let said = excerpt(said.trim());
     if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
 }
@@ -141,9 +144,13 @@ mod tests {
 
     #[test]
     fn an_errors_body_is_a_status_or_a_text() {
+        let told = |status, body: &[u8]| {
+            let details = Status::decode(Bytes::copy_from_slice(body)).unwrap_or_default();
+            reason(status, &details, body)
+        };
         let status = Status { message: "bad name\n".into(), ..Status::default() };
-        assert_eq!(reason(StatusCode::BAD_REQUEST, &status.encode_to_vec()), "400 Bad Request: bad name");
-        assert_eq!(reason(StatusCode::FORBIDDEN, b"<html>no\tentry"), "403 Forbidden: <html>no entry");
-        assert_eq!(reason(StatusCode::FORBIDDEN, b""), "403 Forbidden");
+        assert_eq!(told(StatusCode::BAD_REQUEST, &status.encode_to_vec()), "400 Bad Request: bad name");
+        assert_eq!(told(StatusCode::FORBIDDEN, b"<html>no\tentry"), "403 Forbidden: <html>no entry");
+        assert_eq!(told(StatusCode::FORBIDDEN, b""), "403 Forbidden");
     }
 }

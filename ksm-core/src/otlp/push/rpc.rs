@@ -1,4 +1,4 @@
-//! What Google's RPC conventions say about an error, in HTTP bodies and gRPC details alike.
+//! What receivers say about an error, in HTTP bodies and gRPC details alike.
 
 use std::time::Duration;
 

@@ -93,6 +93,7 @@ pub enum ExportError {
     },
 }
 
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
 impl ExportError {
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: None }
