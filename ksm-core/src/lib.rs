@@ -26,8 +26,8 @@ pub mod value;
 pub mod watch;
 
 pub use engine::{
-    BuildError, Change, ExtraLabels, Ksm, KsmBuilder, Reconfigured, ResourceBuilder, ResourceChanges, ResourceStatus,
-    SampleEdit, Settings,
+    BadCursor, BuildError, Change, ChangeSet, Cursor, ExtraLabels, Freshness, Ksm, KsmBuilder, Reconfigured,
+    ResourceBuilder, ResourceChanges, ResourceStatus, SampleEdit, ScopeChanges, ScopeName, Settings,
 };
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;

@@ -354,3 +354,110 @@ fn a_kept_object_makes_way_for_one_with_the_same_labels() {
         assert_eq!(store.stats().retained_dropped, 0);
     }
 }
+
+mod of_all_resources {
+    use std::time::Duration;
+
+    use futures::channel::mpsc::{UnboundedSender, unbounded};
+    use k8s_openapi::api::core::v1::{Namespace, Node};
+    use ksm_core::{ChangeSet, Changes, Cursor, Ksm, Query, ResourceBuilder};
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    type Events<K> = UnboundedSender<Result<Event<K>, String>>;
+
+    fn object<K: serde::de::DeserializeOwned>(name: &str) -> K {
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": name, "resourceVersion": "1"}})).unwrap()
+    }
+
+    fn namespaces() -> (Events<Namespace>, ResourceBuilder<Namespace>) {
+        let (events, stream) = unbounded();
+        (events, ResourceBuilder::builtin().stream(stream))
+    }
+
+    /// Waits until a call has something to tell.
+    async fn next(ksm: &Ksm, cursor: &Cursor) -> ChangeSet {
+        let asked = async {
+            loop {
+                let changes = ksm.changes_since(&Query::default(), cursor);
+                if !changes.is_empty() {
+                    return changes;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap()
+    }
+
+    /// `namespaces +a -b`: what is told of each scope, in short; `!` for a resynchronisation.
+    fn told(changes: &ChangeSet) -> Vec<String> {
+        let scopes = changes.scopes.iter().map(|entry| {
+            let mut words = vec![entry.scope.resource.clone()];
+            let name = |label: Option<std::borrow::Cow<'_, str>>| label.unwrap().into_owned();
+            if let Changes::Resync(_) = &entry.changes {
+                words.push("!".into());
+            }
+            let updated = entry.changes.updated();
+            words.extend(updated.map(|object| format!("+{}", name(object.identity().next().map(|(_, name)| name)))));
+            if let Changes::Delta(delta) = &entry.changes {
+                words.extend(delta.removed().iter().map(|gone| format!("-{}", gone.identity[0].1)));
+            }
+            words.join(" ")
+        });
+        scopes.chain(changes.gone.iter().map(|scope| format!("{} gone", scope.resource))).collect()
+    }
+
+    #[tokio::test]
+    async fn one_cursor_follows_resources_that_come_change_and_go() {
+        let (events, resource) = namespaces();
+        let (node_events, node_stream) = unbounded::<Result<Event<Node>, String>>();
+        let nodes = ResourceBuilder::<Node>::builtin().stream(node_stream);
+        let ksm = Ksm::builder().resource(resource).resource(nodes).spawn().unwrap();
+        let list = |names: &[&str]| {
+            events.unbounded_send(Ok(Event::Init)).unwrap();
+            names.iter().for_each(|name| events.unbounded_send(Ok(Event::InitApply(object(name)))).unwrap());
+            events.unbounded_send(Ok(Event::InitDone)).unwrap();
+        };
+        list(&["a", "b"]);
+        node_events.unbounded_send(Ok(Event::Init)).unwrap();
+        node_events.unbounded_send(Ok(Event::InitDone)).unwrap();
+        ksm.synced().await;
+        let changes = ksm.changes_since(&Query::default(), &Cursor::default());
+        assert_eq!(told(&changes), ["namespaces ! +a +b", "nodes !"]);
+
+        // As text, it waits somewhere for the next time.
+        let cursor: Cursor = changes.cursor.to_string().parse().unwrap();
+        assert_eq!(cursor, changes.cursor);
+        list(&["b", "c"]);
+        let changes = next(&ksm, &cursor).await;
+        assert_eq!(told(&changes), ["namespaces +c -a"]);
+        // Whoever asks for one resource goes on with the others where it was.
+        let only_nodes = Query { resources: vec!["nodes".into()], ..Query::default() };
+        node_events.unbounded_send(Ok(Event::Apply(object("n")))).unwrap();
+        assert_eq!(told(&next(&ksm, &changes.cursor).await), ["nodes +n"]);
+        let of_nodes = ksm.changes_since(&only_nodes, &cursor);
+        assert_eq!(told(&of_nodes), ["nodes +n"]);
+        assert_eq!(told(&ksm.changes_since(&Query::default(), &of_nodes.cursor)), ["namespaces +c -a"]);
+
+        // A resource ends, and is begun anew; another one goes on.
+        let cursor = ksm.changes_since(&Query::default(), &changes.cursor).cursor;
+        ksm.remove("namespaces");
+        let changes = ksm.changes_since(&Query::default(), &cursor);
+        assert_eq!(told(&changes), ["namespaces gone"]);
+        assert!(ksm.changes_since(&Query::default(), &changes.cursor).is_empty(), "once");
+        let (_events, resource) = namespaces();
+        ksm.add(resource).unwrap();
+        let anew = ["namespaces !"];
+        assert_eq!(told(&ksm.changes_since(&Query::default(), &changes.cursor)), anew);
+        assert_eq!(told(&ksm.changes_since(&Query::default(), &cursor)), anew, "it is another store");
+    }
+
+    #[test]
+    fn a_text_that_is_no_cursor_is_refused_with_what_to_do() {
+        for text in ["", "{}", "[{\"r\":\"pods\"}]", "[{\"r\":\"pods\",\"s\":-1,\"g\":1,\"v\":0}]"] {
+            let error = text.parse::<Cursor>().unwrap_err().to_string();
+            assert!(error.contains("`Cursor::default()`"), "{error}");
+        }
+        assert_eq!(Cursor::default().to_string().parse::<Cursor>().unwrap(), Cursor::default());
+    }
+}

@@ -8,7 +8,7 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use k8s_openapi::api::core::v1::Namespace;
 use ksm_core::{
     Applied, BuildError, Change, Family, FamilyFilter, FamilyIndex, Format, KeyAllowList, Ksm, Label, ObjectKey, Query,
-    Removed, ResourceBuilder, Reuse, SampleSink, Settings, Store, StoredObject,
+    Removed, ResourceBuilder, Retention, Reuse, SampleSink, Settings, Store, StoredObject,
 };
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Event;
@@ -360,4 +360,37 @@ async fn a_failing_stream_is_told_and_goes_on() {
     };
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     assert!(ksm.status()[0].failing, "a source that ended is not healthy");
+}
+
+#[tokio::test]
+async fn deleted_objects_are_kept_for_one_reading_where_that_is_wanted() {
+    let kept = Retention::UntilRead { limit: 10 };
+    for (of_all, own, is_kept) in
+        [(kept, None, true), (Retention::None, Some(kept), true), (kept, Some(Retention::None), false)]
+    {
+        let (events, resource) = fed(|resource| match own {
+            Some(own) => resource.retention(own),
+            None => resource,
+        });
+        let ksm = Ksm::builder().resource(resource).retention(of_all).spawn().unwrap();
+        list(&events, [namespace("a", 1, &json!({})), namespace("b", 1, &json!({}))]);
+        ksm.synced().await;
+        text(&ksm);
+        // One is deleted, one is missing in a list; a snapshot is no reading.
+        events.unbounded_send(Ok(Event::Delete(namespace("a", 2, &json!({}))))).unwrap();
+        list(&events, [namespace("end", 3, &json!({}))]);
+        let seen = async {
+            while ksm.status()[0].lists < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
+        let shown = || {
+            let text = text(&ksm);
+            ["a", "b", "end"].map(|name| text.contains(&format!("{{namespace=\"{name}\"")))
+        };
+        assert_eq!(ksm.snapshots(&Query::default())[0].objects(), if is_kept { 3 } else { 1 });
+        assert_eq!(shown(), [is_kept, is_kept, true]);
+        assert_eq!(shown(), [false, false, true]);
+    }
 }

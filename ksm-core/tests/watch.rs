@@ -72,7 +72,10 @@ fn silence() -> Answer {
 }
 
 #[derive(Default, Clone)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct Told(Arc<Mutex<Vec<String>>>, Ended);
+
+/// How each request ended.
+type Ended = Arc<Mutex<Vec<(Request, bool)>>>;
 
 impl Told {
     fn note(&self, what: &str, object: ConfigMap) {
@@ -100,9 +103,13 @@ impl EventSink<ConfigMap> for Told {
         self.0.lock().push(format!("undecodable {}", text.len()));
     }
     fn failed(&mut self, error: &WatchError) {
+        self.1.lock().push((error.request(), false));
         self.0.lock().push(format!("failed {error}"));
     }
     fn answered(&mut self, _request: Request) {}
+    fn completed(&mut self, request: Request) {
+        self.1.lock().push((request, true));
+    }
     fn flush(&mut self) {}
 }
 
@@ -111,6 +118,10 @@ type Asked = Arc<Mutex<Vec<(Duration, String)>>>;
 
 /// Runs a reflector against a script, until the script has been played and the last answer is being waited on.
 async fn play(options: WatchOptions, script: Vec<Answer>) -> (Vec<String>, Vec<(Duration, String)>) {
+    play_to(&Told::default(), options, script).await
+}
+
+async fn play_to(told: &Told, options: WatchOptions, script: Vec<Answer>) -> (Vec<String>, Vec<(Duration, String)>) {
     let began = Instant::now();
     let asked: Asked = Arc::default();
     let script = Arc::new(Mutex::new(VecDeque::from(script)));
@@ -128,7 +139,6 @@ async fn play(options: WatchOptions, script: Vec<Answer>) -> (Vec<String>, Vec<(
         })
     };
     let client = Client::new(service, "default");
-    let told = Told::default();
     let mut sink = told.clone();
     let reflector = Reflector::new("/api/v1/configmaps", options, PathTree::default());
     tokio::select! {
@@ -328,4 +338,37 @@ async fn refusals_say_what_to_change() {
     let (log, _) = play(WatchOptions::default(), script).await;
     assert!(log[1].contains("grant `list` and `watch`"), "{}", log[1]);
     assert!(log[3].contains("check the token"), "{}", log[3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_a_success_only_once_it_ended_well() {
+    use Request::{List, Watch};
+    let options = WatchOptions { watch_seconds: 100, ..WatchOptions::default() };
+    let told = Told::default();
+    let error = event("ERROR", &status(500, "InternalError"));
+    let script = vec![
+        list(5, &["a"], "next"),
+        // Read to its end, but no list; then a list that can't be watched.
+        answer(200, r#"{"items":7}"#),
+        answer(200, r#"{"metadata":{},"items":[]}"#),
+        list(5, &["a"], ""),
+        watch(&[event("ADDED", &object("b", 6))], End::Close),
+        watch(&[event("ADDED", &object("c", 7))], End::Reset),
+        watch(&[event("ADDED", &object("d", 8)), error], End::Close),
+        watch(&[event("ADDED", &object("e", 9)), "no event\n".into()], End::Hang),
+        silence(),
+        answer(503, "later"),
+    ];
+    play_to(&told, options, script).await;
+    let watches = [true, false, false, false, false, false].map(|ended_well| (Watch, ended_well));
+    let lists = [(List, true), (List, false), (List, false), (List, true)];
+    assert_eq!(*told.1.lock(), [lists.as_slice(), &watches].concat());
+
+    // Streaming lists are lists, whatever their lines look like.
+    let end = r#"{"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
+    let options = WatchOptions { strategy: ListStrategy::Streaming, watch_seconds: 100, ..WatchOptions::default() };
+    let told = Told::default();
+    let script = vec![watch(&["no event\n".into()], End::Hang), silence(), watch(&[event("BOOKMARK", end)], End::Hang)];
+    play_to(&told, options, script).await;
+    assert_eq!(*told.1.lock(), [(List, false), (List, false), (List, true)]);
 }

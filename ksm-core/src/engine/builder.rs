@@ -7,13 +7,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::BuildError;
+use super::freshness::Freshness;
 use super::handle::Ksm;
 use super::joining::Joins;
 use super::resource::{ResourceBuilder, Startable};
-use super::resources::{Context, Origin, Resources};
+use super::resources::{Context, Keeping, Origin, Resources};
 use super::settings::Settings;
 use crate::families::{Builtin, BuiltinVisitor, for_each_builtin};
 use crate::joins::LabelJoins;
+use crate::store::Retention;
 use crate::watch::WatchOptions;
 
 /// Collects what is to be watched, and starts it.
@@ -42,6 +44,7 @@ pub struct KsmBuilder {
     settings: Settings,
     watch: WatchOptions,
     joins: LabelJoins,
+    keeping: Keeping,
     cancel: Option<CancellationToken>,
     #[cfg(feature = "custom-resource-state")]
     custom: crate::custom_resource::CustomResourceConfig,
@@ -112,6 +115,26 @@ impl KsmBuilder {
         self
     }
 
+    /// What becomes of the series of all resources while their sources fail; see [`ResourceBuilder::freshness`].
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.keeping.freshness = freshness;
+        self
+    }
+
+    /// Keeps deleted objects of all resources, for instance until they have been read once; see
+    /// [`ResourceBuilder::retention`].
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.keeping.retention = retention;
+        self
+    }
+
+    /// How many removed objects each store remembers for [`Ksm::changes_since`]; see
+    /// [`MemoryStore::remember_removals`](crate::MemoryStore::remember_removals).
+    pub fn remember_removals(mut self, limit: usize) -> Self {
+        self.keeping.removals = Some(limit);
+        self
+    }
+
     /// Gives series labels of other objects; see [`crate::joins`].
     pub fn label_joins(mut self, joins: LabelJoins) -> Self {
         self.joins = joins;
@@ -128,7 +151,14 @@ impl KsmBuilder {
     pub fn spawn(self) -> Result<Ksm, BuildError> {
         let cancel = self.cancel.map_or_else(CancellationToken::new, |token| token.child_token());
         let joins = if self.joins.is_empty() { None } else { Some(Arc::new(Joins::new(&self.joins)?)) };
-        let context = Context { client: self.client, watch: self.watch, joins, cancel, tasks: TaskTracker::new() };
+        let context = Context {
+            client: self.client,
+            watch: self.watch,
+            keeping: self.keeping,
+            joins,
+            cancel,
+            tasks: TaskTracker::new(),
+        };
         // A handle from the start: should a resource be refused, dropping it ends those before.
         let resources = Resources::new(context, self.settings);
         let ksm = Ksm::new(resources);

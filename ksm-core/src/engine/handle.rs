@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::builder::{KsmBuilder, builtin_by_name};
+use super::changes::{ChangeSet, Cursor};
 use super::error::BuildError;
+use super::freshness::{Mark, marks_snapshot};
 use super::resource::{ResourceBuilder, Startable};
 use super::resources::{Entry, Origin, ResourceChanges, Resources};
 use super::settings::{Reconfigured, Settings};
@@ -12,7 +14,7 @@ use crate::exposition::{Exposition, Format};
 use crate::family::Family;
 use crate::samples::Label;
 use crate::selector::Query;
-use crate::store::{ObjectKey, SampleRef, Snapshot};
+use crate::store::{MemoryStore, ObjectKey, SampleRef, Snapshot};
 
 /// Resources that are being watched, and their samples.
 ///
@@ -107,15 +109,63 @@ impl Ksm {
     /// for [part of the samples](Query::is_partial): such a reader does not take deleted objects from one that reads
     /// everything.
     pub fn exposition(&self, query: &Query, format: Format) -> Exposition {
-        let counts_as_read = !query.is_partial();
-        let snapshots = self.wanted(query).into_iter().flat_map(|entry| entry.running.snapshots(counts_as_read));
-        Exposition::select(snapshots, format, query)
+        let read = if query.is_partial() { MemoryStore::snapshot } else { MemoryStore::read };
+        Exposition::select(self.read(query, read), format, query)
     }
 
     /// The samples as they are now, a snapshot per resource and namespace that is watched on its own. Snapshots are
     /// whole: of the query, only what it says of resources applies.
     pub fn snapshots(&self, query: &Query) -> Vec<Arc<Snapshot>> {
-        self.wanted(query).iter().flat_map(|entry| entry.running.snapshots(false)).collect()
+        self.read(query, MemoryStore::snapshot)
+    }
+
+    /// What readers see of some resources, and the marks of those that are marked.
+    fn read(&self, query: &Query, read: impl Fn(&MemoryStore) -> Arc<Snapshot>) -> Vec<Arc<Snapshot>> {
+        let mut snapshots = Vec::new();
+        let mut marks = Vec::new();
+        for shown in self.wanted(query).iter().flat_map(|entry| entry.running.shown()) {
+            snapshots.extend(shown.store.map(|store| read(&store)));
+            marks.extend(shown.mark.map(|stale| Mark { scope: shown.scope, stale }));
+        }
+        snapshots.extend(marks_snapshot(&marks));
+        snapshots
+    }
+
+    /// What a reader that was at `cursor` has to take over to have what is shown now: for a host that sends on only what
+    /// changed. The default cursor stands for a reader that has nothing; each answer brings the next.
+    ///
+    /// Of each resource, in each namespace that is watched on its own, it tells the objects that changed and that are
+    /// gone. Where that can't be told any more, it is the whole: after a long time without a call, and when filters
+    /// were changed. See [`MemoryStore::changes_since`], which it is made of. Only what the query says of resources
+    /// applies; the resources that it leaves out keep their places in the cursor. Marks of outages are not among the
+    /// changes, since they change all the time: see [`ResourceStatus::stale_for`].
+    ///
+    /// ```no_run
+    /// use ksm_core::{Changes, Cursor, Ksm, Query};
+    ///
+    /// # fn send(_: &str, _: ksm_core::ObjectRef<'_>) {}
+    /// # fn forget(_: &ksm_core::ScopeName) {}
+    /// # fn forget_object(_: &str, _: ksm_core::ObjectKey) {}
+    /// fn send_changes(ksm: &Ksm, cursor: &mut Cursor) {
+    ///     let changes = ksm.changes_since(&Query::default(), cursor);
+    ///     changes.gone.iter().for_each(forget);
+    ///     for entry in &changes.scopes {
+    ///         match &entry.changes {
+    ///             Changes::Resync(_) => forget(&entry.scope),
+    ///             Changes::Delta(delta) => {
+    ///                 delta.removed().iter().for_each(|gone| forget_object(&entry.scope.resource, gone.key));
+    ///             }
+    ///         }
+    ///         entry.changes.updated().for_each(|object| send(&entry.scope.resource, object));
+    ///     }
+    ///     *cursor = changes.cursor;
+    /// }
+    /// ```
+    pub fn changes_since(&self, query: &Query, cursor: &Cursor) -> ChangeSet {
+        let wanted = self.wanted(query);
+        let shown = wanted.iter().flat_map(|entry| entry.running.shown());
+        let stores = shown.filter_map(|shown| Some((shown.scope, shown.store?)));
+        cursor.changes(stores, |scope| query.admits(&scope.resource))
     }
 
     /// Visits every sample that the query admits, as it is now.

@@ -1,6 +1,7 @@
 //! Watches resources and keeps their samples: [`KsmBuilder`] starts it, [`Ksm`] is the handle of what runs.
 
 mod builder;
+mod changes;
 #[cfg(feature = "custom-resource-state")]
 pub mod custom_resources;
 #[cfg(not(feature = "custom-resource-state"))]
@@ -8,6 +9,7 @@ pub mod custom_resources;
 mod custom_resources;
 mod error;
 mod feed;
+mod freshness;
 mod handle;
 mod hooks;
 mod joining;
@@ -20,7 +22,9 @@ mod source;
 mod state;
 
 pub use builder::{KsmBuilder, builtin_names, default_names};
+pub use changes::{BadCursor, ChangeSet, Cursor, ScopeChanges, ScopeName};
 pub use error::BuildError;
+pub use freshness::Freshness;
 pub use handle::Ksm;
 pub use hooks::{Change, ExtraLabels, SampleEdit};
 pub use resource::ResourceBuilder;

@@ -13,9 +13,10 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
 use super::error::BuildError;
+use super::freshness::Freshness;
 use super::hooks::{Change, ExtraLabels, SampleEdit};
 use super::plan::{Enrich, OnChange, Plan, Table, Transform};
-use super::resources::Context;
+use super::resources::{Context, Keeping};
 use super::scope::{Definition, Running, RunningResource};
 use super::settings::Settings;
 use super::source::Source;
@@ -81,7 +82,8 @@ pub struct ResourceBuilder<K: kube::Resource> {
     unread: Vec<String>,
     reads: Reads,
     full_objects: bool,
-    retention: Retention,
+    freshness: Option<Freshness>,
+    retention: Option<Retention>,
     store: Option<StoreFactory>,
 }
 
@@ -165,7 +167,8 @@ where
             unread: Vec::new(),
             reads: Reads::default(),
             full_objects: false,
-            retention: Retention::None,
+            freshness: None,
+            retention: None,
             store: None,
         }
     }
@@ -245,9 +248,17 @@ where
         self
     }
 
-    /// Keeps deleted objects, for instance until they have been read once.
+    /// Keeps deleted objects, for instance until they have been read once, instead of what holds for all resources
+    /// ([`KsmBuilder::retention`](crate::KsmBuilder::retention)).
     pub fn retention(mut self, retention: Retention) -> Self {
-        self.retention = retention;
+        self.retention = Some(retention);
+        self
+    }
+
+    /// What becomes of the series while their source fails, instead of what holds for all resources
+    /// ([`KsmBuilder::freshness`](crate::KsmBuilder::freshness)). Not for a [store](Self::store) of the host's.
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = Some(freshness);
         self
     }
 
@@ -296,7 +307,11 @@ where
             unread: if self.full_objects { Vec::new() } else { self.unread },
             needs_annotations: has_host_code || self.reads.annotations,
             metadata_only: self.reads.metadata_only && !has_host_code && !self.full_objects,
-            retention: self.retention,
+            keeping: Keeping {
+                freshness: self.freshness.unwrap_or(context.keeping.freshness),
+                retention: self.retention.unwrap_or(context.keeping.retention),
+                ..context.keeping
+            },
             store: self.store,
         };
         Ok(Box::new(RunningResource::start(definition, settings, context)))

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::builder::builtin_by_name;
 use super::custom_resources::CustomResources;
 use super::error::BuildError;
+use super::freshness::Freshness;
 use super::joining::Joins;
 use super::resource::Startable;
 use super::scope::{Effect, Running};
@@ -27,6 +28,7 @@ use super::settings::{Reconfigured, Settings};
 use super::state::ResourceStatus;
 #[cfg(feature = "custom-resource-state")]
 use crate::custom_resource::CustomResourceConfig;
+use crate::store::Retention;
 use crate::watch::WatchOptions;
 
 /// The longest that [`Resources::shutdown`] waits for tasks; after it they are aborted.
@@ -37,9 +39,19 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 pub(super) struct Context {
     pub(super) client: Option<Client>,
     pub(super) watch: WatchOptions,
+    pub(super) keeping: Keeping,
     pub(super) joins: Option<Arc<Joins>>,
     pub(super) cancel: CancellationToken,
     pub(super) tasks: TaskTracker,
+}
+
+/// For how long samples stay that nothing backs any more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Keeping {
+    pub(super) freshness: Freshness,
+    pub(super) retention: Retention,
+    /// Removals that are remembered, if not the store's own number of them.
+    pub(super) removals: Option<usize>,
 }
 
 /// Who wants a resource, and so may take it away.

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
@@ -11,26 +12,28 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::changes::ScopeName;
 use super::feed::Feed;
 use super::joining::{Joiner, Joins, Scratch};
 use super::plan::{Enabled, Plan};
 use super::resource::StoreFactory;
-use super::resources::Context;
+use super::resources::{Context, Keeping};
 use super::settings::Settings;
 use super::source::{ApiRequest, Source};
-use super::state::{ResourceStatus, State};
+use super::state::{Batch, ResourceStatus, State};
 use crate::decode::PathTree;
 use crate::family::Family;
 use crate::samples::Label;
-use crate::store::{MemoryStore, ObjectKey, Retention, Snapshot, Store};
+use crate::store::{MemoryStore, ObjectKey, Store};
+use crate::telemetry;
 use crate::watch::{Collection, WatchOptions};
 
 /// Everything that one resource needs to run, whatever its kind's Rust type is.
 pub(super) trait Running: Send + Sync {
     fn name(&self) -> &str;
     fn families(&self) -> Arc<[Family]>;
-    fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>>;
-    fn stores(&self) -> Vec<Arc<MemoryStore>>;
+    /// What readers may see at the moment.
+    fn shown(&self) -> Vec<Shown>;
     fn set_extra_labels(&self, key: ObjectKey, labels: &[Label<'_>]) -> bool;
     fn statuses(&self) -> Vec<ResourceStatus>;
     fn is_synced(&self) -> bool;
@@ -40,6 +43,15 @@ pub(super) trait Running: Send + Sync {
     fn stop(&self);
     /// Ends its tasks wherever they are.
     fn abort(&self);
+}
+
+/// A scope as readers see it.
+pub(super) struct Shown {
+    pub(super) scope: ScopeName,
+    /// None where it is withdrawn.
+    pub(super) store: Option<Arc<MemoryStore>>,
+    /// For how long its source has failed, where that is to be seen.
+    pub(super) mark: Option<Duration>,
 }
 
 /// What new settings meant for a resource.
@@ -63,7 +75,7 @@ pub(super) struct Definition<K: kube::Resource> {
     pub(super) needs_annotations: bool,
     /// Nobody reads more of an object than its metadata.
     pub(super) metadata_only: bool,
-    pub(super) retention: Retention,
+    pub(super) keeping: Keeping,
     pub(super) store: Option<StoreFactory>,
 }
 
@@ -135,6 +147,9 @@ where
         let scopes =
             running.wanted_scopes(settings).into_iter().map(|namespace| running.new_scope(namespace, settings));
         let scopes: Vec<Scope> = scopes.collect();
+        if matches!(running.definition.source, Source::Api { .. }) {
+            telemetry::begin_requests(running.name());
+        }
         *running.scopes.lock() = scopes;
         running
     }
@@ -158,7 +173,11 @@ where
         let store = match &self.definition.store {
             Some(factory) => StoreHandle::Own(factory(namespace.as_deref())),
             None => {
-                let store = MemoryStore::with_retention(&plan.families, self.definition.retention);
+                let keeping = self.definition.keeping;
+                let mut store = MemoryStore::with_retention(&plan.families, keeping.retention);
+                if let Some(limit) = keeping.removals {
+                    store = store.remember_removals(limit);
+                }
                 store.set_visible(self.enabled.read().families.clone());
                 StoreHandle::Memory(Arc::new(store))
             }
@@ -211,7 +230,16 @@ where
         let metadata_only = definition.metadata_only;
         let request = client.map(|client| ApiRequest { client, collection, options, unread, metadata_only });
         let joiner = joiner.cloned();
-        let feed = Feed { plan, enabled, store, state, walk_all, joiner, scratch: Scratch::default(), pending: 0 };
+        let feed = Feed {
+            plan,
+            enabled,
+            store,
+            state,
+            walk_all,
+            joiner,
+            scratch: Scratch::default(),
+            batch: Batch::default(),
+        };
         let cancel = self.cancel.clone();
         let task = self.tasks.spawn(async move {
             cancel.run_until_cancelled(source.run(request, feed)).await;
@@ -233,13 +261,19 @@ where
         self.definition.plan.families.clone()
     }
 
-    fn snapshots(&self, for_reader: bool) -> Vec<Arc<Snapshot>> {
-        let stores = self.stores();
-        stores.iter().map(|store| if for_reader { store.read() } else { store.snapshot() }).collect()
-    }
-
-    fn stores(&self) -> Vec<Arc<MemoryStore>> {
-        self.scopes.lock().iter().filter_map(|scope| scope.store.memory().cloned()).collect()
+    fn shown(&self) -> Vec<Shown> {
+        let freshness = self.definition.keeping.freshness;
+        let scopes = self.scopes.lock();
+        let shown = scopes.iter().filter_map(|scope| {
+            let store = scope.store.memory()?;
+            let outage = scope.state.stale_for();
+            Some(Shown {
+                scope: ScopeName { resource: self.name().to_owned(), namespace: scope.namespace.clone() },
+                store: (!freshness.withdraws(outage)).then(|| store.clone()),
+                mark: freshness.marks(outage),
+            })
+        });
+        shown.collect()
     }
 
     fn set_extra_labels(&self, key: ObjectKey, labels: &[Label<'_>]) -> bool {
@@ -267,7 +301,9 @@ where
             .iter()
             .map(|scope| {
                 let stats = scope.store.memory().map(|store| store.stats());
-                scope.state.status(self.name(), scope.namespace.as_deref(), stats)
+                let mut status = scope.state.status(self.name(), scope.namespace.as_deref(), stats);
+                status.withdrawn = stats.is_some() && self.definition.keeping.freshness.withdraws(status.stale_for);
+                status
             })
             .collect()
     }

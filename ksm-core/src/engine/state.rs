@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::freshness::Outage;
 use crate::store::StoreStats;
+use crate::watch::Request;
 
 /// The state of one resource in one scope.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,10 @@ pub struct ResourceStatus {
     pub api_version: Option<String>,
     /// Whether the last thing that happened between us and the source was a failure.
     pub failing: bool,
+    /// How long the outage has lasted that its source is in; see [`Freshness`](crate::Freshness). `None`: there is none.
+    pub stale_for: Option<Duration>,
+    /// Whether its series are not shown, because the outage lasts too long.
+    pub withdrawn: bool,
     /// Complete lists.
     pub lists: u64,
     /// Objects of a list that has not ended yet.
@@ -41,8 +47,28 @@ pub struct ResourceStatus {
     pub errors: u64,
     /// Objects that could not be read, or have neither uid nor name.
     pub skipped: u64,
+    /// The time that was spent on making samples of objects so far.
+    pub generating: Duration,
     /// The store's size; `None` for a store of the host's.
     pub store: Option<StoreStats>,
+}
+
+/// What came in since it was noted down last.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) events: u64,
+    /// The time that walks and encoding took.
+    pub(super) generating: Duration,
+    /// A list is being read.
+    pub(super) of_list: bool,
+}
+
+impl Batch {
+    /// What came in, to be noted down; the next batch begins.
+    pub(super) fn take(&mut self) -> Self {
+        let next = Self { of_list: self.of_list, ..Self::default() };
+        std::mem::replace(self, next)
+    }
 }
 
 /// What a feed notes down.
@@ -54,6 +80,8 @@ pub(super) struct State {
     pub(super) events: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) skipped: AtomicU64,
+    /// Nanoseconds.
+    generating: AtomicU64,
     synced: watch::Sender<bool>,
 }
 
@@ -66,6 +94,7 @@ struct Times {
     failing: bool,
     not_served: bool,
     api_version: Option<String>,
+    outage: Outage,
 }
 
 impl State {
@@ -77,6 +106,7 @@ impl State {
             events: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            generating: AtomicU64::new(0),
             synced: watch::Sender::new(false),
         }
     }
@@ -89,6 +119,7 @@ impl State {
             times.last_list = Some(now);
             times.failing = false;
             times.not_served = false;
+            times.outage.over();
         }
         self.lists.fetch_add(1, Ordering::Relaxed);
         self.listing.store(0, Ordering::Relaxed);
@@ -96,22 +127,47 @@ impl State {
     }
 
     /// Events came in; noted per batch, not per event.
-    pub(super) fn saw_events(&self, count: u64) {
-        self.events.fetch_add(count, Ordering::Relaxed);
+    pub(super) fn saw_events(&self, batch: &Batch) {
+        self.events.fetch_add(batch.events, Ordering::Relaxed);
+        let generating = u64::try_from(batch.generating.as_nanos()).unwrap_or(u64::MAX);
+        self.generating.fetch_add(generating, Ordering::Relaxed);
         let mut times = self.times.lock();
         times.last_event = Some(Instant::now());
         times.failing = false;
+        // A part of a list is no state that anybody sees.
+        if !batch.of_list {
+            times.outage.over();
+        }
     }
 
-    pub(super) fn answered(&self) {
-        self.times.lock().failing = false;
+    /// A request was answered.
+    pub(super) fn answered(&self, request: Request) {
+        let mut times = self.times.lock();
+        times.failing = false;
+        if request == Request::Watch {
+            times.outage.watching(Instant::now());
+        }
+    }
+
+    /// A request ended well.
+    pub(super) fn completed(&self, request: Request) {
+        if request == Request::Watch {
+            self.times.lock().outage.over();
+        }
     }
 
     pub(super) fn failed(&self, message: String) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         let mut times = self.times.lock();
-        times.last_error = Some((message, Instant::now()));
+        let now = Instant::now();
+        times.last_error = Some((message, now));
         times.failing = true;
+        times.outage.failed(now);
+    }
+
+    /// How long the outage has lasted that its source is in.
+    pub(super) fn stale_for(&self) -> Option<Duration> {
+        self.times.lock().outage.lasts(Instant::now())
     }
 
     /// The cluster was asked which version it serves.
@@ -121,6 +177,9 @@ impl State {
             times.failing = false;
             times.not_served = api_version.is_none();
             times.api_version = api_version.map(str::to_owned);
+            if times.not_served {
+                times.outage.over();
+            }
         }
         if api_version.is_none() {
             self.synced.send_replace(true);
@@ -153,11 +212,14 @@ impl State {
             not_served: times.not_served,
             api_version: times.api_version.clone(),
             failing: times.failing,
+            stale_for: times.outage.lasts(Instant::now()),
+            withdrawn: false,
             lists: load(&self.lists),
             listing: load(&self.listing),
             events: load(&self.events),
             errors: load(&self.errors),
             skipped: load(&self.skipped),
+            generating: Duration::from_nanos(load(&self.generating)),
             store,
         }
     }

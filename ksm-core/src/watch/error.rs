@@ -66,8 +66,14 @@ pub enum WatchError {
     #[error("the list has no metadata.resourceVersion: the resource can't be watched")]
     NoResourceVersion,
     /// The watch told an event that is none.
-    #[error("the watch sent a line that is no event: {0}")]
-    Event(#[source] serde_json::Error),
+    #[error("the watch sent a line that is no event: {source}")]
+    Event {
+        /// What was asked.
+        request: Request,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 /// An error with what caused it, each cause once: a client's own message says little (`client error (Connect)`).
@@ -103,9 +109,9 @@ impl WatchError {
             | Self::Status { request, .. }
             | Self::Body { request, .. }
             | Self::TooLong { request, .. }
-            | Self::Timeout { request, .. } => *request,
+            | Self::Timeout { request, .. }
+            | Self::Event { request, .. } => *request,
             Self::List(_) | Self::NoResourceVersion => Request::List,
-            Self::Event(_) => Request::Watch,
         }
     }
 

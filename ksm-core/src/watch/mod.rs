@@ -37,12 +37,17 @@ pub trait EventSink<K>: Send {
     fn undecodable(&mut self, text: &str, error: &serde_json::Error);
     /// A list or a watch failed; it will be tried again.
     fn failed(&mut self, error: &WatchError);
-    /// A list or watch request was answered.
+    /// A list or watch request was answered; a watch goes on from here.
     fn answered(&mut self, request: Request);
     /// The server was asked for its versions of this resource: it is watched in this one from now on (`batch/v1beta1`),
     /// or there is none, so that there are no objects either. The server is asked again from time to time.
     fn resolved(&mut self, api_version: Option<&str>) {
         let _ = api_version;
+    }
+    /// A list or watch request ended well: the page was read, the watch's time was over. One that does not is
+    /// [`failed`](Self::failed).
+    fn completed(&mut self, request: Request) {
+        let _ = request;
     }
     /// All events that were at hand have been told.
     fn flush(&mut self);

@@ -238,25 +238,27 @@ impl Reflector {
                 None => body,
             };
             sink.answered(Request::List);
-            let sink = std::cell::RefCell::new(&mut *sink);
+            let told = std::cell::RefCell::new(&mut *sink);
             let list = decode_list(
                 &body,
                 &self.unread,
-                |object: K| sink.borrow_mut().init_apply(object),
-                |text, error| sink.borrow_mut().undecodable(text, &error),
+                |object: K| told.borrow_mut().init_apply(object),
+                |text, error| told.borrow_mut().undecodable(text, &error),
             )?;
             // Lets other tasks run between pages; decoding one is a millisecond's work.
             tokio::task::yield_now().await;
             match list.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => token = Some(next),
+                Some(next) => {
+                    sink.completed(Request::List);
+                    token = Some(next);
+                }
                 None => {
-                    sink.into_inner().init_done();
+                    sink.init_done();
                     self.whole_lists = false;
-                    return list
-                        .metadata
-                        .resource_version
-                        .filter(|v| !v.is_empty())
-                        .ok_or(WatchError::NoResourceVersion);
+                    let version = list.metadata.resource_version.filter(|version| !version.is_empty());
+                    let version = version.ok_or(WatchError::NoResourceVersion)?;
+                    sink.completed(Request::List);
+                    return Ok(version);
                 }
             }
         }
@@ -295,8 +297,8 @@ impl Reflector {
         sink.init();
         let deadline = self.watch_deadline();
         let mut events = Events::new(response.into_body(), self.options.max_body, Request::List);
-        while let Some(line) = until(deadline, events.next(|| {})).await? {
-            let event = parse_line(&line)?;
+        while let Some(line) = until(deadline, Request::List, events.next(|| {})).await? {
+            let event = parse_line(&line, Request::List)?;
             match event.kind {
                 EventKind::Added | EventKind::Modified => {
                     let text = self.converted(event.object);
@@ -310,7 +312,9 @@ impl Reflector {
                     let ends = meta.annotations.is_some_and(|a| a.contains_key("k8s.io/initial-events-end"));
                     if ends {
                         sink.init_done();
-                        return meta.resource_version.ok_or(WatchError::NoResourceVersion);
+                        let version = meta.resource_version.ok_or(WatchError::NoResourceVersion)?;
+                        sink.completed(Request::List);
+                        return Ok(version);
                     }
                 }
                 EventKind::Error => return Err(error_event(event.object.get(), Request::List)),
@@ -363,8 +367,8 @@ impl Reflector {
         sink.answered(Request::Watch);
         let deadline = self.watch_deadline();
         let mut events = Events::new(response.into_body(), self.options.max_body, Request::Watch);
-        while let Some(line) = until(deadline, events.next(|| sink.flush())).await? {
-            let event = parse_line(&line)?;
+        while let Some(line) = until(deadline, Request::Watch, events.next(|| sink.flush())).await? {
+            let event = parse_line(&line, Request::Watch)?;
             match event.kind {
                 EventKind::Error => return Err(error_event(event.object.get(), Request::Watch)),
                 EventKind::Unknown => {}
@@ -388,6 +392,7 @@ impl Reflector {
                 }
             }
         }
+        sink.completed(Request::Watch);
         Ok(())
     }
 }
@@ -398,8 +403,8 @@ fn advance(version: &mut String, seen: Option<String>) {
     }
 }
 
-fn parse_line(line: &str) -> Result<Line<'_>> {
-    serde_json::from_str(line).map_err(WatchError::Event)
+fn parse_line(line: &str, request: Request) -> Result<Line<'_>> {
+    serde_json::from_str(line).map_err(|source| WatchError::Event { request, source })
 }
 
 fn versioned(object: &str) -> VersionedMeta {
@@ -426,12 +431,11 @@ fn build_error(request: Request, error: kube::core::request::Error) -> WatchErro
     WatchError::Request { request, source: Box::new(kube::Error::BuildRequest(error)) }
 }
 
-async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn until<T>(deadline: Instant, request: Request, work: impl Future<Output = Result<T>>) -> Result<T> {
     let began = Instant::now();
-    timeout_at(deadline, work).await.map_err(|_| WatchError::Timeout {
-        request: Request::Watch,
-        after: deadline.saturating_duration_since(began),
-    })?
+    timeout_at(deadline, work)
+        .await
+        .map_err(|_| WatchError::Timeout { request, after: deadline.saturating_duration_since(began) })?
 }
 
 /// Sends a request; an answer other than success is an error with the server's words.
