@@ -179,7 +179,7 @@ mod tests {
         let outage = |seconds| Some(Duration::from_secs(seconds));
         let keep = Freshness::default();
         assert_eq!((keep.withdraws(outage(1 << 40)), keep.marks(outage(5))), (false, None));
-        let withdraw = keep.withdraw_after(Duration::from_secs(60));
+        let withdraw = keep.withdraw_after(Duration::from_mins(1));
         assert_eq!([None, outage(59), outage(60)].map(|outage| withdraw.withdraws(outage)), [false, false, true]);
         assert_eq!([None, outage(59)].map(|outage| withdraw.mark().marks(outage)), [outage(0), outage(59)]);
     }
