@@ -57,6 +57,13 @@ metrics_table! {
     "ksm_core_duplicate_samples_total" Counter ("resource")
         "Samples of custom resources that were left out, because the object has another one of their labels."
     "ksm_core_panics_total" Counter ("resource") "Panics of hooks and walks."
+    "ksm_core_custom_resource_add_events_total" Counter ("") "Definitions of custom resources that were added."
+    "ksm_core_custom_resource_update_events_total" Counter ("") "Definitions of custom resources that were changed."
+    "ksm_core_custom_resource_delete_events_total" Counter ("") "Definitions of custom resources that were deleted."
+    "ksm_core_custom_resource_kinds" Gauge ("")
+        "Kinds, each in one version, that the definitions of custom resources serve; set as they come and go."
+    "ksm_core_family_conflicts_total" Counter ("reason")
+        "Families that a scrape left out, because no format takes their name (reason=name), or showed under another type, because another family has the name (reason=type)."
     "ksm_core_synced" Gauge ("resource, namespace") "1 once a list was complete."
     "ksm_core_failing" Gauge ("resource, namespace") "1 while the last thing that happened to the source was a failure."
     "ksm_core_stale_seconds" Gauge ("resource, namespace")
@@ -75,7 +82,7 @@ metrics_table! {
         "Time spent on making samples of objects; only grows (a gauge, since the facade's counters are whole numbers)."
     "ksm_core_scrapes_total" Counter ("encoding, result") "Scrapes that were answered, result=complete or aborted."
     "ksm_core_scrape_bytes_total" Counter ("encoding") "Bytes of scrapes' bodies."
-    "ksm_core_scrapes_refused_total" Counter ("") "Scrapes that came while too many were being answered."
+    "ksm_core_scrapes_refused_total" Counter ("reason") "Scrapes that were not answered, reason=busy (too many were being answered) or query (what the URL asks for is wrong)."
     "ksm_core_scrape_duration_seconds" Histogram ("result") "From the request to the last byte."
     "ksm_core_otlp_collections_total" Counter ("result")
         "Rounds of pushing all samples, result=complete, abandoned or skipped (the one before was still going on)."
@@ -176,10 +183,15 @@ mod tests {
                 names_in(&path, names);
             } else if !path.ends_with("src/telemetry.rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let words = text.split('"').filter(|word| word.starts_with("ksm_core_"));
-                names.extend(words.map(str::to_owned));
+                names.extend(quoted_names(&text));
             }
         }
+    }
+
+    fn quoted_names(text: &str) -> impl Iterator<Item = String> + '_ {
+        let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let rest = |word: &&str| word.strip_prefix("ksm_core_").is_some_and(|rest| !rest.is_empty());
+        text.split('"').filter(is_name).filter(rest).map(str::to_owned)
     }
 
     #[test]
@@ -188,7 +200,7 @@ mod tests {
         let mut used = BTreeSet::new();
         names_in(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut used);
         let here = include_str!("telemetry.rs").split("pub fn describe").nth(1).unwrap();
-        used.extend(here.split('"').filter(|word| word.starts_with("ksm_core_") && word.len() > 9).map(str::to_owned));
+        used.extend(quoted_names(here));
         assert_eq!(used, listed);
         assert_eq!(listed.len(), METRICS.len(), "each once");
     }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::DEFINITIONS;
-use crate::engine::state::State;
+use crate::engine::state::{Batch, State};
+use crate::telemetry;
 use crate::watch::{EventSink, Request, WatchError};
 
 /// What of a definition says nothing about what is served. Schemas are most of it.
@@ -154,11 +155,6 @@ fn count_change(old: Option<&Known>, new: &Known) {
     }
 }
 
-fn count_request(request: Request, result: &'static str) {
-    metrics::counter!("ksm_core_requests_total", "resource" => DEFINITIONS, "request" => request.as_str(), "result" => result)
-        .increment(1);
-}
-
 impl EventSink<CustomResourceDefinition> for Definitions {
     fn init(&mut self) {
         self.listed = Some(HashMap::new());
@@ -210,7 +206,7 @@ impl EventSink<CustomResourceDefinition> for Definitions {
     }
 
     fn failed(&mut self, error: &WatchError) {
-        count_request(error.request(), "error");
+        telemetry::count_request(DEFINITIONS, error.request(), telemetry::RequestResult::Error);
         tracing::warn!(resource = DEFINITIONS, %error, "will be tried again");
         self.state.failed(error.to_string());
         self.kinds.send_if_modified(|kinds| {
@@ -223,8 +219,12 @@ impl EventSink<CustomResourceDefinition> for Definitions {
     }
 
     fn answered(&mut self, request: Request) {
-        count_request(request, "success");
-        self.state.answered();
+        self.state.answered(request);
+    }
+
+    fn completed(&mut self, request: Request) {
+        telemetry::count_request(DEFINITIONS, request, telemetry::RequestResult::Success);
+        self.state.completed(request);
     }
 
     fn resolved(&mut self, api_version: Option<&str>) {
@@ -239,7 +239,7 @@ impl EventSink<CustomResourceDefinition> for Definitions {
         let events = std::mem::take(&mut self.events);
         if events > 0 {
             metrics::counter!("ksm_core_events_total", "resource" => DEFINITIONS).increment(events);
-            self.state.saw_events(events);
+            self.state.saw_events(&Batch { events, of_list: self.listed.is_some(), ..Batch::default() });
         }
         if self.changed && self.listed.is_none() {
             self.publish();
