@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use ksm_core::scrape::{Encoding, ScrapeBody, Scraper};
-use ksm_core::{Ksm, ResourceBuilder};
+use ksm_core::{Format, Ksm, Query, ResourceBuilder};
 use kube::runtime::watcher::Event;
 use serde_json::json;
 
@@ -89,6 +89,116 @@ async fn gzip_says_the_same_in_every_encoding() {
         }
         let refused = scraper.respond(&headers(&[("accept-encoding", "gzip;q=0")]), None);
         assert_eq!(header(&refused, "content-encoding"), "");
+    }
+}
+
+/// What Prometheus 3 sends where it wants native histograms.
+const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;\
+                          escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.2";
+
+#[tokio::test]
+async fn every_format_is_the_same_bare_and_compressed() {
+    let ksm = ksm(3_000).await;
+    for accept in ["text/plain", "application/openmetrics-text", PROMETHEUS] {
+        let plain = Scraper::new(ksm.clone()).respond(&headers(&[("accept", accept)]), None);
+        let content_type = header(&plain, "content-type").to_owned();
+        let plain = bytes(plain).await;
+        assert!(plain == ksm.exposition(&Query::default(), Format::negotiate(Some(accept))).to_bytes(), "{accept}");
+        for encoding in [Encoding::Gzip, Encoding::GzipCached] {
+            let accepts = headers(&[("accept", accept), ("accept-encoding", "gzip")]);
+            let response = Scraper::new(ksm.clone()).encoding(encoding).respond(&accepts, None);
+            assert_eq!(header(&response, "content-type"), content_type);
+            assert_eq!(header(&response, "content-encoding"), "gzip");
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(bytes(response).await.as_slice()).read_to_end(&mut unpacked).unwrap();
+            assert!(unpacked == plain, "{accept} by {encoding:?}");
+        }
+    }
+}
+
+#[cfg(feature = "zstd")]
+#[tokio::test]
+async fn zstd_is_sent_where_it_is_offered_and_wanted() {
+    let ksm = ksm(3_000).await;
+    let coding = |scraper: &Scraper, accepts: &'static str| {
+        let response = scraper.respond(&headers(&[("accept-encoding", accepts)]), None);
+        header(&response, "content-encoding").to_owned()
+    };
+    let plain = Scraper::new(ksm.clone());
+    assert_eq!(coding(&plain, "zstd, gzip"), "");
+    let scraper = Scraper::new(ksm.clone()).encoding(Encoding::GzipCached).zstd(true);
+    assert_eq!(coding(&scraper, "gzip, zstd"), "zstd");
+    assert_eq!(coding(&scraper, "gzip, zstd;q=0.5"), "gzip");
+    assert_eq!(coding(&Scraper::new(ksm.clone()).zstd(true), "gzip"), "");
+    let response = scraper.respond(&headers(&[("accept-encoding", "zstd")]), None);
+    assert_eq!(header(&response, "vary"), "accept, accept-encoding");
+    let unpacked = zstd::decode_all(bytes(response).await.as_slice()).unwrap();
+    assert!(unpacked == bytes(plain.respond(&HeaderMap::new(), None)).await);
+}
+
+#[tokio::test]
+async fn headers_in_several_lines_are_one_list() {
+    let scraper = Scraper::new(ksm(1).await).encoding(Encoding::Gzip);
+    let mut accepts = HeaderMap::new();
+    accepts.append("accept", HeaderValue::from_static("text/plain;q=0.1"));
+    accepts.append("accept", HeaderValue::from_static("application/openmetrics-text"));
+    accepts.append("accept-encoding", HeaderValue::from_static("br"));
+    accepts.append("accept-encoding", HeaderValue::from_static("gzip"));
+    let response = scraper.respond(&accepts, None);
+    assert!(header(&response, "content-type").starts_with("application/openmetrics-text"));
+    assert_eq!(header(&response, "content-encoding"), "gzip");
+}
+
+#[tokio::test]
+async fn a_query_picks_series_in_every_encoding() {
+    let ksm = ksm(300).await;
+    // Encoded as a browser does it, and as it comes from a shell.
+    let queries = [
+        "match%5B%5D=%7Bnamespace%3D~%22namespace-1.%22%7D&namespace=namespace-12,namespace-7,x",
+        "match[]={namespace=\"namespace-12\"}",
+    ];
+    for query in queries {
+        for (encoding, accepts) in [
+            (Encoding::Plain, ""),
+            (Encoding::Gzip, "gzip"),
+            (Encoding::GzipCached, "gzip"),
+            (Encoding::GzipCached, ""),
+        ] {
+            let scraper = Scraper::new(ksm.clone()).encoding(encoding);
+            // Whatever a cache keeps of one scrape is no part of the other.
+            let accepts = headers(&[("accept-encoding", accepts)]);
+            let whole = bytes(scraper.respond(&accepts, None)).await;
+            let part = bytes(scraper.respond(&accepts, Some(query))).await;
+            let again = bytes(scraper.respond(&accepts, None)).await;
+            assert!(whole == again);
+            let text = if part.starts_with(&[0x1f, 0x8b]) { gunzip(&part) } else { String::from_utf8(part).unwrap() };
+            let phases = text.lines().filter(|line| line.starts_with("kube_namespace_status_phase{")).count();
+            assert_eq!((phases, text.contains("kube_node_info{")), (2, false), "{encoding:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_selector_is_answered_by_what_is_wrong_with_it() {
+    let scraper = Scraper::new(ksm(1).await);
+    let response = scraper.respond(&HeaderMap::new(), Some("resources=nodes&match[]={pod=~%22(%22}"));
+    assert_eq!(
+        (response.status(), header(&response, "content-type")),
+        (StatusCode::BAD_REQUEST, "text/plain; charset=utf-8")
+    );
+    let told = String::from_utf8(bytes(response).await).unwrap();
+    let begin = "match[]: series selector `{pod=~\"(\"}`, character 7: no regular expression of RE2's dialect: ";
+    assert!(told.starts_with(begin) && told.contains("unclosed group"), "{told}");
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_of_the_answer() {
+    let scraper = Scraper::new(ksm(1).await).encoding(Encoding::Gzip);
+    let accepts = headers(&[("accept", PROMETHEUS), ("accept-encoding", "gzip")]);
+    for (query, status) in [(None, StatusCode::OK), (Some("match[]=}"), StatusCode::BAD_REQUEST)] {
+        let (head, get) = (scraper.head(&accepts, query), scraper.respond(&accepts, query));
+        assert_eq!((head.status(), head.headers()), (status, get.headers()));
+        assert_eq!(bytes(head).await, b"");
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -75,7 +75,12 @@ impl Endpoints {
 }
 
 async fn scrape(State(endpoints): State<Endpoints>, request: Request) -> Response {
-    endpoints.scraper.respond(request.headers(), request.uri().query()).map(Body::new)
+    let (headers, query) = (request.headers(), request.uri().query());
+    let response = match *request.method() {
+        Method::HEAD => endpoints.scraper.head(headers, query),
+        _ => endpoints.scraper.respond(headers, query),
+    };
+    response.map(Body::new)
 }
 
 async fn own_metrics(State(endpoints): State<Endpoints>) -> Response {

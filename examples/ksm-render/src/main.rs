@@ -57,6 +57,8 @@ enum FormatName {
     Text,
     /// OpenMetrics 1.0.0
     Openmetrics,
+    /// Prometheus' protobuf, each message after its length
+    Protobuf,
 }
 
 impl From<FormatName> for Format {
@@ -64,6 +66,7 @@ impl From<FormatName> for Format {
         match name {
             FormatName::Text => Self::Text,
             FormatName::Openmetrics => Self::OpenMetrics,
+            FormatName::Protobuf => Self::Protobuf,
         }
     }
 }

@@ -141,6 +141,8 @@ pub(super) fn is_metric_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    type Families<'a> = &'a [(&'a str, MetricType)];
+
     fn header(format: Format, family: &Family) -> String {
         let form = forms(format, std::iter::once(family)).remove(0);
         let mut out = Vec::new();
@@ -149,7 +151,7 @@ mod tests {
     }
 
     /// Name and type of each family, as `a_total:counter`.
-    fn named(families: &[(&str, MetricType)]) -> Vec<(String, Kind)> {
+    fn named(families: Families<'_>) -> Vec<(String, Kind)> {
         let families: Vec<Family> =
             families.iter().map(|(name, kind)| Family::dynamic(*name, "Helps.", *kind)).collect();
         forms(Format::OpenMetrics, families.iter()).into_iter().map(|form| (form.name, form.kind)).collect()
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn names_that_would_clash_stay_apart() {
         use MetricType::{Counter, Gauge, Info, StateSet};
-        let cases: [(&[(&str, MetricType)], &[(&str, Kind)]); 5] = [
+        let cases: [(Families<'_>, &[(&str, Kind)]); 5] = [
             (&[("a_info", Info), ("a", Gauge)], &[("a_info", Kind::Gauge), ("a", Kind::Gauge)]),
             (&[("a", Gauge), ("a_total", Counter)], &[("a", Kind::Gauge), ("a_total", Kind::Unknown)]),
             (&[("a_total", Counter), ("a_info", Info)], &[("a", Kind::Counter), ("a_info", Kind::Gauge)]),

@@ -217,11 +217,14 @@ fn put_bytes(out: &mut Vec<u8>, key: u8, bytes: &[u8]) {
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 /// The bytes of a varint: seven bits each, and one at least.

@@ -118,7 +118,7 @@ impl Scraper {
         let format = Format::negotiate(Some(&joined(headers, ACCEPT)));
         let coding = self.coding(headers);
         match self.content(self.ksm.exposition(&query, format), &query, coding) {
-            Ok(content) => self.headed(format, coding, ScrapeBody::new(content, coding, permit, begin)),
+            Ok(content) => Self::headed(format, coding, ScrapeBody::new(content, coding, permit, begin)),
             Err(error) => refusal(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "encoder",
@@ -133,7 +133,7 @@ impl Scraper {
         match query(url_query) {
             Ok(_) => {
                 let format = Format::negotiate(Some(&joined(headers, ACCEPT)));
-                self.headed(format, self.coding(headers), ScrapeBody::whole(Bytes::new()))
+                Self::headed(format, self.coding(headers), ScrapeBody::whole(Bytes::new()))
             }
             Err(error) => bad_query(&error).map(|_| ScrapeBody::whole(Bytes::new())),
         }
@@ -159,7 +159,7 @@ impl Scraper {
         })
     }
 
-    fn headed(&self, format: Format, coding: Coding, body: ScrapeBody) -> Response<ScrapeBody> {
+    fn headed(format: Format, coding: Coding, body: ScrapeBody) -> Response<ScrapeBody> {
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));

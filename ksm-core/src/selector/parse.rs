@@ -219,6 +219,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Parsed<'a> = &'a [(&'a str, &'static str, &'a str)];
+
     /// Label, operator and operand of each matcher.
     fn parsed(text: &str) -> Vec<(String, &'static str, String)> {
         let operator = |matcher: Matcher| match matcher.test {
@@ -231,13 +233,13 @@ mod tests {
         matchers(text).unwrap_or_else(|error| panic!("{error}")).into_iter().map(operator).collect()
     }
 
-    fn owned(wanted: &[(&str, &'static str, &str)]) -> Vec<(String, &'static str, String)> {
+    fn owned(wanted: Parsed<'_>) -> Vec<(String, &'static str, String)> {
         wanted.iter().map(|(label, operator, value)| ((*label).to_owned(), *operator, (*value).to_owned())).collect()
     }
 
     #[test]
     fn every_form_is_read() {
-        let cases: [(&str, &[(&str, &str, &str)]); 9] = [
+        let cases: [(&str, Parsed<'_>); 9] = [
             ("up:sum", &[("__name__", "=", "up:sum")]),
             (" up { } ", &[("__name__", "=", "up")]),
             ("{}", &[]),
