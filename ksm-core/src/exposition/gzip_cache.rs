@@ -86,12 +86,14 @@ impl GzipCache {
             }
             let mut header = Vec::new();
             family.write_header(exposition.format, len, &mut header);
-            member.push(self.fixed(header.into(), round, &mut scratch));
-            samples.into_iter().for_each(|part| member.push(part));
+            member.push(self.fixed(&header.into(), round, &mut scratch));
+            for part in samples {
+                member.push(part);
+            }
         }
         let trailer = Bytes::from_static(exposition.format.trailer());
         if !trailer.is_empty() {
-            member.push(self.fixed(trailer, round, &mut scratch));
+            member.push(self.fixed(&trailer, round, &mut scratch));
         }
         self.forget_unused(round);
         member.finish()
@@ -136,8 +138,8 @@ impl GzipCache {
     }
 
     /// A part that is its own key.
-    fn fixed(&self, bytes: Bytes, round: u64, scratch: &mut Vec<u8>) -> Part {
-        self.part(PartKey::Header(bytes.clone()), 0, round, |out| out.extend_from_slice(&bytes), scratch)
+    fn fixed(&self, bytes: &Bytes, round: u64, scratch: &mut Vec<u8>) -> Part {
+        self.part(PartKey::Header(bytes.clone()), 0, round, |out| out.extend_from_slice(bytes), scratch)
     }
 
     /// The part of that key and stamp, compressed now if it is not at hand. No lock is held while compressing.

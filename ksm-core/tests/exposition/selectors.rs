@@ -25,12 +25,13 @@ fn lines(text: &str) -> Vec<&str> {
     lines
 }
 
+type Admits = Box<dyn Fn(&Sample) -> bool>;
+
 #[test]
 fn a_selector_admits_what_promql_admits() {
     let snapshots = catalog().snapshots();
     let all = visited(&snapshots);
     let namespace = all.iter().map(|sample| label(&sample.1, "namespace")).max().unwrap();
-    type Admits = Box<dyn Fn(&Sample) -> bool>;
     let own = namespace.to_owned();
     let in_namespace = move |sample: &Sample| label(&sample.1, "namespace") == own;
     let cases: Vec<(Query, Admits)> = vec![

@@ -58,8 +58,11 @@ pub(crate) fn catalog() -> Catalog {
 /// What one object has of one family: the family's place, labels, value.
 pub(crate) type Given<'a> = (u16, &'a [(&'a str, &'a str)], f64);
 
-/// A store of objects, each with its identity and its samples.
-pub(crate) fn store(families: &[Family], objects: &[(&[(&str, &str)], &[Given<'_>])]) -> Arc<Snapshot> {
+/// An object's identity and its samples.
+pub(crate) type Object<'a> = (&'a [(&'a str, &'a str)], &'a [Given<'a>]);
+
+/// A store of objects.
+pub(crate) fn store(families: &[Family], objects: &[Object<'_>]) -> Arc<Snapshot> {
     enriched_store(families, &[], objects)
 }
 
@@ -67,7 +70,7 @@ pub(crate) fn store(families: &[Family], objects: &[(&[(&str, &str)], &[Given<'_
 pub(crate) fn enriched_store(
     families: &[Family],
     extra_labels: &[(&str, &str)],
-    objects: &[(&[(&str, &str)], &[Given<'_>])],
+    objects: &[Object<'_>],
 ) -> Arc<Snapshot> {
     let store = MemoryStore::new(families);
     for (n, (identity, samples)) in (0..).zip(objects) {
@@ -116,7 +119,7 @@ pub(crate) fn odd_store() -> Arc<Snapshot> {
             gauges.chain([(1, [].as_slice(), 3.0)]).collect()
         })
         .collect();
-    let objects: Vec<(&[(&str, &str)], &[Given<'_>])> =
+    let objects: Vec<Object<'_>> =
         objects.iter().zip(&samples).map(|(identity, samples)| (identity.as_slice(), samples.as_slice())).collect();
     // One label that some samples have themselves, and one that none has.
     enriched_store(&families, &[("zone", "a\"1\""), ("own", "never shown")], &objects)
