@@ -277,7 +277,7 @@ async fn without_the_right_to_definitions_full_names_are_watched_still() {
     let denied = Deny::everything().resource("customresourcedefinitions");
     let sim = Sim::builder().objects(objects).deny(denied).start().await.unwrap();
     let exact = entry("example.com", "v1", "Foo", "foo_size", "size");
-    let ksm = builder(&sim).custom_resources(config(&[exact.clone()])).spawn().unwrap();
+    let ksm = builder(&sim).custom_resources(config(std::slice::from_ref(&exact))).spawn().unwrap();
     let cluster = Cluster { sim, ksm };
     cluster.synced().await;
     cluster.shows("foo_size", &["a v1 = 1"]).await;

@@ -128,7 +128,7 @@ where
 }
 
 impl ResourceBuilder<DynamicObject> {
-    /// A custom resource without a Rust type.
+    /// A custom resource without a Rust type. It is watched in the version that `api` names, and in no other.
     pub fn dynamic(
         name: impl Into<String>,
         api: ApiResource,

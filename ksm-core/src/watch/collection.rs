@@ -9,8 +9,15 @@ use super::versions::{Older, older};
 
 /// The objects of one resource, in one namespace or in all.
 ///
-/// A cluster that is older than the program may serve it in an older version only; [`resolve`](Self::resolve) finds
-/// out which.
+/// A cluster that is older than the program may serve it in an older version only: a [`Reflector`](super::Reflector)
+/// asks for that where the newest one is answered 404.
+///
+/// ```
+/// use k8s_openapi::api::batch::v1::CronJob;
+/// use ksm_core::watch::Collection;
+///
+/// assert_eq!(Collection::of::<CronJob>(&(), Some("web")).url(), "/apis/batch/v1/namespaces/web/cronjobs");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Collection {
     group: String,

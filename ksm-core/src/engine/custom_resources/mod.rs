@@ -11,6 +11,21 @@
 //! watches; a new schema, label or status touches nothing. A new configuration restarts the kinds for which it says
 //! something else.
 //!
+//! ```no_run
+//! use ksm_core::Ksm;
+//! use ksm_core::custom_resource::CustomResourceConfig;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = CustomResourceConfig::from_yaml(&std::fs::read_to_string("crs.yaml")?, "crs.yaml")?;
+//! let ksm = Ksm::builder().client(kube::Client::try_default().await?).custom_resources(config).spawn()?;
+//! ksm.synced().await;
+//! // The file has changed:
+//! let config = CustomResourceConfig::from_yaml(&std::fs::read_to_string("crs.yaml")?, "crs.yaml")?;
+//! ksm.set_custom_resources(config)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Rights
 //!
 //! `list` and `watch` on `customresourcedefinitions` in `apiextensions.k8s.io`, and on each resource that the
