@@ -78,7 +78,7 @@ impl MessageOptions {
     }
 
     /// Whether metrics carry their help text; on by default. It stands in the message once per object and family:
-    /// about a third of an uncompressed message.
+    /// about a quarter of an uncompressed message.
     pub fn descriptions(mut self, on: bool) -> Self {
         self.descriptions = on;
         self
