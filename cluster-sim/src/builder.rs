@@ -33,6 +33,7 @@ pub struct SimBuilder<'a> {
     denied: Vec<Deny>,
     version: String,
     streaming_lists: bool,
+    sharded_lists: bool,
     expired_watch_as_status: bool,
     history: usize,
     watch_queue: usize,
@@ -69,6 +70,7 @@ impl<'a> SimBuilder<'a> {
             denied: Vec::new(),
             version: "v1.36.0".to_owned(),
             streaming_lists: true,
+            sharded_lists: false,
             expired_watch_as_status: false,
             history: 16_384,
             watch_queue: 16_384,
@@ -115,6 +117,13 @@ impl<'a> SimBuilder<'a> {
     /// is answered 422, as old servers do.
     pub fn streaming_lists(mut self, on: bool) -> Self {
         self.streaming_lists = on;
+        self
+    }
+
+    /// Whether lists and watches can ask for a part by `shardSelector` (KEP-5866); `false` by default, as for most
+    /// servers, which pass the parameter by and send everything.
+    pub fn sharded_lists(mut self, on: bool) -> Self {
+        self.sharded_lists = on;
         self
     }
 
@@ -226,6 +235,7 @@ impl<'a> SimBuilder<'a> {
             watch_timeout: self.watch_timeout,
             pod_termination: self.pod_termination,
             streaming_lists: AtomicBool::new(self.streaming_lists),
+            sharded_lists: AtomicBool::new(self.sharded_lists),
             expired_watch_as_status: AtomicBool::new(self.expired_watch_as_status),
         };
         let server = Server {

@@ -41,12 +41,17 @@ pub(crate) struct Settings {
     /// How long a pod with a grace period takes to end; `None`: until the test says so.
     pub(crate) pod_termination: Option<Duration>,
     pub(crate) streaming_lists: AtomicBool,
+    pub(crate) sharded_lists: AtomicBool,
     pub(crate) expired_watch_as_status: AtomicBool,
 }
 
 impl Settings {
     pub(crate) fn streaming_lists(&self) -> bool {
         self.streaming_lists.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sharded_lists(&self) -> bool {
+        self.sharded_lists.load(Ordering::Relaxed)
     }
 
     pub(crate) fn expired_watch_as_status(&self) -> bool {

@@ -232,6 +232,11 @@ impl Sim {
         self.inner.server.settings.streaming_lists.store(on, Ordering::Relaxed);
     }
 
+    /// Support shard selectors, or not; see [`SimBuilder::sharded_lists`]. Running watches go on as they began.
+    pub fn set_sharded_lists(&self, on: bool) {
+        self.inner.server.settings.sharded_lists.store(on, Ordering::Relaxed);
+    }
+
     /// How watches learn that their version is too old; see [`SimBuilder::expired_watch_as_status`].
     pub fn set_expired_watch_as_status(&self, on: bool) {
         self.inner.server.settings.expired_watch_as_status.store(on, Ordering::Relaxed);

@@ -20,14 +20,16 @@ pub mod samples;
 #[cfg(feature = "http")]
 pub mod scrape;
 pub mod selector;
+pub mod shard;
 pub mod store;
 pub mod telemetry;
 pub mod value;
 pub mod watch;
 
 pub use engine::{
-    BadCursor, BuildError, Change, ChangeSet, Cursor, ExtraLabels, Freshness, Ksm, KsmBuilder, Reconfigured,
-    ResourceBuilder, ResourceChanges, ResourceStatus, SampleEdit, ScopeChanges, ScopeName, Settings,
+    BadCursor, BuildError, Change, ChangeSet, Cursor, ExtraLabels, Freshness, Handover, Ksm, KsmBuilder, Reconfigured,
+    ReshardError, Resharding, ResourceBuilder, ResourceChanges, ResourceStatus, SampleEdit, ScopeChanges, ScopeName,
+    Settings,
 };
 pub use exposition::{Exposition, Format, GzipCache};
 pub use families::Builtin;
@@ -37,6 +39,7 @@ pub use labels::{AllowLists, KeyAllowList};
 pub use resource::Resource;
 pub use samples::{Label, Reuse, SampleSink, Samples};
 pub use selector::{Query, SelectorError, SeriesSelector};
+pub use shard::{Assignment, Shard, ShardKey, Sharding};
 pub use store::{
     Applied, Changes, Delta, MemoryStore, ObjectKey, ObjectRef, Removed, Retention, SampleRef, Snapshot, Store,
     StoreCursor, StoreStats, StoredObject,

@@ -139,6 +139,7 @@ async fn hooks_see_every_change_with_its_object() {
                 Change::Updated(object) => format!("updated {}", name(object)),
                 Change::Deleted(object) => format!("deleted {}", name(object)),
                 Change::Vanished(removed) => format!("vanished {}", removed.identity[0].1),
+                Change::Moved(key) => format!("moved {key:?}"),
             });
         })
     });

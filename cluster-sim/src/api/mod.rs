@@ -28,6 +28,7 @@ use crate::access::{ANONYMOUS, Attempt};
 use crate::fault::{Effects, Subject};
 use crate::http::reply::Reply;
 use crate::object::selector::Scope;
+use crate::object::shard::ShardSelector;
 use crate::requests::Request;
 use crate::resource::{Resource, Version};
 use crate::server::Server;
@@ -91,6 +92,17 @@ impl Call {
             self.query.get("fieldSelector"),
         )
         .map_err(Status::bad_request)
+    }
+
+    /// The scope of a list or watch, which can be one shard of it. A server that can't select by shard passes the
+    /// parameter by, as any that it does not know.
+    fn sharded_scope(&self) -> Result<Scope, Status> {
+        let scope = self.scope()?;
+        if !self.server.settings.sharded_lists() || !self.query.has("shardSelector") {
+            return Ok(scope);
+        }
+        let selector = ShardSelector::parse(self.query.get("shardSelector"));
+        Ok(scope.sharded(selector.map_err(|why| Status::bad_request(format!("invalid shardSelector: {why}")))?))
     }
 
     fn subject(&self) -> Subject<'_> {

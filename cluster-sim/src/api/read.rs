@@ -52,7 +52,7 @@ struct Page {
 
 pub(crate) fn list(call: &Call) -> Result<Reply, Status> {
     let options = ListOptions::parse(&call.query)?;
-    let scope = call.scope()?;
+    let scope = call.sharded_scope()?;
     let page = {
         let state = call.server.store.state.read();
         let table = state.table(&call.resource).ok_or_else(Status::no_such_path)?;
@@ -126,6 +126,9 @@ fn send_page(call: &Call, scope: &Scope, page: Page) -> Reply {
         if let Some(remaining) = rest.remaining.filter(|_| !scope.selects()) {
             metadata.insert("remainingItemCount".into(), remaining.into());
         }
+    }
+    if let (Some(selector), Value::Object(metadata)) = (scope.shard_selector(), &mut metadata) {
+        metadata.insert("shardInfo".into(), json!({"selector": selector}));
     }
     let head = format!(
         r#"{{"kind":{},"apiVersion":{},"metadata":{metadata},"items":["#,

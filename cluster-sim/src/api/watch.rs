@@ -28,7 +28,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 pub(crate) fn watch(call: Arc<Call>) -> Result<Reply, Status> {
     let options = WatchOptions::parse(&call.query, call.server.settings.streaming_lists())?;
-    let scope = Arc::new(call.scope()?);
+    let scope = Arc::new(call.sharded_scope()?);
 
     let mut state = call.server.store.state.write();
     let version = state.version();

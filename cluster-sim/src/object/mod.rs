@@ -4,6 +4,7 @@ pub(crate) mod defaults;
 pub(crate) mod events;
 pub(crate) mod names;
 pub(crate) mod selector;
+pub(crate) mod shard;
 pub(crate) mod strategy;
 pub(crate) mod validate;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names;
+use super::shard::ShardSelector;
 use crate::resource::Resource;
 use crate::store::entry::Entry;
 
@@ -13,6 +14,7 @@ pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     labels: Vec<LabelRequirement>,
     fields: Vec<FieldRequirement>,
+    shard: Option<ShardSelector>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,18 +62,31 @@ impl Scope {
             labels: parse_labels(label_selector)
                 .map_err(|why| format!("unable to parse requirement in {label_selector:?}: {why}"))?,
             fields: parse_fields(resource, field_selector)?,
+            shard: None,
         })
+    }
+
+    /// The same objects, but only those that a shard selector matches, too.
+    pub(crate) fn sharded(mut self, selector: ShardSelector) -> Self {
+        self.shard = Some(selector);
+        self
+    }
+
+    /// The shard selector, in the client's words.
+    pub(crate) fn shard_selector(&self) -> Option<&str> {
+        self.shard.as_ref().map(ShardSelector::text)
     }
 
     /// Is there anything that not every object of the namespace matches?
     pub(crate) fn selects(&self) -> bool {
-        !self.labels.is_empty() || !self.fields.is_empty()
+        !self.labels.is_empty() || !self.fields.is_empty() || self.shard.is_some()
     }
 
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         self.namespace.as_deref().is_none_or(|namespace| namespace == entry.namespace())
             && self.fields.iter().all(|requirement| requirement.matches(entry))
             && self.labels.iter().all(|requirement| requirement.matches(entry))
+            && self.shard.as_ref().is_none_or(|shard| shard.matches(entry))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::object::Object;
+use crate::object::shard::fnv1a;
 use crate::resource::{EVENTS_GROUP, GroupResource, Resource};
 
 /// A stored object at one version. Cheap to share, never changed.
@@ -21,6 +22,8 @@ pub(crate) struct Entry {
     fields: Box<str>,
     /// The uids of the owners, each followed by NUL.
     owners: Box<str>,
+    /// What shard selectors look at.
+    uid_hash: u64,
 }
 
 const METADATA: &str = r#""metadata":"#;
@@ -30,6 +33,7 @@ impl Entry {
     pub(crate) fn new(resource: &Resource, key: &str, mut object: Object, version: u64) -> Self {
         object.set_meta("resourceVersion", version.to_string());
         let (body, metadata_len) = serialise(&object);
+        let uid_hash = fnv1a(object.meta("uid"));
         let mut labels = String::new();
         for (name, value) in object.entries("labels") {
             labels.push_str(name);
@@ -59,6 +63,7 @@ impl Entry {
             labels: labels.into_boxed_str(),
             fields: fields.into_boxed_str(),
             owners: owners.into_boxed_str(),
+            uid_hash,
         }
     }
 
@@ -75,6 +80,7 @@ impl Entry {
             labels: self.labels.clone(),
             fields: self.fields.clone(),
             owners: self.owners.clone(),
+            uid_hash: self.uid_hash,
         }
     }
 
@@ -98,6 +104,11 @@ impl Entry {
     /// The value of the resource's selectable field number `index`.
     pub(crate) fn field(&self, index: usize) -> &str {
         self.fields.split('\0').nth(index).unwrap_or_default()
+    }
+
+    /// The FNV-1a hash of the uid.
+    pub(crate) fn uid_hash(&self) -> u64 {
+        self.uid_hash
     }
 
     /// The uids of the owners.

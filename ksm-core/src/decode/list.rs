@@ -24,6 +24,8 @@ pub enum ListDecodeError {
 pub struct DecodedList {
     /// Version and continue token.
     pub metadata: ListMeta,
+    /// The `shardSelector` that the server says it has applied (KEP-5866).
+    pub shard_selector: Option<String>,
     /// How many objects were handed over.
     pub objects: usize,
 }
@@ -37,7 +39,7 @@ pub fn decode_list<K: DeserializeOwned>(
     body: &[u8],
     unread: &PathTree,
     mut object: impl FnMut(K),
-    mut bad: impl FnMut(&str, serde_json::Error),
+    bad: impl FnMut(&str, serde_json::Error),
 ) -> Result<DecodedList, ListDecodeError> {
     let mut handed = 0;
     let fast = {
@@ -48,13 +50,38 @@ pub fn decode_list<K: DeserializeOwned>(
         read_list(body, unread, &mut count)
     };
     if let Ok(metadata) = fast {
-        return Ok(DecodedList { metadata, objects: handed });
+        return Ok(metadata.of(handed));
     }
+    let mut list = read_raw(body, unread, handed, |_| true, object, bad)?;
+    list.objects += handed;
+    Ok(list)
+}
+
+/// The same for those of the objects only whose text `wanted` says yes to, before it is decoded.
+pub fn decode_list_if<K: DeserializeOwned>(
+    body: &[u8],
+    unread: &PathTree,
+    wanted: impl FnMut(&str) -> bool,
+    object: impl FnMut(K),
+    bad: impl FnMut(&str, serde_json::Error),
+) -> Result<DecodedList, ListDecodeError> {
+    read_raw(body, unread, 0, wanted, object, bad)
+}
+
+/// Reads a list object by object, without the first `passed` ones.
+fn read_raw<K: DeserializeOwned>(
+    body: &[u8],
+    unread: &PathTree,
+    passed: usize,
+    mut wanted: impl FnMut(&str) -> bool,
+    mut object: impl FnMut(K),
+    mut bad: impl FnMut(&str, serde_json::Error),
+) -> Result<DecodedList, ListDecodeError> {
     // Bytes that are no UTF-8 stand inside strings if anywhere: they become U+FFFD there.
     let text = String::from_utf8_lossy(body);
     let list: RawList<'_> = serde_json::from_str(&text).map_err(ListDecodeError::Syntax)?;
-    let passed = handed;
-    for item in list.items.unwrap_or_default().into_iter().skip(passed) {
+    let mut handed = 0;
+    for item in list.items.unwrap_or_default().into_iter().skip(passed).filter(|item| wanted(item.get())) {
         match from_json(item.get().as_bytes(), unread) {
             Ok(one) => {
                 handed += 1;
@@ -63,21 +90,51 @@ pub fn decode_list<K: DeserializeOwned>(
             Err(error) => bad(item.get(), error),
         }
     }
-    Ok(DecodedList { metadata: list.metadata.unwrap_or_default(), objects: handed })
+    Ok(list.metadata.unwrap_or_default().of(handed))
 }
 
 #[derive(Deserialize)]
 struct RawList<'a> {
-    metadata: Option<ListMeta>,
+    metadata: Option<Metadata>,
     #[serde(borrow)]
     items: Option<Vec<&'a RawValue>>,
+}
+
+/// A list's metadata. `ListMeta` has no `shardInfo` with the older Kubernetes versions that an application may choose.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(rename = "continue")]
+    continue_: Option<String>,
+    remaining_item_count: Option<i64>,
+    resource_version: Option<String>,
+    self_link: Option<String>,
+    shard_info: Option<ShardInfo>,
+}
+
+#[derive(Deserialize)]
+struct ShardInfo {
+    selector: Option<String>,
+}
+
+impl Metadata {
+    fn of(self, objects: usize) -> DecodedList {
+        let metadata = ListMeta {
+            continue_: self.continue_,
+            remaining_item_count: self.remaining_item_count,
+            resource_version: self.resource_version,
+            self_link: self.self_link,
+            ..ListMeta::default()
+        };
+        DecodedList { metadata, shard_selector: self.shard_info.and_then(|info| info.selector), objects }
+    }
 }
 
 fn read_list<K: DeserializeOwned>(
     body: &[u8],
     unread: &PathTree,
     object: &mut dyn FnMut(K),
-) -> Result<ListMeta, serde_json::Error> {
+) -> Result<Metadata, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let metadata = deserializer.deserialize_map(ListVisitor { unread, object })?;
     deserializer.end()?;
@@ -90,17 +147,17 @@ struct ListVisitor<'a, K> {
 }
 
 impl<'de, K: DeserializeOwned> Visitor<'de> for ListVisitor<'_, K> {
-    type Value = ListMeta;
+    type Value = Metadata;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ListMeta, A::Error> {
-        let mut metadata = ListMeta::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut metadata = Metadata::default();
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match key.as_ref() {
-                "metadata" => metadata = map.next_value::<Option<ListMeta>>()?.unwrap_or_default(),
+                "metadata" => metadata = map.next_value::<Option<Metadata>>()?.unwrap_or_default(),
                 "items" => map.next_value_seed(Items { unread: self.unread, object: &mut *self.object })?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -187,6 +244,21 @@ mod tests {
         );
         assert_eq!(list.unwrap().metadata.resource_version.as_deref(), Some("7"));
         assert_eq!((names, bad), (vec!["a".into(), "c".into()], 1));
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_even_decoded() {
+        let mut names = Vec::new();
+        let list = decode_list_if(
+            br#"{"metadata":{"shardInfo":{"selector":"s"},"remainingItemCount":2},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":5}},{"metadata":{"name":"c"}}]}"#,
+            &PathTree::default(),
+            |text| !text.contains('5'),
+            |map: ConfigMap| names.push(map.metadata.name.unwrap_or_default()),
+            |text, error| panic!("{error}: {text}"),
+        )
+        .unwrap();
+        assert_eq!((names, list.objects), (vec!["a".into(), "c".into()], 2));
+        assert_eq!((list.shard_selector.as_deref(), list.metadata.remaining_item_count), (Some("s"), Some(2)));
     }
 
     #[test]

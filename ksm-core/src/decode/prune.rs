@@ -226,10 +226,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for PrunedMap<'_, A> {
     }
 }
 
-/// A map key, borrowed from the text where it has no escapes.
-struct Key<'de>(Cow<'de, str>);
+/// A map key or other text, borrowed where it has no escapes.
+pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
 
@@ -237,7 +237,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
             type Value = Key<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
+                f.write_str("a text")
             }
 
             fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {

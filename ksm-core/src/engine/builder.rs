@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use kube::Client;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,8 +16,10 @@ use super::joining::Joins;
 use super::resource::{ResourceBuilder, Startable};
 use super::resources::{Context, Keeping, Origin, Resources};
 use super::settings::Settings;
+use super::shards::Shards;
 use crate::families::{Builtin, BuiltinVisitor, for_each_builtin};
 use crate::joins::LabelJoins;
+use crate::shard::{Shard, Sharding};
 use crate::store::Retention;
 use crate::watch::WatchOptions;
 
@@ -48,6 +53,8 @@ pub struct KsmBuilder {
     cancel: Option<CancellationToken>,
     #[cfg(feature = "custom-resource-state")]
     custom: crate::custom_resource::CustomResourceConfig,
+    sharding: Option<Sharding>,
+    follow: Option<BoxStream<'static, Shard>>,
 }
 
 impl std::fmt::Debug for KsmBuilder {
@@ -56,6 +63,7 @@ impl std::fmt::Debug for KsmBuilder {
         f.debug_struct("KsmBuilder")
             .field("resources", &names)
             .field("settings", &self.settings)
+            .field("sharding", &self.sharding)
             .finish_non_exhaustive()
     }
 }
@@ -147,18 +155,34 @@ impl KsmBuilder {
         self
     }
 
+    /// Shows one shard's part of the objects; see [`crate::shard`]. [`Ksm::reshard`] changes it later.
+    pub fn sharding(mut self, sharding: Sharding) -> Self {
+        self.sharding = Some(sharding);
+        self
+    }
+
+    /// Becomes each shard of a stream in turn, for instance of [`AutoShard`](crate::shard::auto::AutoShard). With its
+    /// end, the last one stays.
+    pub fn follow_shards(mut self, shards: impl Stream<Item = Shard> + Send + 'static) -> Self {
+        self.follow = Some(shards.boxed());
+        self
+    }
+
     /// Starts a task per resource and namespace on the current tokio runtime.
     pub fn spawn(self) -> Result<Ksm, BuildError> {
         let cancel = self.cancel.map_or_else(CancellationToken::new, |token| token.child_token());
         let joins = if self.joins.is_empty() { None } else { Some(Arc::new(Joins::new(&self.joins)?)) };
-        let context = Context {
-            client: self.client,
-            watch: self.watch,
-            keeping: self.keeping,
-            joins,
-            cancel,
-            tasks: TaskTracker::new(),
+        let tasks = TaskTracker::new();
+        let shards = match self.sharding {
+            Some(sharding) => {
+                let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+                Some(Arc::new(Shards::new(sharding, cancel.clone(), tasks.clone(), runtime)))
+            }
+            None if self.follow.is_some() => return Err(BuildError::NotSharded),
+            None => None,
         };
+        let context =
+            Context { client: self.client, watch: self.watch, keeping: self.keeping, joins, cancel, tasks, shards };
         // A handle from the start: should a resource be refused, dropping it ends those before.
         let resources = Resources::new(context, self.settings);
         let ksm = Ksm::new(resources);
@@ -168,6 +192,9 @@ impl KsmBuilder {
         #[cfg(feature = "custom-resource-state")]
         ksm.set_custom_resources(self.custom)?;
         ksm.check_joins()?;
+        if let Some(shards) = self.follow {
+            ksm.follow(shards);
+        }
         Ok(ksm)
     }
 }

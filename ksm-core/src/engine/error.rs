@@ -59,6 +59,9 @@ pub enum BuildError {
     /// No tokio runtime.
     #[error("resources must be started within a tokio runtime")]
     NoRuntime,
+    /// Shards to follow, and no sharding.
+    #[error("`follow_shards` needs `KsmBuilder::sharding`, which says how objects are assigned to shards")]
+    NotSharded,
     /// It was shut down.
     #[error("nothing can be added after `Ksm::shutdown`: build another one")]
     Stopped,

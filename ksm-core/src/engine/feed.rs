@@ -11,11 +11,13 @@ use serde::Deserialize;
 
 use super::hooks::{Change, ExtraLabels};
 use super::joining::{Joiner, Scratch};
+use super::ownership::{Claim, Ownership};
 use super::plan::{Enabled, Plan};
 use super::state::{Batch, State};
+use crate::decode::Head;
 use crate::store::{Applied, ObjectKey, Store, StoredObject};
 use crate::telemetry;
-use crate::watch::{EventSink, Request, WatchError};
+use crate::watch::{EventSink, Part, Request, WatchError};
 
 /// Takes the events of one resource in one scope.
 pub(super) struct Feed<K> {
@@ -27,6 +29,8 @@ pub(super) struct Feed<K> {
     pub(super) walk_all: Arc<AtomicBool>,
     pub(super) joiner: Option<Arc<Joiner>>,
     pub(super) scratch: Scratch,
+    /// Where sharding is on.
+    pub(super) ownership: Option<Ownership>,
     /// What came in since the last flush.
     pub(super) batch: Batch,
 }
@@ -38,6 +42,14 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         let Some(key) = ObjectKey::of(meta) else {
             return self.skip("it has neither uid nor name");
         };
+        match self.ownership.as_mut().map_or(Claim::Ours, |ownership| ownership.claim(key, meta)) {
+            Claim::Ours => {}
+            Claim::Left => return self.let_go(key),
+            Claim::Foreign => {
+                self.batch.foreign += 1;
+                return;
+            }
+        }
         let version = meta.resource_version.as_deref().filter(|_| !self.walk_all.load(Ordering::Relaxed));
         let enabled = self.enabled.read().clone();
         let (plan, joiner, scratch) = (&*self.plan, self.joiner.as_deref(), &mut self.scratch);
@@ -70,6 +82,7 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
             Some(Applied::Unchanged) => {}
             None => {
                 // Its former state is wrong now: better none than that.
+                self.forget(key);
                 self.store.delete(key);
                 self.leave_joins(key);
                 self.panicked();
@@ -80,6 +93,20 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
     fn leave_joins(&mut self, key: ObjectKey) {
         if let Some(joiner) = &self.joiner {
             joiner.remove(key, &mut self.scratch);
+        }
+    }
+
+    /// An object is another shard's now.
+    fn let_go(&mut self, key: ObjectKey) {
+        if self.store.delete(key) {
+            self.leave_joins(key);
+            self.tell(&Change::Moved(key));
+        }
+    }
+
+    fn forget(&mut self, key: ObjectKey) {
+        if let Some(ownership) = &mut self.ownership {
+            ownership.forget(key);
         }
     }
 
@@ -102,10 +129,20 @@ impl<K: kube::Resource + Send + Sync> Feed<K> {
         tracing::warn!(resource = self.plan.resource, why, "object skipped");
     }
 
+    fn begin_relist(&mut self) {
+        if let Some(ownership) = &mut self.ownership {
+            ownership.list_begins();
+        }
+        self.store.begin_relist();
+    }
+
     fn finish_relist(&mut self) {
         for removed in self.store.finish_relist() {
             self.leave_joins(removed.key);
             self.tell(&Change::Vanished(&removed));
+        }
+        if let Some(ownership) = &mut self.ownership {
+            ownership.list_ends();
         }
     }
 
@@ -151,7 +188,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         self.flush();
         self.batch.of_list = true;
         self.state.listing.store(0, Ordering::Relaxed);
-        self.store.begin_relist();
+        self.begin_relist();
     }
 
     fn init_apply(&mut self, object: K) {
@@ -176,6 +213,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         let Some(key) = ObjectKey::of(object.meta()) else {
             return self.skip("it was deleted, and has neither uid nor name");
         };
+        self.forget(key);
         if self.store.delete(key) {
             self.leave_joins(key);
             self.tell(&Change::Deleted(&object));
@@ -190,6 +228,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         // Its former state is wrong now: better none than that.
         if let Some(uid) = identity.uid {
             let key = ObjectKey::from_uid(&uid);
+            self.forget(key);
             self.store.delete(key);
             self.leave_joins(key);
         }
@@ -221,7 +260,7 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         self.state.resolved(api_version);
         if api_version.is_none() {
             // What nobody serves has no objects.
-            self.store.begin_relist();
+            self.begin_relist();
             self.finish_relist();
             self.store.publish();
         }
@@ -229,14 +268,69 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
 
     fn flush(&mut self) {
         let batch = self.batch.take();
+        let resource = || self.plan.resource.clone();
+        if batch.foreign > 0 {
+            metrics::counter!("ksm_core_objects_not_owned_total", "resource" => resource()).increment(batch.foreign);
+        }
         if batch.events > 0 {
-            metrics::counter!("ksm_core_events_total", "resource" => self.plan.resource.clone())
-                .increment(batch.events);
+            metrics::counter!("ksm_core_events_total", "resource" => resource()).increment(batch.events);
+        }
+        if batch.events + batch.foreign > 0 {
             self.state.saw_events(&batch);
+        }
+        if batch.events > 0 {
             self.store.publish();
         }
         if let Some(joiner) = &self.joiner {
             joiner.publish(&mut self.scratch);
+        }
+    }
+
+    fn part_changes(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+        self.ownership.as_ref().map(Ownership::orders)
+    }
+
+    fn part(&mut self) -> Part {
+        let Some(ownership) = &mut self.ownership else { return Part::default() };
+        let leaving = ownership.obey();
+        if !leaving.is_empty() {
+            leaving.into_iter().for_each(|key| self.let_go(key));
+            self.store.publish();
+        }
+        let Some(ownership) = &mut self.ownership else { return Part::default() };
+        ownership.report();
+        ownership.part()
+    }
+
+    fn admits(&mut self, head: &Head<'_>) -> bool {
+        let admitted = self.ownership.as_mut().is_none_or(|ownership| ownership.admits(head));
+        self.batch.foreign += u64::from(!admitted);
+        admitted
+    }
+
+    fn misses(&mut self, head: &Head<'_>) -> bool {
+        self.ownership.as_ref().is_some_and(|ownership| ownership.misses(head))
+    }
+
+    fn found(&mut self, object: K) {
+        let Some(key) = ObjectKey::of(object.meta()) else {
+            return self.skip("it has neither uid nor name");
+        };
+        if self.ownership.as_ref().is_some_and(|ownership| ownership.misses_object(key, object.meta())) {
+            self.put(&object);
+        }
+    }
+
+    fn missing_failed(&mut self, error: &WatchError) {
+        telemetry::count_request(&self.plan.resource, error.request(), telemetry::RequestResult::Error);
+        tracing::warn!(resource = self.plan.resource, %error, "what a resharding brings will be listed again");
+        self.state.failed_beside(error.to_string());
+    }
+
+    fn found_all(&mut self, number: u64) {
+        self.flush();
+        if let Some(ownership) = &mut self.ownership {
+            ownership.found_all(number);
         }
     }
 }

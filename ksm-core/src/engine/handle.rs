@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
+
 use super::builder::{KsmBuilder, builtin_by_name};
 use super::changes::{ChangeSet, Cursor};
 use super::error::BuildError;
@@ -9,11 +11,13 @@ use super::freshness::{Mark, marks_snapshot};
 use super::resource::{ResourceBuilder, Startable};
 use super::resources::{Entry, Origin, ResourceChanges, Resources};
 use super::settings::{Reconfigured, Settings};
+use super::shards::{ReshardError, Resharding};
 use super::state::ResourceStatus;
 use crate::exposition::{Exposition, Format};
 use crate::family::Family;
 use crate::samples::Label;
 use crate::selector::Query;
+use crate::shard::Shard;
 use crate::store::{MemoryStore, ObjectKey, SampleRef, Snapshot};
 
 /// Resources that are being watched, and their samples.
@@ -51,6 +55,12 @@ impl Ksm {
 
     pub(super) fn check_joins(&self) -> Result<(), BuildError> {
         self.resources.check_joins()
+    }
+
+    pub(super) fn follow(&self, shards: BoxStream<'static, Shard>) {
+        if let Some(own) = self.resources.shards() {
+            own.follow(shards);
+        }
     }
 
     /// The resources' names, in the order in which they were added.
@@ -210,6 +220,18 @@ impl Ksm {
     /// start with these settings.
     pub fn reconfigure(&self, settings: &Settings) -> Reconfigured {
         self.resources.reconfigure(settings)
+    }
+
+    /// Which shard this is; none where it is not sharded.
+    pub fn shard(&self) -> Option<Shard> {
+        self.resources.shards().map(|shards| shards.shard())
+    }
+
+    /// Becomes another shard while everything runs, without a gap: see [`crate::shard`] for how. Returns at once; the
+    /// handle says when the new objects are here, and can let the old ones go before their time. Becoming the shard that
+    /// it is already (or is about to be) changes nothing.
+    pub fn reshard(&self, shard: Shard) -> Result<Resharding, ReshardError> {
+        Ok(self.resources.shards().ok_or(ReshardError::NotSharded)?.reshard(shard))
     }
 
     /// Stops watching, and waits until all tasks have ended, 5 seconds at most. What was stored can still be read.

@@ -1,7 +1,7 @@
 //! What a host hangs into a resource.
 
 use crate::family::Family;
-use crate::store::Removed;
+use crate::store::{ObjectKey, Removed};
 
 /// What happened to an object; see [`ResourceBuilder::on_change`](crate::ResourceBuilder::on_change).
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub enum Change<'a, K> {
     Deleted(&'a K),
     /// It was gone when a list came in after a break: nobody saw its end.
     Vanished(&'a Removed),
+    /// It lives on, on another shard: this one shows it no more.
+    Moved(ObjectKey),
 }
 
 /// Labels that a hook adds to all samples of an object, after its identity.

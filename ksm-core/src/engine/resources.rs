@@ -25,6 +25,7 @@ use super::joining::Joins;
 use super::resource::Startable;
 use super::scope::{Effect, Running};
 use super::settings::{Reconfigured, Settings};
+use super::shards::Shards;
 use super::state::ResourceStatus;
 #[cfg(feature = "custom-resource-state")]
 use crate::custom_resource::CustomResourceConfig;
@@ -43,6 +44,7 @@ pub(super) struct Context {
     pub(super) joins: Option<Arc<Joins>>,
     pub(super) cancel: CancellationToken,
     pub(super) tasks: TaskTracker,
+    pub(super) shards: Option<Arc<Shards>>,
 }
 
 /// For how long samples stay that nothing backs any more.
@@ -283,6 +285,10 @@ impl Resources {
         let custom = self.custom.lock();
         let configured = |name: &str| custom.as_ref().is_some_and(|custom| custom.has_family(name));
         joins.check(|name| list.iter().any(|entry| has(name, entry)) || configured(name))
+    }
+
+    pub(super) fn shards(&self) -> Option<&Arc<Shards>> {
+        self.context.shards.as_ref()
     }
 
     pub(super) fn cancel(&self) {

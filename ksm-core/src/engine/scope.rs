@@ -15,10 +15,12 @@ use tokio_util::task::TaskTracker;
 use super::changes::ScopeName;
 use super::feed::Feed;
 use super::joining::{Joiner, Joins, Scratch};
+use super::ownership::Ownership;
 use super::plan::{Enabled, Plan};
 use super::resource::StoreFactory;
 use super::resources::{Context, Keeping};
 use super::settings::Settings;
+use super::shards::Shards;
 use super::source::{ApiRequest, Source};
 use super::state::{Batch, ResourceStatus, State};
 use crate::decode::PathTree;
@@ -86,6 +88,7 @@ pub(super) struct RunningResource<K: kube::Resource> {
     cancel: CancellationToken,
     tasks: TaskTracker,
     joins: Option<Arc<Joins>>,
+    shards: Option<Arc<Shards>>,
 }
 
 #[derive(Clone)]
@@ -143,6 +146,7 @@ where
             cancel: context.cancel.child_token(),
             tasks: context.tasks.clone(),
             joins: context.joins.clone(),
+            shards: context.shards.clone(),
         };
         let scopes =
             running.wanted_scopes(settings).into_iter().map(|namespace| running.new_scope(namespace, settings));
@@ -216,6 +220,9 @@ where
         if !self.annotations_wanted(joiner) && !unread.is_empty() {
             unread.push("metadata.annotations".to_owned());
         }
+        if let Some(shards) = &self.shards {
+            unread.retain(|path| !shards.key().reads(path));
+        }
         let unread = PathTree::new(unread);
         // Whoever names a type at run time names its version too.
         let collection = if TypeId::of::<K::DynamicType>() == TypeId::of::<()>() {
@@ -230,12 +237,14 @@ where
         let metadata_only = definition.metadata_only;
         let request = client.map(|client| ApiRequest { client, collection, options, unread, metadata_only });
         let joiner = joiner.cloned();
+        let ownership = self.shards.as_ref().map(|shards| Ownership::new(shards.join(), definition.cluster_scoped));
         let feed = Feed {
             plan,
             enabled,
             store,
             state,
             walk_all,
+            ownership,
             joiner,
             scratch: Scratch::default(),
             batch: Batch::default(),

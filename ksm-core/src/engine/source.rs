@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::feed::Feed;
 use crate::decode::PathTree;
-use crate::watch::{Collection, EventSink, Reflector, WatchOptions};
+use crate::watch::{Collection, EventSink, Reflector, WatchOptions, changed};
 
 pub(super) type EventStream<K> = BoxStream<'static, Result<watcher::Event<K>, String>>;
 
@@ -84,13 +84,21 @@ impl<K: kube::Resource + Send + Sync + 'static> Source<K> {
 }
 
 async fn read_stream<K: kube::Resource + Send + Sync>(mut stream: EventStream<K>, mut feed: Feed<K>) {
+    let mut changes = feed.part_changes();
     loop {
         let next = match stream.next().now_or_never() {
             Some(next) => next,
             None => {
                 // Nothing is at hand: what came so far becomes visible.
                 feed.flush();
-                stream.next().await
+                tokio::select! {
+                    () = changed(&mut changes) => {
+                        // What it misses now comes with the stream's next list.
+                        feed.part();
+                        continue;
+                    }
+                    next = stream.next() => next,
+                }
             }
         };
         match next {

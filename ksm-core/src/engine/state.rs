@@ -49,6 +49,8 @@ pub struct ResourceStatus {
     pub skipped: u64,
     /// The time that was spent on making samples of objects so far.
     pub generating: Duration,
+    /// Listed objects and events that were for other shards.
+    pub not_owned: u64,
     /// The store's size; `None` for a store of the host's.
     pub store: Option<StoreStats>,
 }
@@ -57,6 +59,8 @@ pub struct ResourceStatus {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) events: u64,
+    /// Objects and events that were for other shards.
+    pub(super) foreign: u64,
     /// The time that walks and encoding took.
     pub(super) generating: Duration,
     /// A list is being read.
@@ -82,6 +86,7 @@ pub(super) struct State {
     pub(super) skipped: AtomicU64,
     /// Nanoseconds.
     generating: AtomicU64,
+    not_owned: AtomicU64,
     synced: watch::Sender<bool>,
 }
 
@@ -107,6 +112,7 @@ impl State {
             errors: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             generating: AtomicU64::new(0),
+            not_owned: AtomicU64::new(0),
             synced: watch::Sender::new(false),
         }
     }
@@ -129,6 +135,7 @@ impl State {
     /// Events came in; noted per batch, not per event.
     pub(super) fn saw_events(&self, batch: &Batch) {
         self.events.fetch_add(batch.events, Ordering::Relaxed);
+        self.not_owned.fetch_add(batch.foreign, Ordering::Relaxed);
         let generating = u64::try_from(batch.generating.as_nanos()).unwrap_or(u64::MAX);
         self.generating.fetch_add(generating, Ordering::Relaxed);
         let mut times = self.times.lock();
@@ -154,6 +161,12 @@ impl State {
         if request == Request::Watch {
             self.times.lock().outage.over();
         }
+    }
+
+    /// A request beside the source's own failed, which says nothing of the source.
+    pub(super) fn failed_beside(&self, message: String) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.times.lock().last_error = Some((message, Instant::now()));
     }
 
     pub(super) fn failed(&self, message: String) {
@@ -220,6 +233,7 @@ impl State {
             errors: load(&self.errors),
             skipped: load(&self.skipped),
             generating: Duration::from_nanos(load(&self.generating)),
+            not_owned: load(&self.not_owned),
             store,
         }
     }

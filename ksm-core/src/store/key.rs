@@ -24,11 +24,13 @@ impl ObjectKey {
     /// assert!(ObjectKey::of(&ObjectMeta::default()).is_none());
     /// ```
     pub fn of(meta: &ObjectMeta) -> Option<Self> {
-        match (meta.uid.as_deref(), meta.name.as_deref()) {
+        Self::of_parts(meta.uid.as_deref(), meta.namespace.as_deref(), meta.name.as_deref())
+    }
+
+    pub(crate) fn of_parts(uid: Option<&str>, namespace: Option<&str>, name: Option<&str>) -> Option<Self> {
+        match (uid, name) {
             (Some(uid), _) if !uid.is_empty() => Some(Self::from_uid(uid)),
-            (_, Some(name)) if !name.is_empty() => {
-                Some(Self(wide_hash(&(meta.namespace.as_deref().unwrap_or_default(), name))))
-            }
+            (_, Some(name)) if !name.is_empty() => Some(Self(wide_hash(&(namespace.unwrap_or_default(), name)))),
             _ => None,
         }
     }

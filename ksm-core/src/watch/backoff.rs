@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::sleep;
 
 use super::WatchOptions;
 
@@ -36,11 +35,11 @@ impl Backoff {
         self.delays = self.builder.build();
     }
 
-    pub(super) async fn pause(&mut self, asked: Option<Duration>) {
+    /// The next pause; `asked` is how long the server wants it to be.
+    pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let own = self.delays.next().unwrap_or(self.longest);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         // Jitter on top of what the server asks for, so that its clients don't come back all at once.
-        let delay = if asked > own { asked + own / 4 } else { own };
-        sleep(delay).await;
+        if asked > own { asked + own / 4 } else { own }
     }
 }

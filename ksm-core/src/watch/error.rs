@@ -7,6 +7,8 @@ use thiserror::Error;
 use super::Request;
 use crate::decode::ListDecodeError;
 
+pub(super) type Result<T, E = WatchError> = std::result::Result<T, E>;
+
 /// A list or a watch that failed. All of them are tried again; the message says what to change where that helps.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -5,11 +5,15 @@
 //! only; a streaming list that the server refuses falls back to pages for good; `Retry-After` is honoured; a watch that
 //! went silent ends by a deadline; a cluster that lacks the newest version of a resource is watched in an older one.
 
+mod answer;
+mod ask;
 mod backoff;
 mod collection;
 pub(crate) mod discovery;
 mod error;
 mod lines;
+mod missing;
+mod part;
 mod reflector;
 mod versions;
 
@@ -19,7 +23,11 @@ use std::time::Duration;
 pub(crate) use backoff::pauses;
 pub use collection::Collection;
 pub use error::WatchError;
+pub(crate) use part::changed;
+pub use part::{Missing, Part};
 pub use reflector::Reflector;
+
+use crate::decode::Head;
 
 /// What a reflector tells as it goes; the calls come from one task.
 pub trait EventSink<K>: Send {
@@ -51,6 +59,31 @@ pub trait EventSink<K>: Send {
     }
     /// All events that were at hand have been told.
     fn flush(&mut self);
+
+    /// Signals that [`part`](Self::part) may say something else now. None where the sink wants everything, for ever.
+    fn part_changes(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+        None
+    }
+    /// Which part of the collection is wanted from now on. Asked before each list and watch, and after each signal.
+    fn part(&mut self) -> Part {
+        Part::default()
+    }
+    /// Whether an object is wanted, by its head. It is asked before the object is decoded, of those listed and watched.
+    fn admits(&mut self, _head: &Head<'_>) -> bool {
+        true
+    }
+    /// Whether an object of the list of what is [`missing`](Part::missing) is wanted and unknown yet.
+    fn misses(&mut self, _head: &Head<'_>) -> bool {
+        false
+    }
+    /// An object of that list. What the watch has told of it since the list began is newer.
+    fn found(&mut self, _object: K) {}
+    /// That list failed, and will be tried again. The watch goes on.
+    fn missing_failed(&mut self, error: &WatchError) {
+        self.failed(error);
+    }
+    /// That list is complete; `number` is [its own](Missing::number).
+    fn found_all(&mut self, _number: u64) {}
 }
 
 /// What was asked of the API server.

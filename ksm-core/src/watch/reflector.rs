@@ -5,29 +5,25 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use kube::Client;
 use kube::api::{ListParams, VersionMatch, WatchParams};
-use kube::client::Body;
-use kube::core::Status;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::answer::{error_event, read_body, send};
+use super::ask::{self, From};
 use super::backoff::Backoff;
-use super::lines::Lines;
+use super::error::Result;
+use super::lines::Events;
+use super::missing::{MissingList, Place};
+use super::part::{Changes, Part, changed};
 use super::{Collection, EventSink, ListSemantic, ListStrategy, Request, WatchError, WatchOptions};
-use crate::decode::{PathTree, decode_list, from_json};
+use crate::decode::{Head, HeadFields, PathTree, decode_list, decode_list_if, from_json};
 
-/// The most of an error's body that is read.
-const MAX_ERROR_BODY: usize = 64 * 1024;
 /// A watch that lasted this long was a good one: the next failure starts with a short pause again.
 const HEALTHY_WATCH: Duration = Duration::from_secs(10);
-
-/// Metadata alone, from servers that know that form; whole objects from others.
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Lists and watches one collection of objects.
 ///
@@ -45,6 +41,8 @@ pub struct Reflector {
     whole_lists: bool,
     /// The length of the last page: the next will be about as long.
     last_page: usize,
+    /// What the server does with a `shardSelector`.
+    selects: Selects,
 }
 
 /// What the server said about the versions of a collection that it did not find.
@@ -57,7 +55,25 @@ enum Resolved {
     Nothing,
 }
 
-type Result<T, E = WatchError> = std::result::Result<T, E>;
+/// What a server does with a `shardSelector`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Selects {
+    /// It was not asked yet.
+    Unknown,
+    Yes,
+    /// It sends everything.
+    No,
+    /// It answers with an error.
+    Refuses,
+}
+
+/// How a watch came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    ByServer,
+    /// To be opened again with another selector.
+    ToReselect,
+}
 
 /// What a `Deserialize` of a watch's line gives.
 #[derive(Deserialize)]
@@ -105,6 +121,7 @@ impl Reflector {
             metadata_only: false,
             whole_lists: false,
             last_page: 0,
+            selects: Selects::Unknown,
         }
     }
 
@@ -131,19 +148,30 @@ impl Reflector {
     {
         let mut backoff = Backoff::new(&self.options);
         let mut version: Option<String> = None;
+        let mut changes = sink.part_changes();
+        let mut missing: Option<MissingList> = None;
         loop {
             let started = Instant::now();
             let was_watch = version.is_some();
             let outcome = match &mut version {
-                None => self.list(&client, sink).await.map(|listed| version = Some(listed)),
-                Some(version) => self.watch(&client, version, sink).await,
+                None => {
+                    missing = None;
+                    self.list(&client, sink).await.map(|listed| {
+                        version = Some(listed);
+                        Ended::ByServer
+                    })
+                }
+                Some(version) => self.watch(&client, version, &mut changes, &mut missing, sink).await,
             };
             sink.flush();
             match outcome {
-                Ok(()) if started.elapsed() >= HEALTHY_WATCH => backoff.reset(),
+                Ok(Ended::ToReselect) => {}
+                Ok(Ended::ByServer) if started.elapsed() >= HEALTHY_WATCH => backoff.reset(),
                 // A server that ends every watch at once is not asked in a busy loop.
-                Ok(()) if was_watch && started.elapsed() < Duration::from_secs(1) => backoff.pause(None).await,
-                Ok(()) => {}
+                Ok(Ended::ByServer) if was_watch && started.elapsed() < Duration::from_secs(1) => {
+                    rest(backoff.next(None), &mut changes, sink).await;
+                }
+                Ok(Ended::ByServer) => {}
                 Err(error) if error.request() == Request::List && self.falls_back(&error) => {
                     tracing::info!(url = self.url, "the server has no streaming lists: using pages from now on");
                     self.options.strategy = ListStrategy::Pages;
@@ -160,7 +188,11 @@ impl Reflector {
                         Ok(Resolved::Same) => sink.failed(&error),
                         Err(error) => sink.failed(&error),
                     }
-                    backoff.pause(error.retry_after()).await;
+                    rest(backoff.next(error.retry_after()), &mut changes, sink).await;
+                }
+                Err(error) if error.request() == Request::List && self.selector_is_refused(&error) => {
+                    tracing::info!(url = self.url, "the server refuses shard selectors: selecting here from now on");
+                    self.selects = Selects::Refuses;
                 }
                 Err(error) => {
                     if error.is_gone() {
@@ -171,7 +203,7 @@ impl Reflector {
                         backoff.reset();
                     }
                     sink.failed(&error);
-                    backoff.pause(error.retry_after()).await;
+                    rest(backoff.next(error.retry_after()), &mut changes, sink).await;
                 }
             }
         }
@@ -207,27 +239,37 @@ impl Reflector {
         self.options.strategy == ListStrategy::Streaming && matches!(error.code(), Some(400 | 422))
     }
 
+    /// Whether a list was refused because of its `shardSelector`, most likely.
+    fn selector_is_refused(&self, error: &WatchError) -> bool {
+        self.selects == Selects::Unknown && matches!(error.code(), Some(400 | 422))
+    }
+
     /// Lists, and returns the version to watch from.
     async fn list<K>(&mut self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
     where
         K: kube::Resource + DeserializeOwned,
     {
+        let part = sink.part();
         match self.options.strategy {
-            ListStrategy::Pages => self.list_pages(client, sink).await,
-            ListStrategy::Streaming => self.list_stream(client, sink).await,
+            // Whether a server selects, is told by a list's metadata, which a stream has not.
+            ListStrategy::Streaming if part.selector.is_none() => self.list_stream(client, part, sink).await,
+            _ => self.list_pages(client, part, sink).await,
         }
     }
 
-    async fn list_pages<K>(&mut self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
+    async fn list_pages<K>(&mut self, client: &Client, part: Part, sink: &mut impl EventSink<K>) -> Result<String>
     where
         K: DeserializeOwned,
     {
         let mut token: Option<String> = None;
+        let selector = part.selector.filter(|_| self.selects != Selects::Refuses);
+        if selector.is_some() {
+            self.selects = Selects::Unknown;
+        }
         sink.init();
         loop {
             let params = self.list_params(token.take());
-            let request = kube::core::Request::new(&self.url).list(&params);
-            let request = self.in_form(request, Request::List, METADATA_LIST)?;
+            let request = ask::list(&self.url, &params, self.metadata_only, selector.as_deref())?;
             let after = self.options.list_timeout;
             let body = timeout(after, self.fetch_page(client, request))
                 .await
@@ -239,12 +281,18 @@ impl Reflector {
             };
             sink.answered(Request::List);
             let told = std::cell::RefCell::new(&mut *sink);
-            let list = decode_list(
-                &body,
-                &self.unread,
-                |object: K| told.borrow_mut().init_apply(object),
-                |text, error| told.borrow_mut().undecodable(text, &error),
-            )?;
+            let object = |object: K| told.borrow_mut().init_apply(object);
+            let bad = |text: &str, error| told.borrow_mut().undecodable(text, &error);
+            let list = match part.head {
+                // What the server has selected needs no look at its head.
+                Some(fields) if self.selects != Selects::Yes => {
+                    let wanted =
+                        |text: &str| Head::of_object(text, fields).is_none_or(|head| told.borrow_mut().admits(&head));
+                    decode_list_if(&body, &self.unread, wanted, object, bad)?
+                }
+                _ => decode_list(&body, &self.unread, object, bad)?,
+            };
+            self.learn(selector.as_deref(), list.shard_selector.as_deref());
             // Lets other tasks run between pages; decoding one is a millisecond's work.
             tokio::task::yield_now().await;
             match list.metadata.continue_.filter(|next| !next.is_empty()) {
@@ -262,6 +310,30 @@ impl Reflector {
                 }
             }
         }
+    }
+
+    /// Notes whether the server has selected what it was asked to. A list of which one page was not selected is none
+    /// that was.
+    fn learn(&mut self, asked: Option<&str>, applied: Option<&str>) {
+        if asked.is_some() && self.selects != Selects::No {
+            self.selects = if asked == applied { Selects::Yes } else { Selects::No };
+        }
+    }
+
+    /// Asks for one object, to learn whether the server selects.
+    async fn probe(&mut self, client: &Client, selector: &str) -> Result<()> {
+        #[derive(Deserialize, Default)]
+        struct Any {}
+        // At the most recent state: any other may come whole.
+        let params =
+            ListParams { limit: Some(1), version_match: None, resource_version: None, ..self.list_params(None) };
+        let request = ask::list(&self.url, &params, self.metadata_only, Some(selector))?;
+        let after = self.options.list_timeout;
+        let body = timeout(after, self.fetch_page(client, request)).await;
+        let body = body.map_err(|_| WatchError::Timeout { request: Request::List, after })??;
+        let list = decode_list(&body, &PathTree::default(), |_: Any| {}, |_, _| {})?;
+        self.learn(Some(selector), list.shard_selector.as_deref());
+        Ok(())
     }
 
     fn list_params(&self, token: Option<String>) -> ListParams {
@@ -283,13 +355,12 @@ impl Reflector {
     }
 
     /// A list as a stream: events until the bookmark that ends it.
-    async fn list_stream<K>(&self, client: &Client, sink: &mut impl EventSink<K>) -> Result<String>
+    async fn list_stream<K>(&self, client: &Client, part: Part, sink: &mut impl EventSink<K>) -> Result<String>
     where
         K: kube::Resource + DeserializeOwned,
     {
         let params = WatchParams { send_initial_events: true, ..self.watch_params() };
-        let request = kube::core::Request::new(&self.url).watch(&params, "");
-        let request = self.in_form(request, Request::List, METADATA)?;
+        let request = ask::watch(&self.url, &params, From::TheBeginning, self.metadata_only, None)?;
         let after = self.options.list_timeout;
         let answer = timeout(after, send(client, request, Request::List)).await;
         let response = answer.map_err(|_| WatchError::Timeout { request: Request::List, after })??;
@@ -298,6 +369,9 @@ impl Reflector {
         let deadline = self.watch_deadline();
         let mut events = Events::new(response.into_body(), self.options.max_body, Request::List);
         while let Some(line) = until(deadline, Request::List, events.next(|| {})).await? {
+            if foreign(&line, part.head, sink).is_some() {
+                continue;
+            }
             let event = parse_line(&line, Request::List)?;
             match event.kind {
                 EventKind::Added | EventKind::Modified => {
@@ -324,20 +398,6 @@ impl Reflector {
         Err(WatchError::Body { request: Request::List, source: "the stream ended before the list was complete".into() })
     }
 
-    /// The request, for whole objects or for their metadata.
-    fn in_form(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-        asked: Request,
-        metadata: &'static str,
-    ) -> Result<http::Request<Vec<u8>>> {
-        let mut request = request.map_err(|error| build_error(asked, error))?;
-        if self.metadata_only {
-            request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(metadata));
-        }
-        Ok(request)
-    }
-
     fn watch_params(&self) -> WatchParams {
         WatchParams {
             label_selector: self.options.label_selector.clone(),
@@ -354,30 +414,80 @@ impl Reflector {
         Instant::now() + seconds + seconds / 4 + Duration::from_secs(1)
     }
 
-    /// Watches from `version` on, and keeps it up to date, until the server ends the watch.
-    async fn watch<K>(&self, client: &Client, version: &mut String, sink: &mut impl EventSink<K>) -> Result<()>
+    /// Watches from `version` on, and keeps it up to date, until the server ends the watch. Lists beside it what the
+    /// sink misses.
+    async fn watch<K>(
+        &mut self,
+        client: &Client,
+        version: &mut String,
+        changes: &mut Changes,
+        missing: &mut Option<MissingList>,
+        sink: &mut impl EventSink<K>,
+    ) -> Result<Ended>
     where
         K: kube::Resource + DeserializeOwned,
     {
-        let request = kube::core::Request::new(&self.url).watch(&self.watch_params(), version);
-        let request = self.in_form(request, Request::Watch, METADATA)?;
+        let mut part = sink.part();
+        if let (Some(selector), Selects::Unknown) = (&part.selector, self.selects) {
+            self.probe(client, selector).await?;
+        }
+        let selected = self.selects == Selects::Yes;
+        let selector = part.selector.as_deref().filter(|_| selected);
+        let from = From::Version(version);
+        let request = ask::watch(&self.url, &self.watch_params(), from, self.metadata_only, selector)?;
         let after = self.options.list_timeout;
         let answer = timeout(after, send(client, request, Request::Watch)).await;
         let response = answer.map_err(|_| WatchError::Timeout { request: Request::Watch, after })??;
         sink.answered(Request::Watch);
+        let place = Place {
+            client,
+            url: &self.url,
+            collection: self.collection.as_ref(),
+            metadata_only: self.metadata_only,
+            options: &self.options,
+            unread: &self.unread,
+        };
+        aim(missing, &place, &part, version);
         let deadline = self.watch_deadline();
         let mut events = Events::new(response.into_body(), self.options.max_body, Request::Watch);
-        while let Some(line) = until(deadline, Request::Watch, events.next(|| sink.flush())).await? {
+        loop {
+            let line = tokio::select! {
+                () = changed(changes) => {
+                    let new = sink.part();
+                    if selected && new.selector != part.selector {
+                        sink.completed(Request::Watch);
+                        return Ok(Ended::ToReselect);
+                    }
+                    part = new;
+                    aim(missing, &place, &part, version);
+                    continue;
+                }
+                page = next_page(missing) => {
+                    if missing.as_mut().is_some_and(|list| list.take(&place, page, sink)) {
+                        *missing = None;
+                    }
+                    continue;
+                }
+                line = until(deadline, Request::Watch, events.next(|| sink.flush())) => line?,
+            };
+            let Some(line) = line else {
+                sink.completed(Request::Watch);
+                return Ok(Ended::ByServer);
+            };
+            if let Some(seen) = foreign(&line, part.head, sink) {
+                advance(version, seen.as_deref());
+                continue;
+            }
             let event = parse_line(&line, Request::Watch)?;
             match event.kind {
                 EventKind::Error => return Err(error_event(event.object.get(), Request::Watch)),
                 EventKind::Unknown => {}
-                EventKind::Bookmark => advance(version, versioned(event.object.get()).resource_version),
+                EventKind::Bookmark => advance(version, versioned(event.object.get()).resource_version.as_deref()),
                 EventKind::Added | EventKind::Modified | EventKind::Deleted => {
                     let text = self.converted(event.object);
                     match from_json::<K>(text.as_bytes(), &self.unread) {
                         Ok(object) => {
-                            advance(version, object.meta().resource_version.clone());
+                            advance(version, object.meta().resource_version.as_deref());
                             if event.kind == EventKind::Deleted {
                                 sink.delete(object);
                             } else {
@@ -385,21 +495,60 @@ impl Reflector {
                             }
                         }
                         Err(error) => {
-                            advance(version, versioned(&text).resource_version);
+                            advance(version, versioned(&text).resource_version.as_deref());
                             sink.undecodable(&text, &error);
                         }
                     }
                 }
             }
         }
-        sink.completed(Request::Watch);
-        Ok(())
     }
 }
 
-fn advance(version: &mut String, seen: Option<String>) {
+/// Begins, goes on with, or gives up the list of what is missing.
+fn aim(list: &mut Option<MissingList>, of: &Place<'_>, part: &Part, version: &str) {
+    match &part.missing {
+        None => *list = None,
+        Some(missing) if list.as_ref().is_some_and(|list| list.number() == missing.number) => {}
+        Some(missing) => *list = Some(MissingList::begin(of, missing.clone(), version)),
+    }
+}
+
+async fn next_page(list: &mut Option<MissingList>) -> Result<Bytes> {
+    match list {
+        Some(list) => list.page().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Pauses after a failure. What the sink does not want any more goes nevertheless.
+async fn rest<K>(pause: Duration, changes: &mut Changes, sink: &mut impl EventSink<K>) {
+    let mut pause = std::pin::pin!(sleep(pause));
+    loop {
+        tokio::select! {
+            () = &mut pause => return,
+            () = changed(changes) => {
+                sink.part();
+            }
+        }
+    }
+}
+
+/// Of an event about an object that the sink does not want: the object's version, where it has one.
+fn foreign<'l, K>(
+    line: &'l str,
+    fields: Option<HeadFields>,
+    sink: &mut impl EventSink<K>,
+) -> Option<Option<std::borrow::Cow<'l, str>>> {
+    let (kind, head) = Head::of_event(line, fields?)?;
+    let about_an_object = matches!(kind.as_ref(), "ADDED" | "MODIFIED" | "DELETED");
+    (about_an_object && !sink.admits(&head)).then_some(head.resource_version)
+}
+
+fn advance(version: &mut String, seen: Option<&str>) {
     if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
-        *version = seen;
+        version.clear();
+        version.push_str(seen);
     }
 }
 
@@ -411,105 +560,9 @@ fn versioned(object: &str) -> VersionedMeta {
     serde_json::from_str::<Versioned>(object).ok().and_then(|object| object.metadata).unwrap_or_default()
 }
 
-fn error_event(status: &str, request: Request) -> WatchError {
-    let status: Status = serde_json::from_str(status).unwrap_or_default();
-    WatchError::Status {
-        request,
-        code: status.code,
-        retry_after: retry_after_of(&status),
-        reason: status.reason,
-        message: status.message,
-    }
-}
-
-fn retry_after_of(status: &Status) -> Option<Duration> {
-    let seconds = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0)?;
-    Some(Duration::from_secs(u64::from(seconds)))
-}
-
-fn build_error(request: Request, error: kube::core::request::Error) -> WatchError {
-    WatchError::Request { request, source: Box::new(kube::Error::BuildRequest(error)) }
-}
-
 async fn until<T>(deadline: Instant, request: Request, work: impl Future<Output = Result<T>>) -> Result<T> {
     let began = Instant::now();
     timeout_at(deadline, work)
         .await
         .map_err(|_| WatchError::Timeout { request, after: deadline.saturating_duration_since(began) })?
-}
-
-/// Sends a request; an answer other than success is an error with the server's words.
-async fn send(client: &Client, request: http::Request<Vec<u8>>, asked: Request) -> Result<http::Response<Body>> {
-    let response = client
-        .send(request.map(Body::from))
-        .await
-        .map_err(|source| WatchError::Request { request: asked, source: Box::new(source) })?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    let code = response.status().as_u16();
-    let header = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let header = header.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-    let body = read_body(response.into_body(), 0, MAX_ERROR_BODY, asked).await.unwrap_or_default();
-    let status: Option<Status> = serde_json::from_slice(&body).ok();
-    let retry_after = header.or_else(|| status.as_ref().and_then(retry_after_of));
-    let (reason, message) = match status {
-        Some(status) => (status.reason, status.message),
-        None => (String::new(), String::from_utf8_lossy(&body).chars().take(200).collect()),
-    };
-    Err(WatchError::Status { request: asked, code, reason, message, retry_after })
-}
-
-/// Reads a body that is expected to be about `expected` long.
-async fn read_body(mut body: Body, expected: usize, limit: usize, request: Request) -> Result<Bytes> {
-    let mut read = Vec::with_capacity(expected.saturating_add(expected / 8).min(limit));
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|source| WatchError::Body { request, source: source.into() })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if read.len() + data.len() > limit {
-            return Err(WatchError::TooLong { request, limit });
-        }
-        read.extend_from_slice(&data);
-    }
-    Ok(read.into())
-}
-
-/// The lines of a watch's body.
-struct Events {
-    body: Body,
-    lines: Lines,
-    limit: usize,
-    request: Request,
-}
-
-impl Events {
-    fn new(body: Body, limit: usize, request: Request) -> Self {
-        Self { body, lines: Lines::default(), limit, request }
-    }
-
-    /// The next line, with U+FFFD for bytes that are no UTF-8; none at the end. `idle` is called before waiting for the network.
-    async fn next(&mut self, mut idle: impl FnMut()) -> Result<Option<String>> {
-        loop {
-            if let Some(line) = self.lines.next() {
-                return Ok(Some(
-                    String::from_utf8(line.into())
-                        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
-                ));
-            }
-            idle();
-            let Some(frame) = self.body.frame().await else {
-                return if self.lines.pending() == 0 {
-                    Ok(None)
-                } else {
-                    Err(WatchError::Body { request: self.request, source: "the last event is cut short".into() })
-                };
-            };
-            let frame = frame.map_err(|source| WatchError::Body { request: self.request, source: source.into() })?;
-            let Ok(data) = frame.into_data() else { continue };
-            if self.lines.pending() + data.len() > self.limit {
-                return Err(WatchError::TooLong { request: self.request, limit: self.limit });
-            }
-            self.lines.push(&data);
-        }
-    }
 }
