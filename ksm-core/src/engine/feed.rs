@@ -37,14 +37,17 @@ pub(super) struct Feed<K> {
 
 impl<K: kube::Resource + Send + Sync> Feed<K> {
     fn put(&mut self, object: &K) {
-        self.batch.events += 1;
         let meta = object.meta();
         let Some(key) = ObjectKey::of(meta) else {
+            self.batch.events += 1;
             return self.skip("it has neither uid nor name");
         };
         match self.ownership.as_mut().map_or(Claim::Ours, |ownership| ownership.claim(key, meta)) {
-            Claim::Ours => {}
-            Claim::Left => return self.let_go(key),
+            Claim::Ours => self.batch.events += 1,
+            Claim::Left => {
+                self.batch.events += 1;
+                return self.let_go(key);
+            }
             Claim::Foreign => {
                 self.batch.foreign += 1;
                 return;
@@ -209,11 +212,16 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
     }
 
     fn delete(&mut self, object: K) {
-        self.batch.events += 1;
-        let Some(key) = ObjectKey::of(object.meta()) else {
+        let meta = object.meta();
+        let Some(key) = ObjectKey::of(meta) else {
+            self.batch.events += 1;
             return self.skip("it was deleted, and has neither uid nor name");
         };
-        self.forget(key);
+        if self.ownership.as_mut().is_some_and(|ownership| ownership.deleted(key, meta)) {
+            self.batch.foreign += 1;
+            return;
+        }
+        self.batch.events += 1;
         if self.store.delete(key) {
             self.leave_joins(key);
             self.tell(&Change::Deleted(&object));

@@ -142,6 +142,10 @@ impl Ownership {
         if self.owns(self.key().hash_head(head)) {
             return true;
         }
+        if head.uid.is_none() && head.name.is_none() {
+            // It can't be told apart, which is for the decoder to say.
+            return true;
+        }
         // By an immutable key it never was.
         if !self.key().is_mutable() {
             return false;
@@ -170,6 +174,11 @@ impl Ownership {
             gone.insert(key);
         }
         self.held.remove(&key).is_some()
+    }
+
+    /// An object was deleted; whether it was another shard's.
+    pub(super) fn deleted(&mut self, key: ObjectKey, meta: &ObjectMeta) -> bool {
+        !self.forget(key) && !self.owns(self.key().hash(meta))
     }
 
     pub(super) fn list_begins(&mut self) {

@@ -6,3 +6,4 @@ mod families;
 mod filters;
 mod format;
 mod labels;
+mod shards;
