@@ -84,6 +84,7 @@ metrics_table! {
     "ksm_core_scrape_bytes_total" Counter ("encoding") "Bytes of scrapes' bodies."
     "ksm_core_scrapes_refused_total" Counter ("reason") "Scrapes that were not answered, reason=busy (too many were being answered) or query (what the URL asks for is wrong)."
     "ksm_core_scrape_duration_seconds" Histogram ("result") "From the request to the last byte."
+    "ksm_core_scrape_encode_duration_seconds" Histogram ("encoding") "The part of it that went into writing and compressing."
     "ksm_core_otlp_collections_total" Counter ("result")
         "Rounds of pushing all samples, result=complete, abandoned or skipped (the one before was still going on)."
     "ksm_core_otlp_exports_total" Counter ("result")

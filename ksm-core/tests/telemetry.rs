@@ -15,7 +15,7 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::Event;
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics::{Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -61,8 +61,17 @@ impl Recorder for Recorded {
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::from_arc(self.value(key))
     }
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Sum(self.value(key))))
+    }
+}
+
+/// A histogram's sum, as a gauge.
+struct Sum(Arc<AtomicU64>);
+
+impl HistogramFn for Sum {
+    fn record(&self, value: f64) {
+        GaugeFn::increment(&*self.0, value);
     }
 }
 
@@ -107,6 +116,40 @@ async fn a_resource_says_what_it_holds_and_how_it_is() {
     telemetry::describe();
     let helps = recorded.helps.lock();
     assert!(telemetry::METRICS.iter().all(|metric| helps.get(metric.name).unwrap() == metric.help));
+}
+
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn a_scrape_says_how_much_of_its_time_went_into_writing() {
+    use http_body_util::BodyExt;
+    use ksm_core::scrape::{Encoding, Scraper};
+    let recorded = Recorded::default();
+    let _recording = metrics::set_default_local_recorder(&recorded);
+    let names = (0..500).map(|n| json!({"metadata": {"name": n.to_string(), "uid": n.to_string()}}));
+    let listed = names.map(|object| Ok::<_, String>(Event::InitApply(serde_json::from_value(object).unwrap())));
+    let events = [Ok(Event::Init)].into_iter().chain(listed).chain([Ok(Event::InitDone)]);
+    let stream = futures::stream::iter(events.collect::<Vec<Result<Event<Namespace>, String>>>());
+    let ksm = Ksm::builder().resource(ResourceBuilder::<Namespace>::builtin().stream(stream)).spawn().unwrap();
+    ksm.synced().await;
+    let ksm = Arc::new(ksm);
+    let headers = [(http::header::ACCEPT_ENCODING, http::HeaderValue::from_static("gzip"))].into_iter().collect();
+    for (encoding, name) in [(Encoding::Plain, "identity"), (Encoding::Gzip, "gzip"), (Encoding::GzipCached, "gzip")] {
+        let sums = || {
+            let writing = format!("ksm_core_scrape_encode_duration_seconds{{encoding={name}}}");
+            let all = recorded.gauge("ksm_core_scrape_duration_seconds{result=complete}");
+            (recorded.gauge(&writing).unwrap_or_default(), all.unwrap_or_default())
+        };
+        let before = sums();
+        let response = Scraper::new(ksm.clone()).encoding(encoding).respond(&headers, None);
+        // A slow client's time is not the encoder's.
+        std::thread::sleep(Duration::from_millis(50));
+        response.into_body().collect().await.unwrap();
+        let after = sums();
+        let (writing, all) = (after.0 - before.0, after.1 - before.1);
+        // The cache compresses at once, while the others wait to be asked.
+        let waited = if encoding == Encoding::GzipCached { 0.0 } else { 0.05 };
+        assert!(writing > 0.0 && writing + waited <= all, "{encoding:?}: {writing} of {all} s");
+    }
 }
 
 /// Each answer in turn, then none.

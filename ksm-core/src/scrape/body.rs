@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -34,6 +34,8 @@ pub struct ScrapeBody {
 struct Scrape {
     begin: Instant,
     bytes: u64,
+    /// The time that its blocks took to make: the rest was the client's.
+    making: Duration,
     encoding: &'static str,
     complete: bool,
     /// Held until the client has it all.
@@ -44,6 +46,7 @@ impl Drop for Scrape {
     fn drop(&mut self) {
         let result = if self.complete { "complete" } else { "aborted" };
         metrics::histogram!("ksm_core_scrape_duration_seconds", "result" => result).record(self.begin.elapsed());
+        metrics::histogram!("ksm_core_scrape_encode_duration_seconds", "encoding" => self.encoding).record(self.making);
         metrics::counter!("ksm_core_scrapes_total", "encoding" => self.encoding, "result" => result).increment(1);
         metrics::counter!("ksm_core_scrape_bytes_total", "encoding" => self.encoding).increment(self.bytes);
     }
@@ -53,7 +56,7 @@ pub(super) enum Content {
     Whole(Option<Bytes>),
     Polled(Blocks),
     Worked(Option<Work>),
-    Cached(JoinHandle<Vec<Bytes>>),
+    Cached(JoinHandle<Timed<Vec<Bytes>>>),
     Pieces(std::vec::IntoIter<Bytes>),
 }
 
@@ -62,7 +65,15 @@ type BoxedBlocks = Box<dyn Iterator<Item = Bytes> + Send>;
 /// Blocks that are made on blocking threads: between two of them, or while one is being made.
 pub(super) enum Work {
     Idle(BoxedBlocks),
-    Busy(JoinHandle<(Option<Bytes>, BoxedBlocks)>),
+    Busy(JoinHandle<(Timed<Option<Bytes>>, BoxedBlocks)>),
+}
+
+/// What was made, and how long it took.
+type Timed<T> = (T, Duration);
+
+fn timed<T>(make: impl FnOnce() -> T) -> Timed<T> {
+    let begin = Instant::now();
+    (make(), begin.elapsed())
 }
 
 impl Content {
@@ -75,17 +86,25 @@ impl Content {
     }
 
     pub(super) fn cached(exposition: Exposition, cache: Arc<GzipCache>) -> Self {
-        Self::Cached(spawn_blocking(move || cache.compress(&exposition)))
+        Self::Cached(spawn_blocking(move || timed(|| cache.compress(&exposition))))
     }
 
-    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    /// The next block. The time that blocks took to make is added to `making`.
+    fn poll_block(&mut self, cx: &mut Context<'_>, making: &mut Duration) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             match self {
                 Self::Whole(bytes) => return Poll::Ready(bytes.take().map(Ok)),
-                Self::Polled(blocks) => return Poll::Ready(blocks.next().map(Ok)),
+                Self::Polled(blocks) => {
+                    let (block, took) = timed(|| blocks.next());
+                    *making += took;
+                    return Poll::Ready(block.map(Ok));
+                }
                 Self::Pieces(pieces) => return Poll::Ready(pieces.next().map(Ok)),
                 Self::Cached(work) => match ready!(Pin::new(work).poll(cx)) {
-                    Ok(pieces) => *self = Self::Pieces(pieces.into_iter()),
+                    Ok((pieces, took)) => {
+                        *making += took;
+                        *self = Self::Pieces(pieces.into_iter());
+                    }
                     Err(error) => {
                         *self = Self::Whole(None);
                         return Poll::Ready(Some(Err(BodyError(error))));
@@ -94,17 +113,17 @@ impl Content {
                 Self::Worked(work) => match work.take() {
                     None => return Poll::Ready(None),
                     Some(Work::Idle(mut blocks)) => {
-                        *work = Some(Work::Busy(spawn_blocking(move || (blocks.next(), blocks))));
+                        *work = Some(Work::Busy(spawn_blocking(move || (timed(|| blocks.next()), blocks))));
                     }
                     Some(Work::Busy(mut task)) => match Pin::new(&mut task).poll(cx) {
                         Poll::Pending => {
                             *work = Some(Work::Busy(task));
                             return Poll::Pending;
                         }
-                        Poll::Ready(Ok((None, _))) => return Poll::Ready(None),
-                        Poll::Ready(Ok((Some(block), blocks))) => {
-                            *work = Some(Work::Idle(blocks));
-                            return Poll::Ready(Some(Ok(block)));
+                        Poll::Ready(Ok(((block, took), blocks))) => {
+                            *making += took;
+                            *work = block.is_some().then_some(Work::Idle(blocks));
+                            return Poll::Ready(block.map(Ok));
                         }
                         Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(BodyError(error)))),
                     },
@@ -117,7 +136,17 @@ impl Content {
 impl ScrapeBody {
     pub(super) fn new(content: Content, coding: Coding, permit: OwnedSemaphorePermit, begin: Instant) -> Self {
         let encoding = coding.name();
-        Self { content, scrape: Some(Scrape { begin, bytes: 0, encoding, complete: false, _permit: permit }) }
+        Self {
+            content,
+            scrape: Some(Scrape {
+                begin,
+                bytes: 0,
+                making: Duration::ZERO,
+                encoding,
+                complete: false,
+                _permit: permit,
+            }),
+        }
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
@@ -137,8 +166,10 @@ impl Body for ScrapeBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let block = ready!(self.content.poll_block(cx));
+        let mut making = Duration::ZERO;
+        let block = ready!(self.content.poll_block(cx, &mut making));
         if let Some(scrape) = &mut self.scrape {
+            scrape.making += making;
             match &block {
                 Some(Ok(block)) => scrape.bytes += block.len() as u64,
                 Some(Err(_)) => {}
