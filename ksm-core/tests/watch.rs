@@ -90,6 +90,9 @@ impl EventSink<ConfigMap> for Told {
     fn init_apply(&mut self, object: ConfigMap) {
         self.note("listed", object);
     }
+    fn limited(&mut self, listed: u64, left_out: Option<u64>) {
+        self.0.lock().push(format!("limited to {listed}, without {left_out:?}"));
+    }
     fn init_done(&mut self) {
         self.0.lock().push("done".into());
     }
@@ -371,4 +374,30 @@ async fn a_request_is_a_success_only_once_it_ended_well() {
     let script = vec![watch(&["no event\n".into()], End::Hang), silence(), watch(&[event("BOOKMARK", end)], End::Hang)];
     play_to(&told, options, script).await;
     assert_eq!(*told.1.lock(), [(List, false), (List, false), (List, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_cut_at_its_limit_which_is_told_and_the_watch_is_not() {
+    let limited = |object_limit| WatchOptions {
+        object_limit: Some(object_limit),
+        page_size: 2,
+        strategy: ListStrategy::Streaming,
+        ..WatchOptions::default()
+    };
+    let rest = list(5, &["c"], "more");
+    let counted = rest.pieces[0].1.replace("\"continue\"", "\"remainingItemCount\":7,\"continue\"");
+    let added = watch(&[event("ADDED", &object("z", 6))], End::Hang);
+    let script = vec![list(5, &["a", "b"], "next"), answer(200, counted), added];
+    let (log, asked) = play(limited(3), script).await;
+    let told = ["init", "listed a", "listed b", "listed c", "limited to 3, without Some(7)", "done", "applied z"];
+    assert_eq!(log[..told.len()], told);
+    assert!(has(&asked[0].1, "limit=2") && has(&asked[1].1, "limit=1") && has(&asked[2].1, "watch=true"), "{asked:?}");
+
+    // A server that sends more than it was asked for.
+    let (log, _) = play(limited(1), vec![list(5, &["a", "b", "c"], "")]).await;
+    assert_eq!(log[..3], ["init", "listed a", "limited to 1, without Some(2)"]);
+    let (log, _) = play(limited(9), vec![list(5, &["a", "b"], "")]).await;
+    assert_eq!(log[3], "limited to 2, without Some(0)");
+    let (log, _) = play(limited(2), vec![list(5, &["a", "b"], "more")]).await;
+    assert_eq!(log[3], "limited to 2, without None");
 }

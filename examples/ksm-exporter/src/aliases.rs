@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString,
+    Unit,
 };
 
 /// A recorder that records some metrics under upstream's names too.
@@ -23,15 +24,49 @@ pub(crate) fn state_build() {
     metrics::describe_gauge!("kube_state_metrics_build_info", "The version of the program: always 1.");
     metrics::gauge!("kube_state_metrics_build_info", "version" => env!("CARGO_PKG_VERSION"), "language" => "rust")
         .set(1);
+    state_zeros();
     // One instance that has it all; upstream's alerts compare the two.
     metrics::gauge!("kube_state_metrics_shard_ordinal", "shard_ordinal" => "0").set(0);
     metrics::gauge!("kube_state_metrics_total_shards").set(1);
 }
 
+/// Counts nothing yet; upstream shows these from the start, whether there are custom resources or not.
+fn state_zeros() {
+    for (_, name) in COUNTERS {
+        metrics::counter!(name).increment(0);
+    }
+    metrics::gauge!("kube_state_metrics_custom_resource_state_cache").set(0);
+}
+
+/// The most objects that a list takes in, for each resource; upstream has the metric only where there is a limit.
+pub(crate) fn state_limit(limit: Option<u64>, resources: &[String]) {
+    for (resource, limit) in resources.iter().filter_map(|resource| Some((resource, limit?))) {
+        metrics::gauge!("kube_state_metrics_list_objects_limit", "resource" => resource.clone()).set(limit as f64);
+    }
+}
+
+/// Counters that differ by their names alone.
+const COUNTERS: [(&str, &str); 3] = [
+    ("ksm_core_custom_resource_add_events_total", "kube_state_metrics_custom_resource_state_add_events_total"),
+    ("ksm_core_custom_resource_update_events_total", "kube_state_metrics_custom_resource_state_update_events_total"),
+    ("ksm_core_custom_resource_delete_events_total", "kube_state_metrics_custom_resource_state_delete_events_total"),
+];
+
+/// Gauges that differ by their names alone.
+const GAUGES: [(&str, &str); 2] = [
+    ("ksm_core_list_objects", "kube_state_metrics_list_objects"),
+    ("ksm_core_custom_resource_kinds", "kube_state_metrics_custom_resource_state_cache"),
+];
+
+fn renamed(key: &Key, names: &[(&str, &'static str)]) -> Option<Key> {
+    let (_, alias) = names.iter().find(|(name, _)| *name == key.name())?;
+    Some(Key::from_parts(*alias, key.labels().cloned().collect::<Vec<_>>()))
+}
+
 /// `ksm_core_requests_total{request="list"}` → `kube_state_metrics_list_total`
 fn counter_alias(key: &Key) -> Option<Key> {
     if key.name() != "ksm_core_requests_total" {
-        return None;
+        return renamed(key, &COUNTERS);
     }
     let label = |name: &str| key.labels().find(|label| label.key() == name).map(|label| label.value().to_owned());
     let name = match label("request")?.as_str() {
@@ -75,7 +110,11 @@ impl<R: Recorder> Recorder for UpstreamNames<R> {
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        self.0.register_gauge(key, metadata)
+        let own = self.0.register_gauge(key, metadata);
+        match renamed(key, &GAUGES) {
+            Some(alias) => Gauge::from_arc(Arc::new(Both(own, self.0.register_gauge(&alias, metadata)))),
+            None => own,
+        }
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
@@ -100,6 +139,23 @@ impl CounterFn for Both<Counter> {
     fn absolute(&self, value: u64) {
         self.0.absolute(value);
         self.1.absolute(value);
+    }
+}
+
+impl GaugeFn for Both<Gauge> {
+    fn increment(&self, value: f64) {
+        self.0.increment(value);
+        self.1.increment(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.0.decrement(value);
+        self.1.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.0.set(value);
+        self.1.set(value);
     }
 }
 

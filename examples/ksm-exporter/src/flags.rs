@@ -14,6 +14,7 @@ Examples:
   ksm-exporter --kubeconfig ~/.kube/config --resources pods,nodes
   ksm-exporter --host :: --enable-gzip-encoding --metric-denylist '_created$'
   ksm-exporter --config options.yaml --tls-config web.yaml --auth-filter
+  ksm-exporter --custom-resource-state-config-file crs.yaml --custom-resource-state-only
   ksm-exporter --sim --sim-pods 10000
 
 The file of --config holds the same options in snake case, as `metric_denylist: [_created$]`; where both say something,
@@ -34,13 +35,45 @@ pub(crate) struct Flags {
     pub(crate) filter: FilterFlags,
     #[command(flatten)]
     pub(crate) scopes: ScopeFlags,
+    /// The most objects of a resource that a list takes in, and says so where there are more; 0: all
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "NUMBER",
+        help_heading = "What is watched",
+        overrides_with = "object_limit"
+    )]
+    pub(crate) object_limit: u64,
     #[command(flatten)]
     pub(crate) serving: ServingFlags,
+    #[command(flatten)]
+    pub(crate) custom: CustomResourceFlags,
     #[command(flatten)]
     pub(crate) config: ConfigFlags,
     /// How much to log: 0 warnings, 1 to 3 what it does, 4 and 5 details, more for everything; RUST_LOG wins
     #[arg(short = 'v', long = "v", value_name = "LEVEL", overrides_with = "verbosity")]
     pub(crate) verbosity: Option<u8>,
+}
+
+/// Metrics of custom resources.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Custom resources")]
+pub(crate) struct CustomResourceFlags {
+    /// CustomResourceStateMetrics, as YAML in one argument; joins what the file says
+    #[arg(long, value_name = "YAML", overrides_with = "custom_resource_state_config")]
+    pub(crate) custom_resource_state_config: Option<String>,
+    /// The file of CustomResourceStateMetrics; watched while it runs
+    #[arg(long, value_name = "FILE", overrides_with = "custom_resource_state_config_file")]
+    pub(crate) custom_resource_state_config_file: Option<String>,
+    /// Show custom resources alone, whatever --resources says
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set, overrides_with = "custom_resource_state_only")]
+    pub(crate) custom_resource_state_only: bool,
+    /// Start without that file where it is not there; taken up when it comes
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set,
+        overrides_with = "continue_without_custom_resource_state_config_file")]
+    pub(crate) continue_without_custom_resource_state_config_file: bool,
 }
 
 /// The options file.
@@ -127,9 +160,6 @@ const MISSING: &[(&str, &str)] = &[
     ("total-shards", "sharding is not supported: run one instance, or split by --resources or --namespaces"),
     ("pod", "sharding is not supported: leave it out"),
     ("pod-namespace", "sharding is not supported: leave it out"),
-    ("object-limit", "lists are never cut: leave it out, memory at start is bounded without it"),
-    ("custom-resource-state-*", "metrics of custom resources are made by code: see ksm_core::ResourceBuilder"),
-    ("continue-without-custom-*", "there is no such configuration file: leave it out"),
     ("auto-gomemlimit*", "it is about Go's memory: leave it out"),
     ("add_dir_header", LOGGING),
     ("alsologto*", LOGGING),

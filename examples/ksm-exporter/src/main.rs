@@ -20,13 +20,14 @@ use example_host::server::{listen, serve_with, url_of};
 use example_host::telemetry::Telemetry;
 use example_host::tls::Web;
 use example_host::{log_to_stderr, log_to_stderr_by_default, stop};
+use ksm_core::custom_resource::CustomResourceConfig;
 use ksm_core::options::OptionsFile;
 use ksm_core::scrape::{Encoding, Scraper};
 use ksm_core::{Ksm, WatchOptions};
 
 use crate::aliases::UpstreamNames;
 use crate::flags::Flags;
-use crate::options::Options;
+use crate::options::{Fixed, Options};
 use crate::reload::{Running, default_resources, warn_of_overridden};
 use crate::sources::{Kind, OptionsProblem};
 
@@ -40,11 +41,15 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(errors) => return usage(&sources::lines(&errors)),
     };
+    let (custom, missing_custom) = match sources::custom_resources(&options.custom) {
+        Ok(read) => read,
+        Err(problems) => return usage(&problems),
+    };
     match flags.log_filter() {
         Some(filter) => log_to_stderr_by_default(filter),
         None => log_to_stderr(),
     }
-    if let Some(missing) = missing {
+    for missing in missing.into_iter().chain(missing_custom) {
         tracing::warn!("{missing}: going on without it until it is there");
     }
     warn_of_overridden(&file, &given);
@@ -55,7 +60,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(flags, given, options)) {
+    match runtime.block_on(run(flags, given, options, custom)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ksm-exporter: {error:#}");
@@ -84,7 +89,7 @@ fn read_options(flags: &Flags) -> Result<(OptionsFile, Option<String>), Vec<Stri
     }
 }
 
-async fn run(flags: Flags, given: Vec<String>, options: Options) -> anyhow::Result<()> {
+async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomResourceConfig) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(UpstreamNames::new)?;
     aliases::state_build();
@@ -96,7 +101,7 @@ async fn run(flags: Flags, given: Vec<String>, options: Options) -> anyhow::Resu
     let own = listen(&fixed.telemetry_host, fixed.telemetry_port).await;
     let own = own.context("choose another --telemetry-host or --telemetry-port")?;
     let cluster = Arc::new(options.cluster.connect(Unconfigured::Refuse).await?);
-    let ksm = Arc::new(watch(&options, &cluster)?);
+    let ksm = Arc::new(watch(&options, custom, &cluster)?);
     announce_files(&flags, &options);
     let url = |listener| Ok::<_, anyhow::Error>(url_of(listener)?.replacen("http:", scheme(web.as_deref()), 1));
     println!("metrics at {}/metrics", url(&main)?);
@@ -147,13 +152,16 @@ fn announce_files(flags: &Flags, options: &Options) {
         None => {}
     };
     told(Kind::Options, flags.config.config.as_deref());
+    told(Kind::CustomResources, options.custom.file.as_deref());
     told(Kind::Kubeconfig, options.fixed.kubeconfig.as_deref());
     told(Kind::Web, options.fixed.tls_config.as_deref());
 }
 
-fn watch(options: &Options, cluster: &Cluster) -> anyhow::Result<Ksm> {
+fn watch(options: &Options, custom: CustomResourceConfig, cluster: &Cluster) -> anyhow::Result<Ksm> {
     let resources = options.selection.resources.clone().unwrap_or_else(default_resources);
-    let watch = WatchOptions { semantic: options.fixed.semantic, ..WatchOptions::default() };
+    aliases::state_limit(options.fixed.object_limit, &resources);
+    let Fixed { semantic, object_limit, .. } = options.fixed;
+    let watch = WatchOptions { semantic, object_limit, ..WatchOptions::default() };
     let builder = Ksm::builder().client(cluster.client.clone()).settings(options.selection.settings.clone());
-    Ok(builder.resources(resources)?.watch_options(watch).spawn()?)
+    Ok(builder.resources(resources)?.custom_resources(custom).watch_options(watch).spawn()?)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use example_host::cluster::ClusterFlags;
 use example_host::server::Timeouts;
 use ksm_core::ListSemantic;
-use ksm_core::options::{OptionErrors, OptionsFile, Selection};
+use ksm_core::options::{OptionError, OptionErrors, OptionsFile, Selection};
 
 use crate::flags::Flags;
 
@@ -15,7 +15,18 @@ pub(crate) struct Options {
     pub(crate) cluster: ClusterFlags,
     /// Resources, families, allowlists and scopes.
     pub(crate) selection: Selection,
+    pub(crate) custom: Custom,
     pub(crate) fixed: Fixed,
+}
+
+/// Where metrics of custom resources are described.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Custom {
+    /// The text, and where it was given.
+    pub(crate) inline: Option<(String, String)>,
+    pub(crate) file: Option<PathBuf>,
+    /// Whether the file may be missing.
+    pub(crate) may_be_missing: bool,
 }
 
 /// Options that hold from start to end.
@@ -24,6 +35,7 @@ pub(crate) struct Fixed {
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) apiserver: Option<String>,
     pub(crate) semantic: ListSemantic,
+    pub(crate) object_limit: Option<u64>,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) telemetry_host: String,
@@ -45,6 +57,15 @@ impl Options {
         if let Err(found) = file.apply_scopes(&flags.scopes, selection.resources.as_deref(), &mut selection.settings) {
             errors.extend(found.0);
         }
+        let custom = custom(flags, file);
+        if file.custom_resource_state_only.unwrap_or(flags.custom.custom_resource_state_only) {
+            // As in kube-state-metrics, whatever the resources are: its charts always name some.
+            selection.resources = Some(Vec::new());
+            if custom.inline.is_none() && custom.file.is_none() {
+                let needs = "--custom-resource-state-config-file, or there is nothing to show";
+                errors.push(OptionError::Needs { given: file.given("custom-resource-state-only"), needs });
+            }
+        }
         if !errors.is_empty() {
             return Err(OptionErrors(errors));
         }
@@ -59,6 +80,7 @@ impl Options {
             kubeconfig: cluster.kubeconfig().map(ToOwned::to_owned),
             apiserver: cluster.apiserver().map(ToOwned::to_owned),
             semantic: file.scopes(&flags.scopes).list_semantic(),
+            object_limit: Some(file.object_limit.unwrap_or(flags.object_limit)).filter(|limit| *limit > 0),
             host: text(&file.host, &serving.host),
             port: file.port.unwrap_or(serving.port),
             telemetry_host: text(&file.telemetry_host, &serving.telemetry_host),
@@ -72,7 +94,22 @@ impl Options {
                 idle: file.server_idle_timeout.unwrap_or(serving.server_idle_timeout),
             },
         };
-        Ok(Self { cluster, selection, fixed })
+        Ok(Self { cluster, selection, custom, fixed })
+    }
+}
+
+fn custom(flags: &Flags, file: &OptionsFile) -> Custom {
+    let flags = &flags.custom;
+    let given = |own: &Option<String>, flag: &Option<String>| {
+        own.clone().or_else(|| flag.clone()).filter(|text| !text.trim().is_empty())
+    };
+    let inline = given(&file.custom_resource_state_config, &flags.custom_resource_state_config);
+    let optional = file.continue_without_custom_resource_state_config_file;
+    Custom {
+        inline: inline.map(|text| (text, file.given("custom-resource-state-config").to_string())),
+        file: given(&file.custom_resource_state_config_file, &flags.custom_resource_state_config_file)
+            .map(PathBuf::from),
+        may_be_missing: optional.unwrap_or(flags.continue_without_custom_resource_state_config_file),
     }
 }
 
@@ -83,6 +120,7 @@ impl Fixed {
             ("kubeconfig", self.kubeconfig != other.kubeconfig),
             ("apiserver", self.apiserver != other.apiserver),
             ("use-apiserver-cache", self.semantic != other.semantic),
+            ("object-limit", self.object_limit != other.object_limit),
             ("host", self.host != other.host),
             ("port", self.port != other.port),
             ("telemetry-host", self.telemetry_host != other.telemetry_host),

@@ -10,8 +10,9 @@ use ksm_core::Ksm;
 use ksm_core::engine::default_names;
 use ksm_core::options::OptionsFile;
 
+use crate::aliases;
 use crate::flags::Flags;
-use crate::options::Options;
+use crate::options::{Custom, Options};
 use crate::sources::{self, Kind, OptionsProblem};
 
 /// What runs, and by which options.
@@ -39,7 +40,8 @@ impl Running {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let own = [self.flags.config.config.clone(), self.options.fixed.kubeconfig.clone()];
+        let own =
+            [self.flags.config.config.clone(), self.options.custom.file.clone(), self.options.fixed.kubeconfig.clone()];
         let web = self.web.as_ref().map(|web| web.files()).unwrap_or_default();
         own.into_iter().flatten().chain(web).collect()
     }
@@ -47,6 +49,12 @@ impl Running {
     async fn take_up(&mut self, file: &Path) {
         if self.flags.config.config.as_deref() == Some(file) {
             self.reload_options(file);
+        }
+        if self.options.custom.file.as_deref() == Some(file) {
+            let read = sources::custom_resources(&Custom { may_be_missing: false, ..self.options.custom.clone() });
+            let outcome = read
+                .and_then(|(config, _)| self.ksm.set_custom_resources(config).map_err(|error| vec![error.to_string()]));
+            told(Kind::CustomResources, file, outcome);
         }
         if self.options.fixed.kubeconfig.as_deref() == Some(file) {
             let outcome = self.cluster.reload(&self.options.cluster).await;
@@ -71,7 +79,11 @@ impl Running {
     }
 
     fn apply(&mut self, file: &OptionsFile, options: Options) -> Result<(), Vec<String>> {
+        let (custom, missing) = sources::custom_resources(&options.custom)?;
         warn_of_overridden(file, &self.given);
+        if let Some(missing) = missing {
+            tracing::warn!("{missing}: going on without it until it is there");
+        }
         for flag in self.options.fixed.differing(&options.fixed) {
             let given = file.given(flag);
             tracing::warn!("{given} has changed, which takes a restart: it stays as it was");
@@ -80,7 +92,15 @@ impl Running {
         // Settings first: what is added starts with them, and is listed once.
         let reconfigured = self.ksm.reconfigure(&selection.settings);
         let names = selection.resources.clone().unwrap_or_else(default_resources);
+        aliases::state_limit(self.options.fixed.object_limit, &names);
         let changed = self.ksm.set_resources(names).map_err(|error| vec![error.to_string()])?;
+        if options.custom != self.options.custom {
+            self.ksm.set_custom_resources(custom).map_err(|error| vec![error.to_string()])?;
+            self.options.custom = options.custom;
+            if let Some(file) = self.options.custom.file.as_deref().filter(|file| file.exists()) {
+                sources::loaded(Kind::CustomResources, file);
+            }
+        }
         tracing::info!(?changed, relisted = ?reconfigured.relisted, "options are taken up");
         self.options.selection = selection;
         Ok(())

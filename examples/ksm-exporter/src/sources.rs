@@ -5,13 +5,18 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use example_host::files::read_text;
+use ksm_core::custom_resource::CustomResourceConfig;
 use ksm_core::options::{OptionErrors, OptionsFile};
+
+use crate::options::Custom;
 
 /// The kind of a configuration file, as its metrics call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The options file.
     Options,
+    /// CustomResourceStateMetrics.
+    CustomResources,
     /// The kubeconfig; ours.
     Kubeconfig,
     /// The web configuration; ours.
@@ -22,6 +27,7 @@ impl Kind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Options => "config",
+            Self::CustomResources => "customresourceconfig",
             Self::Kubeconfig => "kubeconfig",
             Self::Web => "tlsconfig",
         }
@@ -32,6 +38,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Options => "options file",
+            Self::CustomResources => "custom resource configuration",
             Self::Kubeconfig => "kubeconfig",
             Self::Web => "web configuration",
         })
@@ -93,6 +100,31 @@ pub(crate) fn options_file(file: &Path) -> Result<OptionsFile, OptionsProblem> {
         }
     })?;
     OptionsFile::from_yaml(&text, &file.display().to_string()).map_err(|errors| OptionsProblem::Wrong(lines(&errors)))
+}
+
+/// Reads what describes metrics of custom resources; with a word on a file that may be missing, and is.
+pub(crate) fn custom_resources(custom: &Custom) -> Result<(CustomResourceConfig, Option<String>), Vec<String>> {
+    let mut missing = None;
+    let mut sources: Vec<(String, String)> = custom.inline.iter().cloned().collect();
+    if let Some(file) = &custom.file {
+        match read_text(file) {
+            Ok(text) => sources.push((text, file.display().to_string())),
+            Err(error) => {
+                let problem = format!("{}: the custom resource configuration can't be read: {error}", file.display());
+                if error.kind() != std::io::ErrorKind::NotFound || !custom.may_be_missing {
+                    return Err(vec![problem]);
+                }
+                missing = Some(problem);
+            }
+        }
+    }
+    let sources = sources.iter().map(|(text, origin)| (text.as_str(), origin.as_str()));
+    let config = CustomResourceConfig::from_sources(sources)
+        .map_err(|errors| errors.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok((config, missing))
 }
 
 /// A line for each error.

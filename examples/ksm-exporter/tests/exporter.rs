@@ -114,6 +114,25 @@ async fn an_api_server_that_is_not_there_is_no_reason_to_end() {
     assert_eq!(get(&main.replace("/metrics", "/healthz")).await.status, 200);
 }
 
+#[tokio::test]
+async fn a_limit_on_objects_is_held_and_told() {
+    let host = start(&[QUIET, &["--resources=pods,nodes", "--object-limit=10"]].concat()).await;
+    let text = get(&host.url("metrics at")).await.text();
+    let count = |family: &str| text.lines().filter(|line| line.starts_with(family)).count();
+    assert_eq!((count("kube_pod_info{"), count("kube_node_info{")), (10, 2));
+    let text = get(&host.url("own metrics at")).await.text();
+    for line in [
+        "kube_state_metrics_list_objects{resource=\"pods\"} 10",
+        "kube_state_metrics_list_objects{resource=\"nodes\"} 2",
+        "kube_state_metrics_list_objects_limit{resource=\"pods\"} 10",
+        "ksm_core_lists_cut_total{resource=\"pods\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    let told = host.terminate().await.stderr;
+    assert!(told.contains("the list was cut by the object limit") && told.contains("left_out=30"), "{told}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn sigterm_ends_it_with_success() {
@@ -132,6 +151,12 @@ async fn wrong_flags_exit_2_and_say_what_to_change() {
         ),
         (&["--node=n", "--resources=pods,nodes"], "--node needs --resources pods"),
         (&["--config=/no/such/file"], "/no/such/file: the options file can't be read: No such file"),
+        (&["--custom-resource-state-only"], "--custom-resource-state-only needs --custom-resource-state-config-file"),
+        (
+            &["--custom-resource-state-config-file=/no/file"],
+            "/no/file: the custom resource configuration can't be read",
+        ),
+        (&["--custom-resource-state-config=spec: {resource: []}"], "--custom-resource-state-config:1:8: unknown key"),
         (&["--logtostderr=true"], "--logtostderr of kube-state-metrics is not supported: it logs to standard error"),
         (&["--node=n", "--track-unscheduled-pods"], "--node and --track-unscheduled-pods exclude each other"),
         (&["--shard=1"], "--shard of kube-state-metrics is not supported: sharding"),

@@ -192,6 +192,57 @@ async fn namespaces_come_and_go_while_the_others_stay() {
     get_until(&exporter.metrics, |answer| pods(&answer.text()) == 40).await;
 }
 
+/// A gauge of the nodes' capacity, as a configuration of custom resources.
+fn custom(metric: &str) -> String {
+    format!(
+        "kind: CustomResourceStateMetrics\nspec:\n  resources:\n  - groupVersionKind: {{group: '', version: v1, kind: Node}}\n    \
+         metricNamePrefix: my\n    metrics:\n    - name: {metric}\n      help: Pods that fit.\n      each:\n        type: Gauge\n        \
+         gauge: {{path: [status, capacity, pods]}}\n"
+    )
+}
+
+#[tokio::test]
+async fn custom_resources_come_later_change_and_break_while_others_stay() {
+    let setting = Setting::new(&[]).await;
+    let path = setting.path("crs.yaml").display().to_string();
+    let file = format!("--custom-resource-state-config-file={path}");
+    let flags = ["--resources=namespaces", "--continue-without-custom-resource-state-config-file", &file];
+    let exporter = setting.start(&flags).await;
+    let successful = |value: u8| {
+        format!(
+            "kube_state_metrics_last_config_reload_successful{{type=\"customresourceconfig\",filename=\"{path}\"}} {value}"
+        )
+    };
+    exporter.tells(&successful(0)).await;
+    setting.write("crs.yaml", &custom("capacity"));
+    exporter.comes_to_show("my_capacity").await;
+    exporter.tells(&successful(1)).await;
+    setting.write("crs.yaml", &custom("room"));
+    exporter.comes_to_show("my_room").await;
+    assert_eq!(exporter.shows(&["my_capacity", "kube_namespace_status_phase"]).await, [false, true]);
+    setting.write("crs.yaml", &custom("broken").replace("path:", "pth:"));
+    exporter.tells(&successful(0)).await;
+    assert_eq!(exporter.shows(&["my_room", "my_broken"]).await, [true, false]);
+    assert_eq!(setting.sim.requests().count(Verb::List, "namespaces"), 1);
+    let log = exporter.host.terminate().await.stderr;
+    assert!(log.contains(&format!("{path}:11:")) && log.contains("pth"), "{log}");
+}
+
+#[tokio::test]
+async fn custom_resources_alone_are_shown_where_they_alone_are_wanted() {
+    let setting = Setting::new(&[]).await;
+    setting.write("crs.yaml", &custom("capacity"));
+    let file = format!("--custom-resource-state-config-file={}", setting.path("crs.yaml").display());
+    let inline = format!("--custom-resource-state-config={}", custom("room"));
+    let exporter = setting.start(&["--resources=pods", "--custom-resource-state-only", &file, &inline]).await;
+    exporter.comes_to_show("my_capacity").await;
+    assert_eq!(exporter.shows(&["my_room", "kube_pod_info"]).await, [true, false]);
+    let own = get(&exporter.own).await.text();
+    for name in ["add_events_total", "update_events_total", "delete_events_total", "cache"] {
+        assert!(own.contains(&format!("\nkube_state_metrics_custom_resource_state_{name} ")), "{name} in\n{own}");
+    }
+}
+
 #[tokio::test]
 async fn a_new_token_in_the_kubeconfig_is_used_and_another_server_is_not() {
     let setting = Setting::new(&[("first", "exporter"), ("second", "exporter")]).await;

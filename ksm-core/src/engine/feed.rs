@@ -258,6 +258,20 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         self.state.completed(request);
     }
 
+    fn limited(&mut self, listed: u64, left_out: Option<u64>) {
+        let resource = &self.plan.resource;
+        metrics::gauge!("ksm_core_list_objects", "resource" => resource.clone()).set(listed as f64);
+        if left_out != Some(0) {
+            metrics::counter!("ksm_core_lists_cut_total", "resource" => resource.clone()).increment(1);
+            tracing::warn!(
+                resource,
+                listed,
+                left_out,
+                "the list was cut by the object limit: raise it, or leave it out"
+            );
+        }
+    }
+
     fn resolved(&mut self, api_version: Option<&str>) {
         let resource = &self.plan.resource;
         match api_version {

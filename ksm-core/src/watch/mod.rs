@@ -47,6 +47,11 @@ pub trait EventSink<K>: Send {
     fn failed(&mut self, error: &WatchError);
     /// A list or watch request was answered; a watch goes on from here.
     fn answered(&mut self, request: Request);
+    /// A list under an [object limit](WatchOptions::object_limit) is about to be complete: so many objects it took in,
+    /// and so many it left out (`None`: some, and the server does not say how many).
+    fn limited(&mut self, listed: u64, left_out: Option<u64>) {
+        let _ = (listed, left_out);
+    }
     /// The server was asked for its versions of this resource: it is watched in this one from now on (`batch/v1beta1`),
     /// or there is none, so that there are no objects either. The server is asked again from time to time.
     fn resolved(&mut self, api_version: Option<&str>) {
@@ -136,6 +141,10 @@ pub struct WatchOptions {
     pub semantic: ListSemantic,
     /// Objects per page; 250 by default: some 2 MB of pods, which is the most that a list needs beside the store.
     pub page_size: u32,
+    /// The most objects that a list takes in; `None`: all of them. Those beyond it count as absent, which is told (see
+    /// [`EventSink::limited`]), and come in with their next change: a limit bounds lists, as kube-state-metrics'
+    /// `--object-limit` does, not watches. Lists come in pages then.
+    pub object_limit: Option<u64>,
     /// Label selector.
     pub label_selector: Option<String>,
     /// Field selector.
@@ -159,6 +168,7 @@ impl Default for WatchOptions {
             strategy: ListStrategy::default(),
             semantic: ListSemantic::default(),
             page_size: 250,
+            object_limit: None,
             label_selector: None,
             field_selector: None,
             watch_seconds: 290,

@@ -252,7 +252,9 @@ impl Reflector {
         let part = sink.part();
         match self.options.strategy {
             // Whether a server selects, is told by a list's metadata, which a stream has not.
-            ListStrategy::Streaming if part.selector.is_none() => self.list_stream(client, part, sink).await,
+            ListStrategy::Streaming if part.selector.is_none() && self.options.object_limit.is_none() => {
+                self.list_stream(client, part, sink).await
+            }
             _ => self.list_pages(client, part, sink).await,
         }
     }
@@ -266,9 +268,11 @@ impl Reflector {
         if selector.is_some() {
             self.selects = Selects::Unknown;
         }
+        let limit = self.options.object_limit.unwrap_or(u64::MAX);
+        let mut listed = 0;
         sink.init();
         loop {
-            let params = self.list_params(token.take());
+            let params = self.list_params(token.take(), limit - listed);
             let request = ask::list(&self.url, &params, self.metadata_only, selector.as_deref())?;
             let after = self.options.list_timeout;
             let body = timeout(after, self.fetch_page(client, request))
@@ -281,7 +285,15 @@ impl Reflector {
             };
             sink.answered(Request::List);
             let told = std::cell::RefCell::new(&mut *sink);
-            let object = |object: K| told.borrow_mut().init_apply(object);
+            let mut beyond: u64 = 0;
+            let object = |object: K| {
+                if listed < limit {
+                    listed += 1;
+                    told.borrow_mut().init_apply(object);
+                } else {
+                    beyond += 1;
+                }
+            };
             let bad = |text: &str, error| told.borrow_mut().undecodable(text, &error);
             let list = match part.head {
                 // What the server has selected needs no look at its head.
@@ -296,11 +308,16 @@ impl Reflector {
             // Lets other tasks run between pages; decoding one is a millisecond's work.
             tokio::task::yield_now().await;
             match list.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => {
+                Some(next) if listed < limit => {
                     sink.completed(Request::List);
                     token = Some(next);
                 }
-                None => {
+                next => {
+                    if self.options.object_limit.is_some() {
+                        let rest = list.metadata.remaining_item_count.and_then(|rest| u64::try_from(rest).ok());
+                        let left_out = if next.is_some() { rest.map(|rest| rest + beyond) } else { Some(beyond) };
+                        sink.limited(listed, left_out);
+                    }
                     sink.init_done();
                     self.whole_lists = false;
                     let version = list.metadata.resource_version.filter(|version| !version.is_empty());
@@ -326,7 +343,7 @@ impl Reflector {
         struct Any {}
         // At the most recent state: any other may come whole.
         let params =
-            ListParams { limit: Some(1), version_match: None, resource_version: None, ..self.list_params(None) };
+            ListParams { limit: Some(1), version_match: None, resource_version: None, ..self.list_params(None, 1) };
         let request = ask::list(&self.url, &params, self.metadata_only, Some(selector))?;
         let after = self.options.list_timeout;
         let body = timeout(after, self.fetch_page(client, request)).await;
@@ -336,12 +353,13 @@ impl Reflector {
         Ok(())
     }
 
-    fn list_params(&self, token: Option<String>) -> ListParams {
+    fn list_params(&self, token: Option<String>, most: u64) -> ListParams {
         let any = self.options.semantic == ListSemantic::Any && token.is_none();
         ListParams {
             label_selector: self.options.label_selector.clone(),
             field_selector: self.options.field_selector.clone(),
-            limit: (!self.whole_lists).then_some(self.options.page_size),
+            limit: (!self.whole_lists)
+                .then(|| u32::try_from(most).map_or(self.options.page_size, |most| most.min(self.options.page_size))),
             version_match: any.then_some(VersionMatch::NotOlderThan),
             resource_version: any.then(|| "0".to_owned()),
             continue_token: token,

@@ -99,6 +99,8 @@ impl CustomResources {
             label_selector: None,
             field_selector: None,
             page_size: context.watch.page_size.min(PAGE_SIZE),
+            // A limit is about what is shown, and these are not.
+            object_limit: None,
             ..context.watch.clone()
         };
         let unread = PathTree::new(definitions::UNREAD);
