@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::samples::Label;
 use crate::value::{escape_label_value, unescape_label_value};
@@ -52,20 +52,31 @@ pub(super) fn find_names(text: &[u8], names: &mut Vec<Range<usize>>) {
 /// Appends tail lines with marks where they have a label by the name of an extra one; former marks go. `names` says where
 /// the names stand in `extra`.
 pub(super) fn mark_lines(out: &mut Vec<u8>, run: &[u8], extra: &[u8], names: &[Range<usize>]) {
-    let clashes =
-        |text: &[u8]| names.iter().filter_map(|name| extra.get(name.clone())).any(|name| has_label(text, name));
+    let extra_names = || names.iter().filter_map(|name| extra.get(name.clone()));
     // Most lines of most objects clash with nothing: they are looked at as a whole.
-    if !clashes(run) && memchr(MARK, run).is_none() {
+    if !may_have(run, extra_names) && memchr(MARK, run).is_none() {
         out.extend_from_slice(run);
         return;
     }
     for line in run.split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_prefix(&[MARK]).unwrap_or(line);
-        if clashes(line) {
+        if extra_names().any(|name| has_label(line, name)) {
             out.push(MARK);
         }
         out.extend_from_slice(line);
     }
+}
+
+/// Whether the text may have a label by one of the names; it may not, where this says so. Looks at each `=` alone, some
+/// ten times as fast as parsing.
+fn may_have<'a, I: Iterator<Item = &'a [u8]>>(text: &[u8], names: impl Fn() -> I) -> bool {
+    memchr_iter(b'=', text).any(|at| {
+        let before = text.get(..at).unwrap_or_default();
+        text.get(at + 1) == Some(&b'"')
+            && names().any(|name| {
+                before.strip_suffix(name).is_some_and(|rest| matches!(rest.last(), None | Some(b',' | b'\n' | &MARK)))
+            })
+    })
 }
 
 /// The line without its mark, where it has one.
@@ -105,12 +116,10 @@ pub(super) fn write_marked(out: &mut Vec<u8>, identity: &[u8], extra: &[u8], lin
     out.extend_from_slice(line);
 }
 
-/// Whether the text has a label of that name. Within a value each quote follows a backslash, so `="` begins one.
-pub(crate) fn has_label(text: &[u8], name: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, name).any(|at| {
-        let begins = at == 0 || matches!(text.get(at - 1), Some(b',' | b'\n' | &MARK));
-        begins && text.get(at + name.len()..).is_some_and(|rest| rest.starts_with(b"=\""))
-    })
+/// Whether a text of labels, or a tail line, has a label of that name.
+pub(crate) fn has_label(text: &[u8], wanted: &[u8]) -> bool {
+    // A value may end like a name: `,a="x,node="`.
+    may_have(text, || std::iter::once(wanted)) && parse(text).any(|(name, _)| name.as_bytes() == wanted)
 }
 
 /// The labels of a text of labels, or of a tail line.
@@ -235,6 +244,7 @@ mod tests {
     fn text_inside_a_value_is_no_label() {
         assert!(!has_label(br#",a="x,node=\"1\"""#, b"node"));
         assert!(!has_label(br#",the_node="1",b="node""#, b"node"));
-        assert!(has_label(b",a=\"1\"} 1\nnode=\"2\"} 1\n", b"node"));
+        assert!(!has_label(br#",a="x,node=",b="y""#, b"node"));
+        assert!(has_label(br#",a="x",node="y"} 1"#, b"node"));
     }
 }
