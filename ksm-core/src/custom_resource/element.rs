@@ -37,6 +37,7 @@ pub(super) enum Bad {
     NotAList,
     #[error("the expression gives neither a map of labels nor a list of such maps")]
     NotLabels,
+    #[cfg(feature = "cel")]
     #[error("{0}")]
     Expression(String),
 }

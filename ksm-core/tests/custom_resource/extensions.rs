@@ -4,7 +4,7 @@ use ksm_core::custom_resource::CustomResourceConfig;
 use kube::core::GroupVersionKind;
 use serde_json::json;
 
-use super::{errors, example, lines, object_of, with_metrics};
+use super::{errors, lines, object_of, with_metrics};
 
 fn gauge(fields: &str) -> String {
     format!("[{{name: m, each: {{type: gauge, gauge: {{{fields}}}}}}}]")
@@ -71,7 +71,7 @@ fn expressions_give_values_states_and_labels() {
             &[r#"m_info{port="80"} 1"#, r#"m_info{port="443"} 1"#],
         ),
     ] {
-        assert_eq!(lines(&metrics, example()), want, "{metrics}");
+        assert_eq!(lines(&metrics, super::example()), want, "{metrics}");
     }
 }
 
@@ -80,7 +80,7 @@ fn expressions_give_values_states_and_labels() {
 fn a_failing_expression_costs_its_own_sample() {
     let metrics = "[{name: a, each: {type: gauge, gauge: {path: [spec, ports], cel: '1 / (self - 80)', labelsFromPath: {p: []}}}},
                     {name: b, each: {type: gauge, gauge: {path: [spec, replicas]}}}]";
-    assert_eq!(lines(metrics, example()), [r#"a{p="443"} 0"#, "b{} 2"]);
+    assert_eq!(lines(metrics, super::example()), [r#"a{p="443"} 0"#, "b{} 2"]);
 }
 
 #[cfg(feature = "cel")]

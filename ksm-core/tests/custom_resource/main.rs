@@ -26,9 +26,9 @@ fn with_metrics(metrics: &str) -> String {
 }
 
 fn lines_of(text: &str, object: Value) -> Vec<String> {
-    let foo = config(text).for_kind(&foo()).expect("the kind is configured");
+    let metrics = config(text).for_kind(&foo()).expect("the kind is configured");
     let reserved = r#"customresource_group="myteam.io",customresource_kind="Foo",customresource_version="v1""#;
-    let lines = foo.sample_lines(&object_of(object));
+    let lines = metrics.sample_lines(&object_of(object));
     lines.iter().map(|line| line.replace(&format!("{reserved},"), "").replace(reserved, "")).collect()
 }
 

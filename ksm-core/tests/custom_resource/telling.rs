@@ -1,5 +1,6 @@
 //! What is left out is counted, and logged at the level that the configuration asks for.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -88,7 +89,7 @@ impl Subscriber for Log {
         struct Line(String);
         impl Visit for Line {
             fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                self.0.push_str(&format!(" {}={value:?}", field.name()));
+                write!(self.0, " {}={value:?}", field.name()).unwrap();
             }
         }
         let mut line = Line(event.metadata().level().to_string());
