@@ -106,6 +106,35 @@ mod tests {
     }
 
     #[test]
+    fn every_resource_is_in_its_group() {
+        let all: Vec<String> = kinds().iter().map(|kind| kind.resource.to_string()).collect();
+        let text = yaml(&all, &Settings::default()).unwrap();
+        let role: ClusterRole = serde_saphyr::from_str(text.split("---\n").nth(2).unwrap()).unwrap();
+        let rules = role.rules.unwrap().into_iter();
+        let rules: Vec<String> = rules
+            .map(|rule| format!("{}: {}", rule.api_groups.unwrap().join(","), rule.resources.unwrap().join(" ")))
+            .collect();
+        let want = [
+            ": configmaps endpoints limitranges namespaces nodes persistentvolumeclaims persistentvolumes pods \
+             replicationcontrollers resourcequotas secrets serviceaccounts services",
+            "admissionregistration.k8s.io: mutatingadmissionpolicies mutatingadmissionpolicybindings \
+             mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings \
+             validatingwebhookconfigurations",
+            "apps: daemonsets deployments replicasets statefulsets",
+            "autoscaling: horizontalpodautoscalers",
+            "batch: cronjobs jobs",
+            "certificates.k8s.io: certificatesigningrequests",
+            "coordination.k8s.io: leases",
+            "discovery.k8s.io: endpointslices",
+            "networking.k8s.io: ingressclasses ingresses networkpolicies",
+            "policy: poddisruptionbudgets",
+            "rbac.authorization.k8s.io: clusterrolebindings clusterroles rolebindings roles",
+            "storage.k8s.io: storageclasses volumeattachments",
+        ];
+        assert_eq!(rules, want);
+    }
+
+    #[test]
     fn named_namespaces_need_a_role_each_and_no_more() {
         let settings = Settings { namespaces: vec!["web".into(), "shop".into()], ..Settings::default() };
         let text = yaml(&["pods".to_owned(), "nodes".to_owned()], &settings).unwrap();

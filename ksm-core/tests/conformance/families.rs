@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_sim::population::{Population, PopulationSpec};
 use ksm_core::families::{BuiltinVisitor, for_each_builtin};
 use ksm_core::render::sample_lines;
 use ksm_core::resource::enabled_families;
-use ksm_core::{AllowLists, Builtin, FamilyFilter, Gate, KeyAllowList, MetricType, Stability};
+use ksm_core::{AllowLists, Builtin, FamilyFilter, FamilySet, Gate, KeyAllowList, MetricType, Stability};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CASES: &str = include_str!("../data/ksm_cases.jsonl");
 const FAMILIES: &str = include_str!("../data/ksm_families.tsv");
@@ -150,4 +151,104 @@ fn family_tables_are_upstreams_both_ways() {
     }
     assert_eq!((upstream.len(), upstream.values().map(BTreeMap::len).sum::<usize>()), (39, 336));
     assert_eq!(ours.families, upstream);
+}
+
+/// The names of the labels that each family's samples have, over all cases and with everything on.
+#[derive(Default)]
+struct LabelNames {
+    object: Value,
+    families: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl BuiltinVisitor for LabelNames {
+    fn visit<K: Builtin>(&mut self) {
+        if self.object["kind"] != K::kind(&()).as_ref() {
+            return;
+        }
+        let object: K = serde_json::from_value(self.object.clone()).expect("the case's object decodes");
+        let all = FamilySet::all(K::RESOURCE.families.len());
+        let allow = AllowLists { labels: KeyAllowList::everything(), annotations: KeyAllowList::everything() };
+        for line in sample_lines(&K::RESOURCE, &object, &all, &allow) {
+            let (name, labels) = label_names(&line);
+            self.families.entry(name.to_owned()).or_default().extend(labels);
+        }
+    }
+}
+
+/// Labels made of an object's own words, as the family table writes them.
+fn pattern(name: &str) -> &str {
+    for (prefix, pattern) in [
+        ("label_", "label_*"),
+        ("annotation_", "annotation_*"),
+        ("nodeselector_", "nodeselector_*"),
+        ("metadata_", "metadata_*"),
+    ] {
+        if name.starts_with(prefix) {
+            return pattern;
+        }
+    }
+    name
+}
+
+fn label_names(line: &str) -> (&str, Vec<String>) {
+    let Some((name, rest)) = line.split_once('{') else {
+        return (line.split(' ').next().unwrap_or_default(), Vec::new());
+    };
+    let mut names = Vec::new();
+    let mut rest = rest;
+    while let Some((label, value)) = rest.split_once("=\"") {
+        names.push(pattern(label).to_owned());
+        let mut escaped = false;
+        let end = value.find(|c| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        rest = value.get(end.expect("a value ends") + 1..).unwrap_or_default().trim_start_matches(',');
+    }
+    (name, names)
+}
+
+/// What neither the cases nor a simulated cluster has.
+fn rarities() -> [Value; 4] {
+    let backend = json!({"resource": {"apiGroup": "example.com", "kind": "Bucket", "name": "b"}});
+    let waiting = json!({"name": "i", "state": {"waiting": {"reason": "PodInitializing"}}});
+    [
+        json!({"kind": "CronJob", "metadata": {}, "spec": {"schedule": "never"}}),
+        json!({"kind": "Ingress", "metadata": {}, "spec": {"rules": [{"http": {"paths": [{"backend": backend}]}}]}}),
+        json!({"kind": "Node", "metadata": {}, "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}}),
+        json!({"kind": "Pod", "metadata": {}, "spec": {"overhead": {"cpu": "1", "memory": "1"}},
+               "status": {"initContainerStatuses": [waiting]}}),
+    ]
+}
+
+#[test]
+fn samples_have_the_labels_that_the_family_table_names_both_ways() {
+    let mut names = LabelNames::default();
+    let cases = CASES.lines().map(|line| serde_json::from_str::<Case>(line).expect("a case per line").object);
+    let population = Population::new(&PopulationSpec::default());
+    for mut object in cases.chain(population.objects()).chain(rarities()) {
+        object["metadata"]["labels"]["a"] = "b".into();
+        object["metadata"]["annotations"]["a"] = "b".into();
+        for time in ["creationTimestamp", "deletionTimestamp"] {
+            object["metadata"][time] = "2026-01-01T00:00:00Z".into();
+        }
+        object["metadata"]["resourceVersion"] = "1".into();
+        names.object = object;
+        for_each_builtin(&mut names);
+    }
+    let mut wrong = Vec::new();
+    for row in FAMILIES.lines().skip(1) {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let (family, table) = (columns[1], columns[4].split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+        let table: BTreeSet<String> = table.collect();
+        let Some(got) = names.families.get(family) else {
+            wrong.push(format!("{family}: no sample"));
+            continue;
+        };
+        if *got != table {
+            wrong.push(format!("{family}: {got:?}, the table {table:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
