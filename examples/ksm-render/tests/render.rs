@@ -33,11 +33,13 @@ impl Case {
             let names = names.join(",");
             flags.extend(["--metric-allowlist".into(), names.clone(), "--metric-opt-in-list".into(), names]);
         }
+        // The data leaves out the lists that this one case is made with.
+        let unsaid = (self.id == "endpoint/TestEndpointStoreWithLabels/0").then(|| vec!["app".to_owned()]);
         for (flag, keys) in [
             ("--metric-labels-allowlist", &self.allow_labels),
             ("--metric-annotations-allowlist", &self.allow_annotations),
         ] {
-            if let Some(keys) = keys {
+            if let Some(keys) = keys.as_ref().or(unsaid.as_ref()) {
                 flags.extend([flag.to_owned(), format!("{resource}=[{}]", keys.join(","))]);
             }
         }
@@ -51,7 +53,7 @@ fn cases_render_as_upstream_renders_them() {
     let mut failures = Vec::new();
     for line in CASES.lines() {
         let case: Case = serde_json::from_str(line).expect("a case per line");
-        let Some(resource) = case.resource() else { continue };
+        let resource = case.resource().expect("each kind of the cases has a resource");
         let flags = case.flags(resource);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let output = render_input(&flags, case.object.to_string().as_bytes());
