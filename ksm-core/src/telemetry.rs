@@ -64,6 +64,9 @@ metrics_table! {
         "Kinds, each in one version, that the definitions of custom resources serve; set as they come and go."
     "ksm_core_family_conflicts_total" Counter ("reason")
         "Families that a scrape left out, because no format takes their name (reason=name), or showed under another type, because another family has the name (reason=type)."
+    "ksm_core_objects_not_owned_total" Counter ("resource") "Objects that came in and are another shard's."
+    "ksm_core_shard_ordinal" Gauge ("") "Which shard this is, from 0 on; set when it changes."
+    "ksm_core_total_shards" Gauge ("") "How many shards there are; set when it changes."
     "ksm_core_synced" Gauge ("resource, namespace") "1 once a list was complete."
     "ksm_core_failing" Gauge ("resource, namespace") "1 while the last thing that happened to the source was a failure."
     "ksm_core_stale_seconds" Gauge ("resource, namespace")
