@@ -1,5 +1,6 @@
 //! The metrics of the program itself, in Prometheus text.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,17 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// Where the program's own metrics are read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Telemetry {
     handle: PrometheusHandle,
     process: Collector,
+    more: Option<fn(&Ksm) -> String>,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
 }
 
 impl Telemetry {
@@ -39,13 +47,22 @@ impl Telemetry {
                 upkeep.run_upkeep();
             }
         });
-        Ok(Self { handle, process })
+        Ok(Self { handle, process, more: None })
+    }
+
+    /// Adds families as text, which no recorder has.
+    pub fn and(self, more: fn(&Ksm) -> String) -> Self {
+        Self { more: Some(more), ..self }
     }
 
     /// All metrics as they are now.
     pub fn render(&self, ksm: &Arc<Ksm>) -> String {
         ksm_core::telemetry::record(&ksm.status());
         self.process.collect();
-        self.handle.render()
+        let mut text = self.handle.render();
+        if let Some(more) = self.more {
+            text.push_str(&more(ksm));
+        }
+        text
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ksm_core::Ksm;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString,
     Unit,
@@ -25,9 +26,16 @@ pub(crate) fn state_build() {
     metrics::gauge!("kube_state_metrics_build_info", "version" => env!("CARGO_PKG_VERSION"), "language" => "rust")
         .set(1);
     state_zeros();
-    // One instance that has it all; upstream's alerts compare the two.
-    metrics::gauge!("kube_state_metrics_shard_ordinal", "shard_ordinal" => "0").set(0);
-    metrics::gauge!("kube_state_metrics_total_shards").set(1);
+}
+
+/// Which shard this is, in words of its own: a series whose label changes can't be taken back from a recorder.
+pub(crate) fn shard_ordinal(ksm: &Ksm) -> String {
+    let ordinal = ksm.shard().map_or(0, ksm_core::Shard::ordinal);
+    format!(
+        "# HELP kube_state_metrics_shard_ordinal Which shard this is, from 0.\n\
+         # TYPE kube_state_metrics_shard_ordinal gauge\n\
+         kube_state_metrics_shard_ordinal{{shard_ordinal=\"{ordinal}\"}} {ordinal}\n"
+    )
 }
 
 /// Counts nothing yet; upstream shows these from the start, whether there are custom resources or not.
@@ -53,7 +61,8 @@ const COUNTERS: [(&str, &str); 3] = [
 ];
 
 /// Gauges that differ by their names alone.
-const GAUGES: [(&str, &str); 2] = [
+const GAUGES: [(&str, &str); 3] = [
+    ("ksm_core_total_shards", "kube_state_metrics_total_shards"),
     ("ksm_core_list_objects", "kube_state_metrics_list_objects"),
     ("ksm_core_custom_resource_kinds", "kube_state_metrics_custom_resource_state_cache"),
 ];

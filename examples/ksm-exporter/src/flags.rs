@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use example_host::cluster::ClusterFlags;
-use ksm_core::options::{FilterFlags, ScopeFlags, duration};
+use ksm_core::options::{FilterFlags, ScopeFlags, ShardFlags, duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,7 @@ Examples:
   ksm-exporter --host :: --enable-gzip-encoding --metric-denylist '_created$'
   ksm-exporter --config options.yaml --tls-config web.yaml --auth-filter
   ksm-exporter --custom-resource-state-config-file crs.yaml --custom-resource-state-only
+  ksm-exporter --shard 0 --total-shards 3
   ksm-exporter --sim --sim-pods 10000
 
 The file of --config holds the same options in snake case, as `metric_denylist: [_created$]`; where both say something,
@@ -35,6 +36,8 @@ pub(crate) struct Flags {
     pub(crate) filter: FilterFlags,
     #[command(flatten)]
     pub(crate) scopes: ScopeFlags,
+    #[command(flatten)]
+    pub(crate) shards: ShardFlags,
     /// The most objects of a resource that a list takes in, and says so where there are more; 0: all
     #[arg(
         long,
@@ -156,10 +159,6 @@ impl Flags {
 
 /// Flags of kube-state-metrics that are not here, and what to do instead. Prefixes end with `*`.
 const MISSING: &[(&str, &str)] = &[
-    ("shard", "sharding is not supported: run one instance, or split by --resources or --namespaces"),
-    ("total-shards", "sharding is not supported: run one instance, or split by --resources or --namespaces"),
-    ("pod", "sharding is not supported: leave it out"),
-    ("pod-namespace", "sharding is not supported: leave it out"),
     ("auto-gomemlimit*", "it is about Go's memory: leave it out"),
     ("add_dir_header", LOGGING),
     ("alsologto*", LOGGING),

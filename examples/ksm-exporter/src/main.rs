@@ -21,9 +21,10 @@ use example_host::telemetry::Telemetry;
 use example_host::tls::Web;
 use example_host::{log_to_stderr, log_to_stderr_by_default, stop};
 use ksm_core::custom_resource::CustomResourceConfig;
-use ksm_core::options::OptionsFile;
+use ksm_core::options::{OptionsFile, ShardChoice};
 use ksm_core::scrape::{Encoding, Scraper};
-use ksm_core::{Ksm, WatchOptions};
+use ksm_core::shard::auto::AutoShard;
+use ksm_core::{Ksm, KsmBuilder, Sharding, WatchOptions};
 
 use crate::aliases::UpstreamNames;
 use crate::flags::Flags;
@@ -91,7 +92,7 @@ fn read_options(flags: &Flags) -> Result<(OptionsFile, Option<String>), Vec<Stri
 
 async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomResourceConfig) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let telemetry = Telemetry::install(UpstreamNames::new)?;
+    let telemetry = Telemetry::install(UpstreamNames::new)?.and(aliases::shard_ordinal);
     aliases::state_build();
     sources::describe();
     let fixed = options.fixed.clone();
@@ -101,7 +102,8 @@ async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomR
     let own = listen(&fixed.telemetry_host, fixed.telemetry_port).await;
     let own = own.context("choose another --telemetry-host or --telemetry-port")?;
     let cluster = Arc::new(options.cluster.connect(Unconfigured::Refuse).await?);
-    let ksm = Arc::new(watch(&options, custom, &cluster)?);
+    let Some(builder) = stop.run_until_cancelled(sharded(&options.shard, &cluster)).await else { return Ok(()) };
+    let ksm = Arc::new(watch(builder?, &options, custom)?);
     announce_files(&flags, &options);
     let url = |listener| Ok::<_, anyhow::Error>(url_of(listener)?.replacen("http:", scheme(web.as_deref()), 1));
     println!("metrics at {}/metrics", url(&main)?);
@@ -157,11 +159,23 @@ fn announce_files(flags: &Flags, options: &Options) {
     told(Kind::Web, options.fixed.tls_config.as_deref());
 }
 
-fn watch(options: &Options, custom: CustomResourceConfig, cluster: &Cluster) -> anyhow::Result<Ksm> {
+/// A builder that knows its shard.
+async fn sharded(choice: &ShardChoice, cluster: &Cluster) -> anyhow::Result<KsmBuilder> {
+    let builder = Ksm::builder().client(cluster.client.clone());
+    Ok(match choice {
+        ShardChoice::Fixed(shard) => builder.sharding(Sharding::new(*shard)),
+        ShardChoice::ByPod { namespace, pod } => {
+            let auto = AutoShard::find(cluster.client.clone(), namespace, pod).await?;
+            builder.sharding(Sharding::new(auto.shard())).follow_shards(auto.into_stream())
+        }
+    })
+}
+
+fn watch(builder: KsmBuilder, options: &Options, custom: CustomResourceConfig) -> anyhow::Result<Ksm> {
     let resources = options.selection.resources.clone().unwrap_or_else(default_resources);
     aliases::state_limit(options.fixed.object_limit, &resources);
     let Fixed { semantic, object_limit, .. } = options.fixed;
     let watch = WatchOptions { semantic, object_limit, ..WatchOptions::default() };
-    let builder = Ksm::builder().client(cluster.client.clone()).settings(options.selection.settings.clone());
-    Ok(builder.resources(resources)?.custom_resources(custom).watch_options(watch).spawn()?)
+    let builder = builder.settings(options.selection.settings.clone()).custom_resources(custom);
+    Ok(builder.resources(resources)?.watch_options(watch).spawn()?)
 }

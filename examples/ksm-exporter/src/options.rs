@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use example_host::cluster::ClusterFlags;
 use example_host::server::Timeouts;
-use ksm_core::ListSemantic;
-use ksm_core::options::{OptionError, OptionErrors, OptionsFile, Selection};
+use ksm_core::options::{OptionError, OptionErrors, OptionsFile, Selection, ShardChoice};
+use ksm_core::{ListSemantic, Shard};
 
 use crate::flags::Flags;
 
@@ -16,6 +16,7 @@ pub(crate) struct Options {
     /// Resources, families, allowlists and scopes.
     pub(crate) selection: Selection,
     pub(crate) custom: Custom,
+    pub(crate) shard: ShardChoice,
     pub(crate) fixed: Fixed,
 }
 
@@ -57,6 +58,10 @@ impl Options {
         if let Err(found) = file.apply_scopes(&flags.scopes, selection.resources.as_deref(), &mut selection.settings) {
             errors.extend(found.0);
         }
+        let shard = file.shard_choice(&flags.shards).unwrap_or_else(|found| {
+            errors.extend(found.0);
+            ShardChoice::Fixed(Shard::ALL)
+        });
         let custom = custom(flags, file);
         if file.custom_resource_state_only.unwrap_or(flags.custom.custom_resource_state_only) {
             // As in kube-state-metrics, whatever the resources are: its charts always name some.
@@ -94,7 +99,7 @@ impl Options {
                 idle: file.server_idle_timeout.unwrap_or(serving.server_idle_timeout),
             },
         };
-        Ok(Self { cluster, selection, custom, fixed })
+        Ok(Self { cluster, selection, custom, shard, fixed })
     }
 }
 

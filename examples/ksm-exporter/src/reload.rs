@@ -8,7 +8,7 @@ use example_host::files::FileWatch;
 use example_host::tls::Web;
 use ksm_core::Ksm;
 use ksm_core::engine::default_names;
-use ksm_core::options::OptionsFile;
+use ksm_core::options::{OptionsFile, ShardChoice};
 
 use crate::aliases;
 use crate::flags::Flags;
@@ -78,6 +78,22 @@ impl Running {
         told(Kind::Options, path, options.and_then(|(file, options)| self.apply(&file, options)));
     }
 
+    fn reshard(&mut self, file: &OptionsFile, shard: &ShardChoice) {
+        match (&self.options.shard, shard) {
+            (old, new) if old == new => {}
+            (ShardChoice::Fixed(_), ShardChoice::Fixed(new)) => {
+                // It is sharded from the start, if only as one shard of one.
+                if self.ksm.reshard(*new).is_ok() {
+                    self.options.shard = shard.clone();
+                }
+            }
+            _ => {
+                let given = file.given("pod");
+                tracing::warn!("{given} has changed, which takes a restart: it stays as it was");
+            }
+        }
+    }
+
     fn apply(&mut self, file: &OptionsFile, options: Options) -> Result<(), Vec<String>> {
         let (custom, missing) = sources::custom_resources(&options.custom)?;
         warn_of_overridden(file, &self.given);
@@ -88,6 +104,7 @@ impl Running {
             let given = file.given(flag);
             tracing::warn!("{given} has changed, which takes a restart: it stays as it was");
         }
+        self.reshard(file, &options.shard);
         let selection = options.selection;
         // Settings first: what is added starts with them, and is listed once.
         let reconfigured = self.ksm.reconfigure(&selection.settings);

@@ -94,6 +94,7 @@ async fn health_and_own_metrics_are_told_on_both_ports() {
         "ksm_core_synced{resource=\"pods\",namespace=\"\"} 1",
         "ksm_core_objects{resource=\"pods\",namespace=\"\"} 40",
         "kube_state_metrics_total_shards 1",
+        "kube_state_metrics_shard_ordinal{shard_ordinal=\"0\"} 0",
         "http_request_duration_seconds_count{handler=\"metrics\",method=\"get\"} 1",
         "ksm_core_scrapes_total{encoding=\"identity\",result=\"complete\"} 1",
     ] {
@@ -159,7 +160,8 @@ async fn wrong_flags_exit_2_and_say_what_to_change() {
         (&["--custom-resource-state-config=spec: {resource: []}"], "--custom-resource-state-config:1:8: unknown key"),
         (&["--logtostderr=true"], "--logtostderr of kube-state-metrics is not supported: it logs to standard error"),
         (&["--node=n", "--track-unscheduled-pods"], "--node and --track-unscheduled-pods exclude each other"),
-        (&["--shard=1"], "--shard of kube-state-metrics is not supported: sharding"),
+        (&["--shard=1"], "--shard: shard 1 of 1 does not exist"),
+        (&["--pod=ksm-0"], "--pod needs --pod-namespace"),
         (&["--server-read-timeout=soon"], "a duration is a positive time"),
         (&["--no-such-flag"], "unexpected argument '--no-such-flag'"),
         (&["--sim", "--kubeconfig=x"], "cannot be used with"),

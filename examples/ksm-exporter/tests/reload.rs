@@ -186,10 +186,58 @@ async fn namespaces_come_and_go_while_the_others_stay() {
     let setting = Setting::new(&[]).await;
     setting.write("options.yaml", "resources: [pods]\nnamespaces: [default]\n");
     let exporter = setting.start(&[&setting.config_flag()]).await;
-    let pods = |text: &str| text.lines().filter(|line| line.starts_with("kube_pod_info{")).count();
-    assert!(pods(&get(&exporter.metrics).await.text()) < 40);
+    assert!(pods(&get(&exporter.metrics).await.text()).len() < 40);
     setting.write("options.yaml", "resources: [pods]\n");
-    get_until(&exporter.metrics, |answer| pods(&answer.text()) == 40).await;
+    get_until(&exporter.metrics, |answer| pods(&answer.text()).len() == 40).await;
+}
+
+fn pods(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("kube_pod_info{")).collect()
+}
+
+#[tokio::test]
+async fn shards_sum_up_and_another_number_takes_no_restart() {
+    let setting = Setting::new(&[]).await;
+    setting.write("options.yaml", "resources: [pods]\nshard: 0\ntotal_shards: 2\n");
+    let first = setting.start(&[&setting.config_flag()]).await;
+    let second = setting.start(&["--resources=pods", "--shard=1", "--total-shards=2"]).await;
+    let (one, other) = (get(&first.metrics).await.text(), get(&second.metrics).await.text());
+    assert!(!pods(&one).is_empty() && !pods(&other).is_empty());
+    assert_eq!(pods(&one).len() + pods(&other).len(), 40);
+    second.tells("kube_state_metrics_shard_ordinal{shard_ordinal=\"1\"} 1").await;
+    second.tells("kube_state_metrics_total_shards 2").await;
+
+    setting.write("options.yaml", "resources: [pods]\n");
+    get_until(&first.metrics, |answer| pods(&answer.text()).len() == 40).await;
+    first.tells("kube_state_metrics_total_shards 1").await;
+    let own = get(&first.own).await.text();
+    assert_eq!(own.lines().filter(|line| line.starts_with("kube_state_metrics_shard_ordinal{")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_pod_of_a_stateful_set_knows_its_shard_and_follows_its_scale() {
+    let setting = Setting::new(&[]).await;
+    let set = |replicas: u8| {
+        serde_json::json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "ksm", "namespace": "default"},
+            "spec": {"replicas": replicas, "serviceName": "ksm", "selector": {"matchLabels": {"app": "ksm"}},
+                "template": {"metadata": {"labels": {"app": "ksm"}},
+                    "spec": {"containers": [{"name": "ksm", "image": "ksm"}]}}}
+        })
+    };
+    let owner = setting.sim.upsert(set(2)).unwrap();
+    let pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "ksm-1", "namespace": "default", "ownerReferences": [{"apiVersion": "apps/v1",
+            "kind": "StatefulSet", "name": "ksm", "uid": owner["metadata"]["uid"], "controller": true}]},
+        "spec": {"containers": [{"name": "ksm", "image": "ksm"}]}
+    });
+    setting.sim.upsert(pod).unwrap();
+    let exporter = setting.start(&["--resources=pods", "--pod=ksm-1", "--pod-namespace=default"]).await;
+    exporter.tells("kube_state_metrics_shard_ordinal{shard_ordinal=\"1\"} 1").await;
+    exporter.tells("kube_state_metrics_total_shards 2").await;
+    setting.sim.upsert(set(5)).unwrap();
+    exporter.tells("kube_state_metrics_total_shards 5").await;
 }
 
 /// A gauge of the nodes' capacity, as a configuration of custom resources.

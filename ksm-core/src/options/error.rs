@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::filter::FilterError;
 use crate::labels::PatternError;
+use crate::shard::ShardError;
 
 /// Where an option was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,15 @@ pub enum OptionError {
         given: Given,
         /// What is missing.
         needs: &'static str,
+    },
+    /// A shard that there is not.
+    #[error("{given}: {source}")]
+    Shard {
+        /// Where it was given.
+        given: Given,
+        /// What is wrong with it.
+        #[source]
+        source: ShardError,
     },
     /// A value of the wrong type, or out of its range.
     #[error("{given}: expected {expected}, found {found}")]

@@ -9,6 +9,7 @@ use super::error::{Errors, OptionError, OptionErrors};
 use super::file::OptionsFile;
 use super::flags::{FilterFlags, Lists, ScopeFlags, Selection, known};
 use super::list::comma_list;
+use super::shards::{ShardChoice, ShardFlags};
 use crate::engine::Settings;
 use crate::labels::KeyAllowList;
 
@@ -67,6 +68,17 @@ impl OptionsFile {
             track_unscheduled_pods: self.track_unscheduled_pods.unwrap_or(flags.track_unscheduled_pods),
             use_apiserver_cache: self.use_apiserver_cache.unwrap_or(flags.use_apiserver_cache),
         }
+    }
+
+    /// The shard by this file, and by the flags for what it leaves out.
+    pub fn shard_choice(&self, flags: &ShardFlags) -> Result<ShardChoice, OptionErrors> {
+        let merged = ShardFlags {
+            shard: self.shard.unwrap_or(flags.shard),
+            total_shards: self.total_shards.unwrap_or(flags.total_shards),
+            pod: self.pod.clone().or_else(|| flags.pod.clone()),
+            pod_namespace: self.pod_namespace.clone().or_else(|| flags.pod_namespace.clone()),
+        };
+        merged.resolve_given(|flag| self.given(flag))
     }
 
     /// Writes the scopes of this file and the flags into settings, and checks them.
@@ -199,5 +211,10 @@ mod tests {
         file.apply_scopes(&ScopeFlags::default(), Some(&resources[..1]), &mut settings).unwrap();
         assert_eq!(settings.node.as_deref(), Some("n"));
         assert_eq!(file.given("shard"), Given::Flag("shard".into()));
+        let flags = ShardFlags { total_shards: 2, ..ShardFlags::default() };
+        let error = read("shard: 2\n").shard_choice(&flags).unwrap_err().to_string();
+        assert!(error.starts_with("o.yaml:1:8: shard: shard 2 of 2 does not exist"), "{error}");
+        let choice = read("shard: 1\nnamespace: n\n").shard_choice(&flags).unwrap_err().to_string();
+        assert_eq!(choice, "o.yaml:2:12: namespace needs --pod");
     }
 }

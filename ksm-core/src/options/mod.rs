@@ -1,7 +1,7 @@
 //! The options of kube-state-metrics: their syntaxes as pure functions, the flags as fields for a host's own command
 //! line, and the options file.
 //!
-//! With the feature `clap`, [`FilterFlags`] and [`ScopeFlags`] are `clap::Args`, to be flattened into a host's own.
+//! With the feature `clap`, [`FilterFlags`], [`ScopeFlags`] and [`ShardFlags`] are `clap::Args`, to be flattened into a host's own.
 //! With the feature `options-file`, `OptionsFile` reads the file of kube-state-metrics' `--config`, and combines it with
 //! the flags.
 //!
@@ -27,6 +27,7 @@ mod flags;
 mod list;
 #[cfg(feature = "options-file")]
 mod merge;
+mod shards;
 mod text;
 #[cfg(feature = "options-file")]
 mod yaml;
@@ -37,4 +38,5 @@ pub use error::{Given, OptionError, OptionErrors};
 pub use file::OptionsFile;
 pub use flags::{FilterFlags, ScopeFlags, Selection};
 pub use list::{comma_list, resources};
+pub use shards::{ShardChoice, ShardFlags};
 pub use text::duration;
