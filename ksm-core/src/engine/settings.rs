@@ -85,6 +85,7 @@ pub struct Reconfigured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::ScopeFlags;
 
     #[test]
     fn selectors_join_and_fit_the_scope() {
@@ -101,6 +102,56 @@ mod tests {
         );
         assert_eq!(selector("nodes", true, None), None);
         assert_eq!(selector("services", false, Some("c")), None);
+    }
+
+    /// A case of upstream's about which namespaces are watched, or by which selector.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        id: String,
+        level: String,
+        input: serde_json::Value,
+        want: Option<serde_json::Value>,
+    }
+
+    fn apply(input: &serde_json::Value) -> Settings {
+        let names = |key: &str| serde_json::from_value(input[key].clone()).unwrap_or_default();
+        let flags = ScopeFlags {
+            namespaces: names("namespaces"),
+            namespaces_denylist: names("namespaces_denylist"),
+            node: input["node"].as_str().map(str::to_owned),
+            ..ScopeFlags::default()
+        };
+        let mut settings = Settings::default();
+        flags.apply(&mut settings).unwrap();
+        settings
+    }
+
+    #[test]
+    fn flags_select_what_upstreams_select() {
+        let mut run = [0; 2];
+        for line in include_str!("../../tests/data/parsers.jsonl").lines() {
+            let case: Case = serde_json::from_str(line).unwrap();
+            let Some(want) = case.want else { continue };
+            match case.level.as_str() {
+                "field_selector" => {
+                    let settings = apply(&case.input);
+                    for namespace in settings.scopes(false) {
+                        let selector = settings.field_selector("pods", None, false, namespace.as_deref());
+                        assert_eq!(selector.unwrap_or_default(), want.as_str().unwrap(), "{}", case.id);
+                    }
+                    run[0] += 1;
+                }
+                "effective_namespaces" => {
+                    let scopes = apply(&serde_json::json!({ "namespaces": case.input })).scopes(false);
+                    // Upstream's empty name is all namespaces.
+                    let scopes: Vec<String> = scopes.into_iter().map(Option::unwrap_or_default).collect();
+                    assert_eq!(serde_json::json!(scopes), want, "{}", case.id);
+                    run[1] += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(run.iter().all(|count| *count > 1), "{run:?}");
     }
 
     #[test]

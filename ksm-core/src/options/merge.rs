@@ -136,6 +136,32 @@ mod tests {
     }
 
     #[test]
+    fn upstreams_files_are_read_as_there() {
+        let mut run = 0;
+        for line in include_str!("../../tests/data/parsers.jsonl").lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            if case["level"] != "yaml" {
+                continue;
+            }
+            run += 1;
+            for key in ["labels_allow_list", "annotations_allow_list"] {
+                let lines = case["input"].as_str().unwrap().lines();
+                let text: Vec<String> = lines.map(|line| format!("  {line}\n")).collect();
+                let file = read(&format!("{key}:\n{}", text.concat()));
+                let selection = file.selection(&FilterFlags::default(), &[]);
+                assert_eq!(selection.is_err(), case["want_error"] == true, "{}", case["id"]);
+                let Ok(Selection { settings, .. }) = selection else { continue };
+                let read = if key == "labels_allow_list" { settings.labels } else { settings.annotations };
+                for (resource, keys) in case["want"].as_object().unwrap() {
+                    let keys: Vec<String> = serde_json::from_value(keys.clone()).unwrap();
+                    assert_eq!(read[resource], KeyAllowList::parse(&keys).0, "{}", case["id"]);
+                }
+            }
+        }
+        assert!(run > 1);
+    }
+
+    #[test]
     fn values_are_read_as_gos_reader_reads_them() {
         let file = read(
             "server_read_timeout: 1m30s\nserver_idle_timeout: 5000000000\nauth_filter: yes\nnode: 12\nport: 0\n\
