@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         self.head.uid.as_deref().is_some_and(|uid| !uid.is_empty())
             && self.head.resource_version.is_some()
             && (!namespace || self.head.namespace.is_some())
-            && !controller
+            && (!controller || self.head.controller.is_some())
             && !metadata
     }
 }
@@ -164,22 +164,24 @@ impl<'de> Map<'_, 'de> {
         while let Some(Key(key)) = map.next_key()? {
             let head = &mut self.reader.head;
             let text = match key.as_ref() {
-                "uid" => &mut head.uid,
-                "name" => &mut head.name,
-                "namespace" => &mut head.namespace,
-                "resourceVersion" => &mut head.resource_version,
+                "uid" => Some(&mut head.uid),
+                "name" => Some(&mut head.name),
+                "namespace" => Some(&mut head.namespace),
+                "resourceVersion" => Some(&mut head.resource_version),
                 "ownerReferences" if self.reader.fields.controller => {
                     let owners = map.next_value::<Option<Vec<Owner<'de>>>>()?.unwrap_or_default();
                     let controller = owners.into_iter().find(|owner| owner.controller == Some(true));
                     head.controller = controller.and_then(|owner| owner.uid).map(|uid| uid.0);
-                    continue;
+                    None
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
             };
-            *text = map.next_value::<Option<Key<'de>>>()?.map(|key| key.0);
+            if let Some(text) = text {
+                *text = map.next_value::<Option<Key<'de>>>()?.map(|key| key.0);
+            }
             if self.reader.has_all() {
                 self.reader.done = true;
                 return Ok(());
@@ -206,17 +208,18 @@ mod tests {
 
     const ALL: HeadFields = HeadFields { namespace: true, controller: true, metadata: false };
 
-    fn text<'a>(field: &'a Option<Cow<'_, str>>) -> &'a str {
-        field.as_deref().unwrap_or("-")
-    }
-
     #[test]
     fn what_follows_is_not_even_looked_at() {
         let event = r#"{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"7","managedFields":[ broken"#;
         for fields in [HeadFields::default(), HeadFields { namespace: true, ..HeadFields::default() }] {
             let (kind, head) = Head::of_event(event, fields).unwrap();
             assert_eq!(
-                (kind.as_ref(), text(&head.uid), text(&head.resource_version), text(&head.namespace)),
+                (
+                    kind.as_ref(),
+                    head.uid.as_deref().unwrap_or("-"),
+                    head.resource_version.as_deref().unwrap_or("-"),
+                    head.namespace.as_deref().unwrap_or("-")
+                ),
                 ("ADDED", "u", "7", "n")
             );
         }
@@ -228,7 +231,12 @@ mod tests {
         let object = r#"{"spec":{"metadata":{"uid":"no"}},"metadata":{"resourceVersion":"7","ownerReferences":[{"uid":"x"},{"uid":"c","controller":true}],"uid":null,"namespace":"n","n\u0061me":"a"}}"#;
         let head = Head::of_object(object, ALL).unwrap();
         assert_eq!(
-            (text(&head.uid), text(&head.name), text(&head.namespace), text(&head.controller)),
+            (
+                head.uid.as_deref().unwrap_or("-"),
+                head.name.as_deref().unwrap_or("-"),
+                head.namespace.as_deref().unwrap_or("-"),
+                head.controller.as_deref().unwrap_or("-")
+            ),
             ("-", "a", "n", "c")
         );
         assert!(Head::of_object(r#"{"spec":{}}"#, ALL).is_none());

@@ -316,7 +316,9 @@ impl<K: kube::Resource + Send + Sync> EventSink<K> for Feed<K> {
         let Some(ownership) = &mut self.ownership else { return Part::default() };
         let leaving = ownership.obey();
         if !leaving.is_empty() {
-            leaving.into_iter().for_each(|key| self.let_go(key));
+            for key in leaving {
+                self.let_go(key);
+            }
             self.store.publish();
         }
         let Some(ownership) = &mut self.ownership else { return Part::default() };

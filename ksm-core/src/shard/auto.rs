@@ -2,6 +2,8 @@
 //!
 //! The StatefulSet is found through the controller of this pod, and watched alone (field selector `metadata.name`). The
 //! replicas of its `spec` count, as in kube-state-metrics: scaling takes effect at once, not when the last pod is ready.
+//! So a [handover time](super::Sharding::handover) that is longer than a new pod needs to start and to list keeps the
+//! scaling without a gap; where pods take minutes to start, give minutes.
 //!
 //! ```no_run
 //! use ksm_core::shard::auto::AutoShard;

@@ -23,7 +23,11 @@
 //! # What a foreign object costs
 //!
 //! Whether an object is on this shard is decided by the head of its JSON, before it is decoded; of a watch's event for
-//! another shard, no more than the metadata up to the uid is read.
+//! another shard, no more than the metadata up to the uid (or the owner) is read: a hundredth of what it costs to decode a
+//! pod of 10 KB. Of a foreign object in a list, the text is passed over. A server that selects sends neither.
+//!
+//! What is joined ([`crate::joins`]) must be on one shard to meet: with [`ShardKey::Namespace`], all that is in a
+//! namespace is; the labels of nodes, which are in none, don't reach the pods of other shards.
 //!
 //! # Resharding without a gap
 //!
@@ -45,7 +49,7 @@
 //! a shard receives its part only. Its ranges are another assignment than jump hashing, so this is chosen by
 //! [`Assignment::HashRange`]; the same ranges are applied here where a server does not select, as each list says by
 //! its `shardInfo`. With it, lists are paged (only a list can say so), and resharding reopens a watch with another
-//! selector from the version where it was, without a list.
+//! selector from the version where it was, without a list of what is here already.
 //!
 //! # By StatefulSet
 //!

@@ -34,6 +34,6 @@ pub(crate) async fn changed(changes: &mut Changes) {
         None => false,
     };
     if !open {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

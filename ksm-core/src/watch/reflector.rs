@@ -165,13 +165,12 @@ impl Reflector {
             };
             sink.flush();
             match outcome {
-                Ok(Ended::ToReselect) => {}
                 Ok(Ended::ByServer) if started.elapsed() >= HEALTHY_WATCH => backoff.reset(),
                 // A server that ends every watch at once is not asked in a busy loop.
                 Ok(Ended::ByServer) if was_watch && started.elapsed() < Duration::from_secs(1) => {
                     rest(backoff.next(None), &mut changes, sink).await;
                 }
-                Ok(Ended::ByServer) => {}
+                Ok(Ended::ByServer | Ended::ToReselect) => {}
                 Err(error) if error.request() == Request::List && self.falls_back(&error) => {
                     tracing::info!(url = self.url, "the server has no streaming lists: using pages from now on");
                     self.options.strategy = ListStrategy::Pages;
@@ -492,8 +491,8 @@ impl Reflector {
                 sink.completed(Request::Watch);
                 return Ok(Ended::ByServer);
             };
-            if let Some(seen) = foreign(&line, part.head, sink) {
-                advance(version, seen.as_deref());
+            if let Some(head) = foreign(&line, part.head, sink) {
+                advance(version, head.resource_version.as_deref());
                 continue;
             }
             let event = parse_line(&line, Request::Watch)?;
@@ -552,15 +551,11 @@ async fn rest<K>(pause: Duration, changes: &mut Changes, sink: &mut impl EventSi
     }
 }
 
-/// Of an event about an object that the sink does not want: the object's version, where it has one.
-fn foreign<'l, K>(
-    line: &'l str,
-    fields: Option<HeadFields>,
-    sink: &mut impl EventSink<K>,
-) -> Option<Option<std::borrow::Cow<'l, str>>> {
+/// The head of an event's object, where the sink does not want the object.
+fn foreign<'l, K>(line: &'l str, fields: Option<HeadFields>, sink: &mut impl EventSink<K>) -> Option<Head<'l>> {
     let (kind, head) = Head::of_event(line, fields?)?;
     let about_an_object = matches!(kind.as_ref(), "ADDED" | "MODIFIED" | "DELETED");
-    (about_an_object && !sink.admits(&head)).then_some(head.resource_version)
+    (about_an_object && !sink.admits(&head)).then_some(head)
 }
 
 fn advance(version: &mut String, seen: Option<&str>) {

@@ -29,7 +29,7 @@ struct Case {
 }
 
 fn cases(level: &str) -> Vec<Case> {
-    let cases = CASES.lines().map(|line| serde_json::from_str::<Case>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let cases = CASES.lines().map(|line| serde_json::from_str::<Case>(line).expect("a case per line"));
     let cases: Vec<Case> = cases.filter(|case| case.level == level).collect();
     assert!(!cases.is_empty(), "{level}");
     cases
@@ -75,9 +75,9 @@ async fn after_event(case: &Case, type_first: bool) -> ResourceStatus {
         let body = StreamBody::new(futures::stream::iter([Ok::<_, std::convert::Infallible>(frame)]));
         async move { Ok::<_, std::convert::Infallible>(http::Response::new(body)) }
     });
-    let sharding = Sharding::new(Shard::new(case.shard, case.total_shards).unwrap());
+    let sharding = Sharding::new(Shard::new(case.shard, case.total_shards).expect("a shard"));
     let builder = Ksm::builder().client(kube::Client::new(service, "default")).sharding(sharding);
-    let ksm = builder.resources(["namespaces"]).unwrap().spawn().unwrap();
+    let ksm = builder.resources(["namespaces"]).and_then(ksm_core::KsmBuilder::spawn).expect("an instance");
     for _ in 0..2 {
         futures::StreamExt::next(&mut asked_again).await.expect("it watches on");
     }

@@ -63,7 +63,7 @@ async fn nothing_is_missing_at_any_time_while_shards_come_and_go() {
         // The instances beyond the total end only now.
         shards.truncate(total as usize);
     }
-    assert_eq!(cluster.asked(Verb::Watch), instances * RESOURCES.len() as u64, "no watch was opened anew");
+    until("no watch was opened anew", || cluster.asked(Verb::Watch) == instances * RESOURCES.len() as u64).await;
     let lists: u64 = shards.iter().flat_map(Ksm::status).map(|status| status.lists).sum();
     assert_eq!(lists, shards.len() as u64 * RESOURCES.len() as u64, "what was missing came beside the watches");
 }
@@ -126,7 +126,7 @@ async fn while_lists_fail_the_old_part_stays() {
     .await;
     release(&reshardings, || assert!(steady_lines(&shards).is_superset(&steady))).await;
     until("the sum is the whole", || lines(&shards) == lines([&whole])).await;
-    assert_eq!(cluster.asked(Verb::Watch), watches as u64, "the watches went on");
+    until("the watches went on", || cluster.asked(Verb::Watch) == watches as u64).await;
 }
 
 #[tokio::test]

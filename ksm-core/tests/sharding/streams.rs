@@ -24,7 +24,9 @@ fn namespace(uid: &str) -> Namespace {
 
 fn list(events: &Events) {
     events.unbounded_send(Ok(Event::Init)).unwrap();
-    UIDS.iter().for_each(|uid| events.unbounded_send(Ok(Event::InitApply(namespace(uid)))).unwrap());
+    for uid in UIDS {
+        events.unbounded_send(Ok(Event::InitApply(namespace(uid)))).unwrap();
+    }
     events.unbounded_send(Ok(Event::InitDone)).unwrap();
 }
 
@@ -100,7 +102,9 @@ async fn a_list_that_began_before_is_none_of_the_new_part() {
     let (events, ksm, _) = fed(shard(0, 2));
     ksm.synced().await;
     events.unbounded_send(Ok(Event::Init)).unwrap();
-    UIDS[..3].iter().for_each(|uid| events.unbounded_send(Ok(Event::InitApply(namespace(uid)))).unwrap());
+    for uid in &UIDS[..3] {
+        events.unbounded_send(Ok(Event::InitApply(namespace(uid)))).unwrap();
+    }
     settle().await;
     let resharding = ksm.reshard(shard(1, 2)).unwrap();
     settle().await;
