@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::Exposition;
 use super::protobuf::Metrics;
+use super::{Exposition, Format};
 
 /// A block is handed out once it has this many bytes.
 pub(super) const BLOCK: usize = 56 * 1024;
@@ -17,13 +17,14 @@ pub struct Blocks {
     chunk: usize,
     at_header: bool,
     ended: bool,
-    /// Writes the family's samples; none in text formats.
+    /// Writes the samples; none in text formats.
     metrics: Option<Metrics>,
 }
 
 impl Blocks {
     pub(super) fn new(exposition: Exposition) -> Self {
-        Self { exposition, family: 0, source: 0, chunk: 0, at_header: true, ended: false, metrics: None }
+        let metrics = (exposition.format == Format::Protobuf).then(Metrics::default);
+        Self { exposition, family: 0, source: 0, chunk: 0, at_header: true, ended: false, metrics }
     }
 
     fn next_family(&mut self) {
@@ -50,8 +51,8 @@ impl Iterator for Blocks {
             };
             if std::mem::take(&mut self.at_header) {
                 let mut len = 0;
-                self.metrics = family.sample_kind(format).map(Metrics::new);
                 if let Some(metrics) = &mut self.metrics {
+                    metrics.begin_family(family.form.kind);
                     len = family.sources.iter().map(|source| metrics.measure(source)).sum();
                     if len == 0 {
                         self.next_family();
@@ -67,11 +68,6 @@ impl Iterator for Blocks {
                     self.chunk = 0;
                 }
                 Some(source) => {
-                    if self.chunk == 0
-                        && let Some(metrics) = &mut self.metrics
-                    {
-                        metrics.begin_source();
-                    }
                     match &mut self.metrics {
                         None => source.write_lines(self.chunk, &family.head, &mut block),
                         Some(metrics) => metrics.write(source, self.chunk, &mut block),

@@ -10,7 +10,7 @@ use super::blocks::BLOCK;
 use super::compress::GZIP_LEVEL;
 use super::form::Kind;
 use super::protobuf::Metrics;
-use super::{Exposition, FamilyBlock};
+use super::{Exposition, FamilyBlock, Format};
 
 /// A part that this many expositions did not use is forgotten: several scrapers may ask for different formats or
 /// resources in turn.
@@ -75,98 +75,98 @@ impl GzipCache {
             state.round += 1;
             state.round
         };
+        let metrics = (exposition.format == Format::Protobuf).then(Metrics::default);
+        let mut pass = Pass { cache: self, round, keeps: !exposition.filtered, metrics, scratch: Vec::new() };
         let mut member = Member::new();
-        let mut scratch = Vec::new();
         for family in &exposition.families {
             let kind = family.sample_kind(exposition.format);
-            let samples = self.samples(family, kind, exposition.filtered, round, &mut scratch);
+            let samples = pass.samples(family, kind);
             let len = samples.iter().map(|part| part.len).sum();
             if kind.is_some() && len == 0 {
                 continue;
             }
             let mut header = Vec::new();
             family.write_header(exposition.format, len, &mut header);
-            member.push(self.fixed(&header.into(), round, &mut scratch));
+            member.push(pass.fixed(&header.into()));
             for part in samples {
                 member.push(part);
             }
         }
         let trailer = Bytes::from_static(exposition.format.trailer());
         if !trailer.is_empty() {
-            member.push(self.fixed(&trailer, round, &mut scratch));
+            member.push(pass.fixed(&trailer));
         }
         self.forget_unused(round);
         member.finish()
     }
 
+    /// Drops parts that the last expositions did not use: chunks that are gone, families that were switched off.
+    fn forget_unused(&self, round: u64) {
+        self.state.lock().parts.retain(|_, (_, used)| *used + KEPT_UNUSED > round);
+    }
+}
+
+/// One exposition that is being compressed.
+struct Pass<'a> {
+    cache: &'a GzipCache,
+    round: u64,
+    /// Samples are kept for the next exposition.
+    keeps: bool,
+    /// Writes the samples; none in text formats.
+    metrics: Option<Metrics>,
+    scratch: Vec<u8>,
+}
+
+impl Pass<'_> {
     /// The parts of a family's samples, chunk by chunk.
-    fn samples(
-        &self,
-        family: &FamilyBlock,
-        kind: Option<Kind>,
-        filtered: bool,
-        round: u64,
-        scratch: &mut Vec<u8>,
-    ) -> Vec<Part> {
-        let mut metrics = kind.map(Metrics::new);
+    fn samples(&mut self, family: &FamilyBlock, kind: Option<Kind>) -> Vec<Part> {
+        if let (Some(metrics), Some(kind)) = (&mut self.metrics, kind) {
+            metrics.begin_family(kind);
+        }
         let mut parts = Vec::new();
         for source in &family.sources {
-            if let Some(metrics) = &mut metrics {
-                metrics.begin_source();
-            }
+            let (store, place) = (source.snapshot.store(), source.family);
             for chunk in 0..source.snapshot.chunk_count() {
-                let stamp = source.snapshot.stamp(source.family, chunk);
+                let stamp = source.snapshot.stamp(place, chunk);
                 if stamp == 0 {
                     continue;
                 }
-                let mut write = |out: &mut Vec<u8>| match &mut metrics {
+                let key = self.keeps.then_some(PartKey::Samples { store, family: place, chunk, kind });
+                parts.push(self.part(key, stamp, |metrics, out| match metrics {
                     None => source.write_lines(chunk, &family.head, out),
                     Some(metrics) => metrics.write(source, chunk, out),
-                };
-                if filtered {
-                    scratch.clear();
-                    write(scratch);
-                    parts.push(Part::compress(stamp, scratch));
-                } else {
-                    let (store, family) = (source.snapshot.store(), source.family);
-                    let key = PartKey::Samples { store, family, chunk, kind };
-                    parts.push(self.part(key, stamp, round, write, scratch));
-                }
+                }));
             }
         }
         parts
     }
 
     /// A part that is its own key.
-    fn fixed(&self, bytes: &Bytes, round: u64, scratch: &mut Vec<u8>) -> Part {
-        self.part(PartKey::Header(bytes.clone()), 0, round, |out| out.extend_from_slice(bytes), scratch)
+    fn fixed(&mut self, bytes: &Bytes) -> Part {
+        self.part(Some(PartKey::Header(bytes.clone())), 0, |_, out| out.extend_from_slice(bytes))
     }
 
     /// The part of that key and stamp, compressed now if it is not at hand. No lock is held while compressing.
     fn part(
-        &self,
-        key: PartKey,
+        &mut self,
+        key: Option<PartKey>,
         stamp: u64,
-        round: u64,
-        write: impl FnOnce(&mut Vec<u8>),
-        scratch: &mut Vec<u8>,
+        write: impl FnOnce(&mut Option<Metrics>, &mut Vec<u8>),
     ) -> Part {
-        if let Some((part, used)) = self.state.lock().parts.get_mut(&key)
+        if let Some(key) = &key
+            && let Some((part, used)) = self.cache.state.lock().parts.get_mut(key)
             && part.stamp == stamp
         {
-            *used = round;
+            *used = self.round;
             return part.clone();
         }
-        scratch.clear();
-        write(scratch);
-        let part = Part::compress(stamp, scratch);
-        self.state.lock().parts.insert(key, (part.clone(), round));
+        self.scratch.clear();
+        write(&mut self.metrics, &mut self.scratch);
+        let part = Part::compress(stamp, &self.scratch);
+        if let Some(key) = key {
+            self.cache.state.lock().parts.insert(key, (part.clone(), self.round));
+        }
         part
-    }
-
-    /// Drops parts that the last expositions did not use: chunks that are gone, families that were switched off.
-    fn forget_unused(&self, round: u64) {
-        self.state.lock().parts.retain(|_, (_, used)| *used + KEPT_UNUSED > round);
     }
 }
 

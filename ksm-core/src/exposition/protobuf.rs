@@ -2,14 +2,15 @@
 //! each after its length, written straight from the stored lines.
 //!
 //! A message says its length before its content, and a family of a large cluster takes a hundred megabytes: so a
-//! family is gone through twice, once to add up lengths, and once to write. The tails that objects share are encoded
-//! once for both.
+//! family is gone through twice, once to add up lengths, and once to write. What repeats is encoded once: the tails that
+//! objects share, for both passes; the labels of an object, for all its families.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::form::Kind;
 use super::source::Source;
-use crate::store::{Run, is_marked, split_label, unmarked};
+use crate::store::{Run, Snapshot, is_marked, split_label, unmarked};
 use crate::value::unescape_label_value;
 
 /// Wire types: a varint, eight bytes, and bytes after their length.
@@ -52,20 +53,78 @@ const fn numbers(kind: Kind) -> (u8, u8) {
     }
 }
 
-/// Writes the metrics of one family.
-#[derive(Debug)]
+/// Encoded labels of objects that are kept for an exposition: those of some 50,000 objects.
+const MAX_PREFIXES: usize = 8 << 20;
+
+/// Writes the metrics of an exposition, family by family.
+#[derive(Debug, Default)]
 pub(super) struct Metrics {
     value_field: u8,
-    /// The labels that an object's lines share, encoded.
+    prefixes: Prefixes,
+    /// The labels that an object's lines share, encoded, where they are not among those that are kept.
     prefix: Vec<u8>,
     /// A line's own labels and value, encoded, where it is not in the memo.
     tail: Vec<u8>,
     memo: Memo,
 }
 
-/// Runs of tails that were encoded before. Ids belong to a snapshot.
+/// The labels that the lines of objects share, encoded. They are the same in all families.
+#[derive(Debug, Default)]
+struct Prefixes {
+    /// By store, generation and chunk.
+    chunks: HashMap<(u64, u64, usize), ChunkPrefixes>,
+    len: usize,
+}
+
+/// Those of a chunk, a place per object.
+#[derive(Debug, Default)]
+struct ChunkPrefixes {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Prefixes {
+    /// Those of a chunk; none where there is no room for them.
+    fn of(&mut self, snapshot: &Snapshot, chunk: usize) -> Option<&ChunkPrefixes> {
+        match self.chunks.entry((snapshot.store(), snapshot.generation(), chunk)) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(_) if self.len > MAX_PREFIXES => None,
+            Entry::Vacant(place) => {
+                let prefixes = place.insert(ChunkPrefixes::encode(snapshot, chunk));
+                self.len += prefixes.bytes.len();
+                Some(prefixes)
+            }
+        }
+    }
+}
+
+impl ChunkPrefixes {
+    fn encode(snapshot: &Snapshot, chunk: usize) -> Self {
+        let mut prefixes = Self::default();
+        for text in snapshot.prefixes(chunk) {
+            put_labels(&mut prefixes.bytes, text);
+            prefixes.ends.push(u32::try_from(prefixes.bytes.len()).unwrap_or(u32::MAX));
+        }
+        prefixes
+    }
+
+    fn get(&self, slot: usize) -> &[u8] {
+        slice_at(&self.bytes, &self.ends, slot)
+    }
+}
+
+/// The piece at an index, of those that stand back to back and end there.
+fn slice_at<'a>(bytes: &'a [u8], ends: &[u32], index: usize) -> &'a [u8] {
+    let end = ends.get(index).copied().unwrap_or_default() as usize;
+    let begin = index.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or_default() as usize;
+    bytes.get(begin..end).unwrap_or_default()
+}
+
+/// Runs of tails that were encoded before, of one family of one snapshot.
 #[derive(Debug, Default)]
 struct Memo {
+    /// Store, generation and family.
+    owner: Option<(u64, u64, usize)>,
     bytes: Vec<u8>,
     /// Where each tail ends in `bytes`; it begins where the one before it ends.
     ends: Vec<u32>,
@@ -74,17 +133,18 @@ struct Memo {
 }
 
 impl Memo {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.runs.clear();
+    fn belong_to(&mut self, source: &Source) {
+        let owner = Some((source.snapshot.store(), source.snapshot.generation(), source.family));
+        if self.owner != owner {
+            self.owner = owner;
+            self.bytes.clear();
+            self.ends.clear();
+            self.runs.clear();
+        }
     }
 
     fn tail(&self, index: u32) -> &[u8] {
-        let index = index as usize;
-        let end = self.ends.get(index).copied().unwrap_or_default() as usize;
-        let begin = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default() as usize;
-        self.bytes.get(begin..end).unwrap_or_default()
+        slice_at(&self.bytes, &self.ends, index as usize)
     }
 
     /// Where the tails of a shared run begin; none where there is no room for them.
@@ -106,19 +166,13 @@ impl Memo {
 }
 
 impl Metrics {
-    pub(super) fn new(kind: Kind) -> Self {
-        let (_, value_field) = numbers(kind);
-        Self { value_field, prefix: Vec::new(), tail: Vec::new(), memo: Memo::default() }
-    }
-
-    /// Says that what comes next is of another source than what came before.
-    pub(super) fn begin_source(&mut self) {
-        self.memo.clear();
+    /// Says that what comes next is of a family of that type.
+    pub(super) fn begin_family(&mut self, kind: Kind) {
+        (_, self.value_field) = numbers(kind);
     }
 
     /// The bytes that the wanted metrics of a source take.
     pub(super) fn measure(&mut self, source: &Source) -> u64 {
-        self.begin_source();
         let mut total = 0;
         for chunk in 0..source.snapshot.chunk_count() {
             self.for_each(source, chunk, |prefix, tail| {
@@ -141,10 +195,17 @@ impl Metrics {
 
     /// Calls `f` with the two parts of each metric.
     fn for_each(&mut self, source: &Source, chunk: usize, mut f: impl FnMut(&[u8], &[u8])) {
-        let Self { value_field, prefix, tail, memo } = self;
+        let Self { value_field, prefixes, prefix, tail, memo } = self;
+        memo.belong_to(source);
+        let prefixes = prefixes.of(&source.snapshot, chunk);
         source.for_each_run(chunk, |run, wanted| {
-            prefix.clear();
-            put_labels(prefix, run.prefix());
+            let prefix = if let Some(prefixes) = prefixes {
+                prefixes.get(run.slot())
+            } else {
+                prefix.clear();
+                put_labels(prefix, run.prefix());
+                prefix.as_slice()
+            };
             let known = run.shared_id().and_then(|id| memo.run(id, run, *value_field));
             for (index, line) in (0..).zip(run.lines()) {
                 if !wanted.admits(run, line) {

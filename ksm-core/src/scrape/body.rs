@@ -54,7 +54,7 @@ impl Drop for Scrape {
 
 pub(super) enum Content {
     Whole(Option<Bytes>),
-    Polled(Blocks),
+    Polled(Box<Blocks>),
     Worked(Option<Work>),
     Cached(JoinHandle<Timed<Vec<Bytes>>>),
     Pieces(std::vec::IntoIter<Bytes>),
@@ -78,7 +78,11 @@ fn timed<T>(make: impl FnOnce() -> T) -> Timed<T> {
 
 impl Content {
     pub(super) fn plain(exposition: Exposition) -> Self {
-        if exposition.is_steady() { Self::Polled(exposition.blocks()) } else { Self::worked(exposition.blocks()) }
+        if exposition.is_steady() {
+            Self::Polled(Box::new(exposition.blocks()))
+        } else {
+            Self::worked(exposition.blocks())
+        }
     }
 
     pub(super) fn worked(blocks: impl Iterator<Item = Bytes> + Send + 'static) -> Self {

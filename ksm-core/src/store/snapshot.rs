@@ -130,6 +130,12 @@ impl Snapshot {
         })
     }
 
+    /// The labels that the samples of a chunk's objects begin with, as text; empty where there is no object.
+    pub(crate) fn prefixes(&self, chunk: usize) -> impl Iterator<Item = &[u8]> {
+        let chunk = self.chunks.get(chunk);
+        chunk.into_iter().flat_map(|chunk| (0..CAPACITY).map(|slot| chunk.prefix(slot)))
+    }
+
     /// The identities of a chunk's objects, empty where there is none: as many as a chunk has places.
     pub(crate) fn identities(&self, chunk: usize) -> impl Iterator<Item = Labels<'_>> {
         let chunk = self.chunks.get(chunk);
