@@ -25,6 +25,8 @@ pub mod store;
 pub mod telemetry;
 pub mod value;
 pub mod watch;
+#[cfg(any(feature = "custom-resource-state", feature = "options-file"))]
+mod yaml;
 
 pub use engine::{
     BadCursor, BuildError, Change, ChangeSet, Cursor, ExtraLabels, Freshness, Handover, Ksm, KsmBuilder, Reconfigured,

@@ -9,8 +9,8 @@ use super::kind::KindPattern;
 use super::labels::{LabelRules, Names};
 use super::metric::{Aggregate, Each, Entry, Gauge, Info, Metric, NamedFamily, Source, StateSet};
 use super::path::Path;
-use super::yaml::Node;
 use crate::family::MetricType;
+use crate::yaml::Node;
 
 const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 const SPEC: &[&str] = &["resources"];

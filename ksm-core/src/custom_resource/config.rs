@@ -10,7 +10,7 @@ use super::fields::Findings;
 use super::kind::KindPattern;
 use super::metric::Entry;
 use super::resource::ResourceMetrics;
-use super::yaml::Node;
+use crate::yaml::Node;
 
 /// A `CustomResourceStateMetrics` configuration, parsed and compiled.
 ///
@@ -65,7 +65,7 @@ impl CustomResourceConfig {
             let known = findings.errors.len();
             match Node::parse(text, &Arc::from(origin)) {
                 Ok(document) => entries.extend(compile(&document, &mut findings)),
-                Err(error) => findings.errors.push(error),
+                Err(error) => findings.error(&error.place, Problem::Syntax(error.problem)),
             }
             let found = findings.errors.get_mut(known..).unwrap_or_default();
             found.sort_by_key(|error| (error.place.line, error.place.column));

@@ -1,31 +1,11 @@
 //! What can be wrong with a configuration, and where.
 
 use std::fmt;
-use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::path::PathError;
-
-/// A place in a configuration: `crs.yaml:3:7`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The name of the file, as the caller gave it.
-    pub origin: Arc<str>,
-    /// The line, from 1; 0 where it is unknown.
-    pub line: u64,
-    /// The column in characters, from 1; 0 where it is unknown.
-    pub column: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.origin),
-            line => write!(f, "{}:{line}:{}", self.origin, self.column),
-        }
-    }
-}
+pub use crate::yaml::Place;
 
 /// A fault of a configuration and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

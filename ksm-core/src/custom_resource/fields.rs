@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Place, Problem};
 use super::path::Path;
-use super::yaml::{Content, Node};
+use crate::yaml::{Content, Node, nearest};
 
 /// What was found wrong so far, so that all of it can be told together.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ impl<'n> Fields<'n> {
 }
 
 pub(super) fn text<'n>(node: &'n Node, field: impl FnOnce() -> String, findings: &mut Findings) -> Option<&'n str> {
-    if let Content::Scalar(text) = &node.content {
+    if let Some(text) = node.scalar() {
         return Some(text);
     }
     findings.error(&node.place, wrong_type(&field(), node, "a single value"));
@@ -171,30 +171,10 @@ fn shown(path: &str) -> &str {
 
 /// The nearest of the known keys, or all of them.
 fn hint(key: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|known| (distance(key, known), known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 2.max(nearest.len() / 3) => format!("did you mean `{nearest}`?"),
-        _ => format!("known are {}", known.join(", ")),
+    match nearest(key, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known are {}", known.join(", ")),
     }
-}
-
-/// How many characters must be added, removed or changed to make one of the other, whatever their case.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, a) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut diagonal = at;
-        let mut left = at + 1;
-        for (slot, b) in row.iter_mut().skip(1).zip(&b) {
-            let next = (diagonal + usize::from(a != *b)).min(left + 1).min(*slot + 1);
-            diagonal = std::mem::replace(slot, next);
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = at + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -207,6 +187,5 @@ mod tests {
         assert_eq!(hint("labelFromPath", &known), "did you mean `labelsFromPath`?");
         assert_eq!(hint("nilIsZERO", &known), "did you mean `nilIsZero`?");
         assert_eq!(hint("aggregation", &known), "known are path, labelsFromPath, valueFrom, nilIsZero");
-        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("a", "a")), (3, 3, 0));
     }
 }

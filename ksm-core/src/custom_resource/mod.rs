@@ -77,7 +77,6 @@ mod resource;
 mod seen;
 mod text;
 mod walk;
-mod yaml;
 
 pub use config::{CustomResource, CustomResourceConfig};
 pub use error::{ConfigError, ConfigErrors, Place, Problem};

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
-
-use serde_saphyr::Spanned;
 
 use super::error::{Errors, Given, OptionError, OptionErrors};
 use super::list::comma_list;
-use super::text::{duration, nearest};
-use super::yaml::{Entries, Node, entries};
+use super::text::duration;
+use crate::yaml::{Content, Key, Node, Place, nearest};
 
 /// An options file as kube-state-metrics has it. A key that is not there is `None`.
 ///
@@ -162,33 +161,33 @@ impl OptionsFile {
         let mut errors = Errors::default();
         let mut spellings: BTreeMap<&'static str, &'static str> = BTreeMap::new();
         for (key, value) in entries {
-            let given = |place: &serde_saphyr::Location| Given::Key {
+            let given = |place: &Place| Given::Key {
                 file: file.to_owned(),
-                line: place.line(),
-                column: place.column(),
-                key: key.value.clone(),
+                line: place.line,
+                column: place.column,
+                key: key.text.clone(),
             };
-            if let Some((_, instead)) = UNSUPPORTED.iter().find(|(name, _)| *name == key.value) {
-                errors.0.push(OptionError::Unsupported { given: given(&key.referenced), instead });
+            if let Some((_, instead)) = UNSUPPORTED.iter().find(|(name, _)| *name == key.text) {
+                errors.0.push(OptionError::Unsupported { given: given(&key.place), instead });
                 continue;
             }
             let spelling = |(flag, keys): &(&'static str, &[&'static str])| {
-                keys.iter().find(|known| **known == key.value).map(|known| (*flag, *known))
+                keys.iter().find(|known| **known == key.text).map(|known| (*flag, *known))
             };
             let Some((flag, spelling)) = KEYS.iter().find_map(spelling) else {
-                let nearest = nearest(&key.value, KEYS.iter().flat_map(|(_, keys)| keys.iter().copied()));
-                errors.0.push(OptionError::UnknownKey { given: given(&key.referenced), nearest });
+                let nearest = nearest(&key.text, KEYS.iter().flat_map(|(_, keys)| keys.iter().copied()));
+                errors.0.push(OptionError::UnknownKey { given: given(&key.place), nearest });
                 continue;
             };
             if let Some(first) = spellings.insert(flag, spelling) {
-                errors.0.push(OptionError::Repeated { given: given(&key.referenced), key: first });
+                errors.0.push(OptionError::Repeated { given: given(&key.place), key: first });
                 continue;
             }
-            if matches!(value.value, Node::Null) {
+            if matches!(value.content, Content::Null) {
                 continue;
             }
-            let given = given(&value.referenced);
-            match read.set(flag, value.value) {
+            let given = given(&value.place);
+            match read.set(flag, value) {
                 Ok(()) => {
                     read.places.insert(flag, given);
                 }
@@ -262,32 +261,44 @@ fn wrong<T>(expected: &'static str, value: &Node) -> Result<T, Wrong> {
     Err(Wrong { expected, found: value.describe() })
 }
 
+/// The entries of a file's one map; none where the file is empty.
+fn entries(text: &str, file: &str) -> Result<Vec<(Key, Node)>, OptionErrors> {
+    let at = |place: &Place, problem| {
+        let (line, column) = (place.line.max(1), place.column.max(1));
+        OptionErrors(vec![OptionError::Yaml { file: file.to_owned(), line, column, problem }])
+    };
+    let root = Node::parse(text, &Arc::from(file)).map_err(|error| at(&error.place, error.problem))?;
+    match root.content {
+        Content::Null => Ok(Vec::new()),
+        Content::Map(entries) => Ok(entries),
+        _ => Err(at(&root.place, format!("expected a map of options, found {}", root.describe()))),
+    }
+}
+
 /// Text; what YAML takes for a number or a truth is text where text is wanted.
 fn text(value: Node) -> Result<String, Wrong> {
-    match value {
-        Node::Text(text) => Ok(text),
-        Node::Bool(value) => Ok(value.to_string()),
-        Node::Number(written) => Ok(written),
-        other => wrong("text", &other),
+    match value.content {
+        Content::Bool(text) | Content::Number(text) | Content::Text(text) => Ok(text),
+        _ => wrong("text", &value),
     }
 }
 
 fn boolean(value: &Node) -> Result<bool, Wrong> {
-    match value {
-        Node::Bool(value) => Ok(*value),
-        // YAML 1.1's words, which Go's reader takes for a bool.
-        Node::Text(text) => match text.to_ascii_lowercase().as_str() {
-            "yes" | "on" | "y" | "true" => Ok(true),
-            "no" | "off" | "n" | "false" => Ok(false),
-            _ => wrong("true or false", value),
-        },
+    let word = match &value.content {
+        // YAML 1.1's words, which Go's reader takes for a bool, may be text.
+        Content::Bool(text) | Content::Text(text) => text.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    match word.as_str() {
+        "yes" | "on" | "y" | "true" => Ok(true),
+        "no" | "off" | "n" | "false" => Ok(false),
         _ => wrong("true or false", value),
     }
 }
 
 fn integer<T: FromStr>(value: &Node, expected: &'static str) -> Result<T, Wrong> {
-    match value {
-        Node::Number(written) => written.parse().or_else(|_| wrong(expected, value)),
+    match &value.content {
+        Content::Number(written) => written.parse().or_else(|_| wrong(expected, value)),
         _ => wrong(expected, value),
     }
 }
@@ -295,9 +306,9 @@ fn integer<T: FromStr>(value: &Node, expected: &'static str) -> Result<T, Wrong>
 /// As Go writes a duration, or nanoseconds, as Go reads a number.
 fn timeout(value: &Node) -> Result<Duration, Wrong> {
     const EXPECTED: &str = "a positive time like 500ms, 60s or 1m30s";
-    match value {
-        Node::Text(text) => duration(text).or_else(|_| wrong(EXPECTED, value)),
-        Node::Number(written) => match written.parse() {
+    match &value.content {
+        Content::Text(text) => duration(text).or_else(|_| wrong(EXPECTED, value)),
+        Content::Number(written) => match written.parse() {
             Ok(nanoseconds) if nanoseconds > 0 => Ok(Duration::from_nanos(nanoseconds)),
             _ => wrong(EXPECTED, value),
         },
@@ -306,23 +317,22 @@ fn timeout(value: &Node) -> Result<Duration, Wrong> {
 }
 
 fn names(value: Node) -> Result<Vec<String>, Wrong> {
-    const EXPECTED: &str = "a list of names";
-    match value {
-        Node::Text(text) => Ok(comma_list(&[text])),
-        Node::List(items) => items.into_iter().map(|item| text(item.value)).collect::<Result<_, _>>(),
+    match value.content {
+        Content::Text(text) => Ok(comma_list(&[text])),
+        Content::List(items) => items.into_iter().map(text).collect(),
         // kube-state-metrics' sets: `pods: {}`.
-        Node::Map(entries) => entries.into_iter().map(name_of_set).collect(),
-        other => wrong(EXPECTED, &other),
+        Content::Map(entries) => entries.into_iter().map(name_of_set).collect(),
+        _ => wrong("a list of names", &value),
     }
 }
 
-fn name_of_set((name, value): (Spanned<String>, Spanned<Node>)) -> Result<String, Wrong> {
-    let is_empty = match &value.value {
-        Node::Null => true,
-        Node::Map(entries) => entries.is_empty(),
+fn name_of_set((name, value): (Key, Node)) -> Result<String, Wrong> {
+    let is_empty = match &value.content {
+        Content::Null => true,
+        Content::Map(entries) => entries.is_empty(),
         _ => false,
     };
-    if is_empty { Ok(name.value) } else { wrong("names without values, as `pods: {}`", &value.value) }
+    if is_empty { Ok(name.text) } else { wrong("names without values, as `pods: {}`", &value) }
 }
 
 /// An empty set is none: kube-state-metrics goes by its flag then.
@@ -331,14 +341,14 @@ fn some_names(value: Node) -> Result<Option<Vec<String>>, Wrong> {
 }
 
 fn lists(value: Node) -> Result<Option<BTreeMap<String, Vec<String>>>, Wrong> {
-    let Node::Map(entries) = value else { return wrong("a map of lists, as `pods: [app, team]`", &value) };
-    let keys = |value: Node| match value {
-        Node::Null => Ok(Vec::new()),
-        Node::List(_) => names(value),
-        other => wrong("a map of lists, as `pods: [app, team]`", &other),
+    const EXPECTED: &str = "a map of lists, as `pods: [app, team]`";
+    let keys = |value: Node| match value.content {
+        Content::Null => Ok(Vec::new()),
+        Content::List(_) => names(value),
+        _ => wrong(EXPECTED, &value),
     };
-    let read = |entries: Entries| -> Result<BTreeMap<String, Vec<String>>, Wrong> {
-        entries.into_iter().map(|(resource, value)| Ok((resource.value, keys(value.value)?))).collect()
-    };
-    read(entries).map(|lists| (!lists.is_empty()).then_some(lists))
+    let Content::Map(entries) = value.content else { return wrong(EXPECTED, &value) };
+    let lists: Result<BTreeMap<_, _>, Wrong> =
+        entries.into_iter().map(|(resource, value)| Ok((resource.text, keys(value)?))).collect();
+    lists.map(|lists| (!lists.is_empty()).then_some(lists))
 }

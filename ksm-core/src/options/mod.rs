@@ -29,8 +29,6 @@ mod list;
 mod merge;
 mod shards;
 mod text;
-#[cfg(feature = "options-file")]
-mod yaml;
 
 pub use allowlist::key_allowlists;
 pub use error::{Given, OptionError, OptionErrors};
