@@ -50,6 +50,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) serving: ServingFlags,
     #[command(flatten)]
+    pub(crate) pushing: PushFlags,
+    #[command(flatten)]
     pub(crate) custom: CustomResourceFlags,
     #[command(flatten)]
     pub(crate) config: ConfigFlags,
@@ -92,7 +94,22 @@ pub(crate) struct ConfigFlags {
     pub(crate) continue_without_config: bool,
 }
 
+/// Whether metrics are pushed, too.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct PushFlags {
+    /// Push all metrics to an OpenTelemetry collector, too: to OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318), by
+    /// the other OTEL_EXPORTER_OTLP_* variables
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set, help_heading = "Pushing", overrides_with = "otlp")]
+    pub(crate) otlp: bool,
+    /// The time between two pushes to the collector
+    #[arg(long, default_value = "60s", value_parser = duration, value_name = "DURATION", help_heading = "Pushing",
+        overrides_with = "otlp_interval")]
+    pub(crate) otlp_interval: Duration,
+}
+
 /// How metrics are served.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServingFlags {
     /// Where to serve the cluster's metrics; `::` for all addresses, as kube-state-metrics does
@@ -112,6 +129,11 @@ pub(crate) struct ServingFlags {
         value_name = "BOOL", action = ArgAction::Set, help_heading = "Serving",
         overrides_with = "enable_gzip_encoding")]
     pub(crate) enable_gzip_encoding: bool,
+    /// Compress answers by zstd where the client prefers it, or takes it as well as gzip
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+        value_name = "BOOL", action = ArgAction::Set, help_heading = "Serving",
+        overrides_with = "enable_zstd_encoding")]
+    pub(crate) enable_zstd_encoding: bool,
     /// Keep compressed parts that did not change since the last scrape: less CPU, more memory
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
         value_name = "BOOL", action = ArgAction::Set, help_heading = "Serving", overrides_with = "gzip_cache")]

@@ -22,9 +22,10 @@ use example_host::tls::Web;
 use example_host::{log_to_stderr, log_to_stderr_by_default, stop};
 use ksm_core::custom_resource::CustomResourceConfig;
 use ksm_core::options::{OptionsFile, ShardChoice};
+use ksm_core::otlp::{Exporter, ExporterBuilder};
 use ksm_core::scrape::{Encoding, Scraper};
 use ksm_core::shard::auto::AutoShard;
-use ksm_core::{Ksm, KsmBuilder, Sharding, WatchOptions};
+use ksm_core::{Ksm, KsmBuilder, Query, Sharding, WatchOptions};
 
 use crate::aliases::UpstreamNames;
 use crate::flags::Flags;
@@ -104,6 +105,7 @@ async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomR
     let cluster = Arc::new(options.cluster.connect(Unconfigured::Refuse).await?);
     let Some(builder) = stop.run_until_cancelled(sharded(&options.shard, &cluster)).await else { return Ok(()) };
     let ksm = Arc::new(watch(builder?, &options, custom)?);
+    let pushing = push(&flags, &ksm)?;
     announce_files(&flags, &options);
     let url = |listener| Ok::<_, anyhow::Error>(url_of(listener)?.replacen("http:", scheme(web.as_deref()), 1));
     println!("metrics at {}/metrics", url(&main)?);
@@ -119,7 +121,9 @@ async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomR
         (true, true) => Encoding::GzipCached,
     };
     let scrapes = flags.serving.max_concurrent_scrapes.into();
-    let scraper = Arc::new(Scraper::new(ksm.clone()).encoding(encoding).max_concurrent(scrapes));
+    let scraper = Arc::new(
+        Scraper::new(ksm.clone()).encoding(encoding).max_concurrent(scrapes).zstd(flags.serving.enable_zstd_encoding),
+    );
     let auth = fixed.auth_filter.then(|| AuthFilter::new(cluster.client.clone()));
     let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry, auth };
     let page = {
@@ -135,11 +139,25 @@ async fn run(flags: Flags, given: Vec<String>, options: Options, custom: CustomR
     following.abort();
     // What it held is given back with it.
     let _ = following.await;
+    if let Some(pushing) = pushing {
+        pushing.shutdown().await;
+    }
     ksm.shutdown().await;
     if let Some(cluster) = Arc::into_inner(cluster) {
         cluster.shutdown().await;
     }
     Ok(())
+}
+
+/// Pushes to a collector where that is wanted, once everything has been listed.
+fn push(flags: &Flags, ksm: &Arc<Ksm>) -> anyhow::Result<Option<Exporter>> {
+    if !flags.pushing.otlp {
+        return Ok(None);
+    }
+    let builder = ExporterBuilder::from_env().context("correct the OTEL_EXPORTER_OTLP_* variables, or drop --otlp")?;
+    let ksm = ksm.clone();
+    let snapshots = move || if ksm.is_synced() { ksm.snapshots(&Query::default()) } else { Vec::new() };
+    Ok(Some(builder.interval(flags.pushing.otlp_interval).spawn(snapshots)?))
 }
 
 fn scheme(web: Option<&Web>) -> &'static str {

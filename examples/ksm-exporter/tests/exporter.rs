@@ -134,6 +134,51 @@ async fn a_limit_on_objects_is_held_and_told() {
     assert!(told.contains("the list was cut by the object limit") && told.contains("left_out=30"), "{told}");
 }
 
+#[tokio::test]
+async fn everything_is_pushed_to_a_collector_where_that_is_wanted() {
+    use ksm_core::otlp::proto::collector::metrics::v1::ExportMetricsServiceRequest;
+    use prost::Message as _;
+
+    let (received, mut messages) = tokio::sync::mpsc::unbounded_channel();
+    let app = axum::Router::new().route(
+        "/v1/metrics",
+        axum::routing::post(async move |body: axum::body::Bytes| {
+            received.send(ExportMetricsServiceRequest::decode(body)).unwrap();
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let flags = [FREE_PORTS, QUIET, &["--otlp", "--otlp-interval=200ms"]].concat();
+    let mut command = command(EXPORTER, &flags);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
+    let host = Host::start(command).await;
+    let pods = async {
+        let mut pods = std::collections::BTreeSet::new();
+        while pods.len() < 40 {
+            let message = messages.recv().await.expect("the collector runs").unwrap();
+            let attributes = message.resource_metrics.into_iter().filter_map(|metrics| metrics.resource);
+            for attribute in attributes.flat_map(|resource| resource.attributes) {
+                if attribute.key == "k8s.pod.uid" {
+                    pods.insert(format!("{:?}", attribute.value));
+                }
+            }
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, pods).await.expect("every pod is pushed");
+    assert_eq!(host.terminate().await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn zstd_is_off_unless_it_is_switched_on() {
+    for (flags, encoding) in [(&[][..], ""), (&["--enable-zstd-encoding"], "zstd")] {
+        let host = start(&[QUIET, flags].concat()).await;
+        let answer = get_with(&host.url("metrics at"), &[("accept-encoding", "zstd, gzip;q=0.5")]).await;
+        assert_eq!(answer.header("content-encoding"), encoding);
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn sigterm_ends_it_with_success() {
