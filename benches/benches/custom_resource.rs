@@ -59,13 +59,14 @@ fn metrics_of(each: &[(&str, &str)]) -> ResourceMetrics {
 
 fn object() -> Value {
     let condition = |kind| json!({"type": kind, "status": "True", "reason": "AsExpected", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let conditions = ["Synced", "Healthy", "Valid", "Ready"].map(condition);
     json!({
         "apiVersion": "example.com/v1",
         "kind": "Foo",
         "metadata": {"name": "web", "namespace": "shop", "uid": "6a0bd3c4-8f4e-4d0c-9a39-31c2d1f1a001",
                      "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "web", "team": "shop"}},
         "spec": {"replicas": 3, "version": "v1.2.3", "owner": "shop", "resources": {"limits": {"cpu": "500m", "memory": "5Gi"}}},
-        "status": {"phase": "Running", "conditions": ["Synced", "Healthy", "Valid", "Ready"].map(condition)},
+        "status": {"phase": "Running", "conditions": conditions},
     })
 }
 
@@ -104,7 +105,7 @@ fn walk_and_store(c: &mut Criterion) {
     });
     group.bench_function("walk_and_store", |b| {
         let Some(key) = ObjectKey::of(&object.metadata) else { return };
-        let stored = StoredObject { key, version: None, extra_labels: &[] };
+        let stored = StoredObject { key, version: None };
         b.iter(|| {
             store.apply(&stored, &mut |sink| metrics.collect(&object, &mut Samples::new(&families, &allow, sink)));
         });
