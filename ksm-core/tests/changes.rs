@@ -135,7 +135,9 @@ proptest! {
                 Op::Extra(uid, zone) => drop(store.set_extra_labels(key(uid), &[("zone", &zone.to_string())])),
                 Op::Relist(objects) => {
                     store.begin_relist();
-                    objects.into_iter().for_each(|(uid, content)| put(&store, uid, content));
+                    for (uid, content) in objects {
+ put(&store, uid, content);
+}
                     store.publish();
                     mirrors[0].catch_up(&store);
                     prop_assert_eq!(mirrors[0].lines(), published(&store));
@@ -415,7 +417,9 @@ mod of_all_resources {
         let ksm = Ksm::builder().resource(resource).resource(nodes).spawn().unwrap();
         let list = |names: &[&str]| {
             events.unbounded_send(Ok(Event::Init)).unwrap();
-            names.iter().for_each(|name| events.unbounded_send(Ok(Event::InitApply(object(name)))).unwrap());
+            for name in names {
+                events.unbounded_send(Ok(Event::InitApply(object(name)))).unwrap();
+            }
             events.unbounded_send(Ok(Event::InitDone)).unwrap();
         };
         list(&["a", "b"]);

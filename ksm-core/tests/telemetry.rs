@@ -1,5 +1,6 @@
 //! What happens → what the crate says of itself through the `metrics` facade.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::float_cmp, reason = "gauges are set to these very values")]
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -40,20 +41,20 @@ impl Recorded {
         self.counter(series).map(f64::from_bits)
     }
 
-    fn help(&self, name: KeyName, help: SharedString) {
+    fn help(&self, name: &KeyName, help: SharedString) {
         self.helps.lock().insert(name.as_str().to_owned(), help.into_owned());
     }
 }
 
 impl Recorder for Recorded {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.help(name, help);
+        self.help(&name, help);
     }
     fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.help(name, help);
+        self.help(&name, help);
     }
     fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.help(name, help);
+        self.help(&name, help);
     }
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(self.value(key))
