@@ -1,4 +1,5 @@
 //! One custom resource: walking it by a configuration, metric by metric.
+#![expect(clippy::expect_used, reason = "a benchmark that can't be set up has nothing to measure")]
 
 use std::hint::black_box;
 
@@ -52,9 +53,9 @@ fn metrics_of(each: &[(&str, &str)]) -> ResourceMetrics {
          labelsFromPath: {{name: [metadata, name], namespace: [metadata, namespace]}}, metrics: [{}]}}]}}",
         metrics.join(",")
     );
-    let config = CustomResourceConfig::from_yaml(&yaml, "bench").unwrap_or_else(|errors| panic!("{errors}"));
-    let foo = config.for_kind(&GroupVersionKind::gvk("example.com", "v1", "Foo"));
-    foo.unwrap_or_else(|| panic!("the kind is configured"))
+    let config = CustomResourceConfig::from_yaml(&yaml, "bench").expect("the configuration is good");
+    let metrics = config.for_kind(&GroupVersionKind::gvk("example.com", "v1", "Foo"));
+    metrics.expect("the kind is configured")
 }
 
 fn object() -> Value {
@@ -71,7 +72,7 @@ fn object() -> Value {
 }
 
 fn walk(c: &mut Criterion) {
-    let object: Object = serde_json::from_value(object()).unwrap_or_else(|error| panic!("{error}"));
+    let object: Object = serde_json::from_value(object()).expect("the object decodes");
     let allow = AllowLists::default();
     let mut group = c.benchmark_group("custom_resource");
     group.bench_function("labels_alone", |b| {
@@ -92,7 +93,7 @@ fn walk(c: &mut Criterion) {
 fn walk_and_store(c: &mut Criterion) {
     const ALIKE: usize = 20;
 
-    let object: Object = serde_json::from_value(object()).unwrap_or_else(|error| panic!("{error}"));
+    let object: Object = serde_json::from_value(object()).expect("the object decodes");
     let names: Vec<String> = (0..ALIKE).map(|n| format!("ready_{n}")).collect();
     let each: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), METRICS[0].1)).collect();
     let metrics = metrics_of(&each);
