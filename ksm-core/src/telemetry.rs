@@ -52,6 +52,8 @@ metrics_table! {
     "ksm_core_requests_total" Counter ("resource, request, result")
         "Requests to the API server that ended: pages of lists (request=list) and watches (request=watch), result=success where they ended well. A watch that goes on is counted when it ends; what was refused and is asked in another way is not counted."
     "ksm_core_events_total" Counter ("resource") "Objects that came in, by lists and events."
+    "ksm_core_list_objects" Gauge ("resource") "Objects of the last list, under an object limit; set when it ends."
+    "ksm_core_lists_cut_total" Counter ("resource") "Lists that the object limit cut."
     "ksm_core_objects_skipped_total" Counter ("resource") "Objects that could not be read, named or walked."
     "ksm_core_bad_values_total" Counter ("resource") "Single values that could not be read."
     "ksm_core_duplicate_samples_total" Counter ("resource")
