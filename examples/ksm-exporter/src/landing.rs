@@ -53,8 +53,8 @@ fn document(title: &str, body: &str) -> Html<String> {
          <style>body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 52rem; padding: 0 1rem }}\n\
          table {{ border-collapse: collapse; width: 100% }}\n\
          th, td {{ border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); padding: .3rem .5rem; \
-         text-align: left; font-weight: normal; overflow-wrap: anywhere }}\n\
-         thead th {{ font-weight: bold }}\n.number {{ text-align: right; white-space: nowrap }}</style>\n\
+         text-align: left; font-weight: normal }}\n\
+         thead th {{ font-weight: bold }}\ntbody th {{ overflow-wrap: anywhere }}\n.number {{ text-align: right; white-space: nowrap }}</style>\n\
          </head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
     ))
 }
