@@ -193,7 +193,7 @@ async fn pages_then_events() {
     ];
     let (log, asked) = play(WatchOptions::default(), script).await;
     assert_eq!(log, ["init", "listed a", "listed b", "done", "applied a", "deleted b"]);
-    assert!(has(&asked[0].1, "limit=250") && !asked[0].1.contains("resourceVersion"));
+    assert!(has(&asked[0].1, "limit=150") && !asked[0].1.contains("resourceVersion"));
     assert!(has(&asked[1].1, "continue=next"));
     assert!(has(&asked[2].1, "resourceVersion=5") && has(&asked[2].1, "allowWatchBookmarks=true"));
     assert!(has(&asked[3].1, "resourceVersion=9"), "it goes on from the bookmark: {}", asked[3].1);

@@ -139,7 +139,7 @@ pub struct WatchOptions {
     pub strategy: ListStrategy,
     /// Most recent or any state.
     pub semantic: ListSemantic,
-    /// Objects per page; 250 by default: some 2 MB of pods, which is the most that a list needs beside the store.
+    /// Objects per page; 150 by default: some 1.5 MB of pods, which is the most that a list needs beside the store.
     pub page_size: u32,
     /// The most objects that a list takes in; `None`: all of them. Those beyond it count as absent, which is told (see
     /// [`EventSink::limited`]), and come in with their next change: a limit bounds lists, as kube-state-metrics'
@@ -167,7 +167,7 @@ impl Default for WatchOptions {
         Self {
             strategy: ListStrategy::default(),
             semantic: ListSemantic::default(),
-            page_size: 250,
+            page_size: 150,
             object_limit: None,
             label_selector: None,
             field_selector: None,

@@ -34,7 +34,7 @@ async fn what_the_watch_has_told_wins_over_an_older_list() {
 
     let resharding = ksm.reshard(shard(1, 2)).unwrap();
     let missing = script.next().await;
-    let wanted = ["resourceVersion=7", "resourceVersionMatch=NotOlderThan", "limit=250"];
+    let wanted = ["resourceVersion=7", "resourceVersionMatch=NotOlderThan", "limit=150"];
     assert!(wanted.iter().all(|part| missing.uri.contains(part)), "{}", missing.uri);
     // While the list is under way, the watch goes on.
     watch.unbounded_send(event("MODIFIED", &object(changed, 8, "Terminating"))).unwrap();
