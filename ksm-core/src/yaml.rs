@@ -12,6 +12,10 @@ const MAX_DEPTH: usize = 64;
 
 /// A place in a configuration: `crs.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "custom-resource-state"),
+    expect(unreachable_pub, reason = "public as a part of that feature's errors")
+)]
 pub struct Place {
     /// The name of the file, as the caller gave it.
     pub origin: Arc<str>,
@@ -103,6 +107,7 @@ impl Node {
     }
 
     /// The text of a single value.
+    #[cfg(feature = "custom-resource-state")]
     pub(crate) fn scalar(&self) -> Option<&str> {
         match &self.content {
             Content::Bool(text) | Content::Number(text) | Content::Text(text) => Some(text),

@@ -147,6 +147,7 @@ impl Scraper {
         Coding::negotiate(&joined(headers, ACCEPT_ENCODING), &offered)
     }
 
+    #[cfg_attr(not(feature = "zstd"), expect(clippy::unnecessary_wraps, reason = "only zstd's encoder can fail"))]
     fn content(&self, exposition: Exposition, query: &Query, coding: Coding) -> std::io::Result<Content> {
         Ok(match coding {
             Coding::Identity => Content::plain(exposition),

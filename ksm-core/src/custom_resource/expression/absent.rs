@@ -24,6 +24,7 @@ impl<'v> Scope<'v> {
         Self(std::marker::PhantomData)
     }
 
+    #[expect(clippy::unused_self, reason = "with the feature, it is what expressions are evaluated in")]
     pub(in crate::custom_resource) fn evaluate(
         &mut self,
         expression: &Expression,
