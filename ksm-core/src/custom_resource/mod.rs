@@ -47,9 +47,9 @@
 //!   `valueFrom` or `cel` give for each element. `count` counts the elements for which they give anything but `false`.
 //! - `cel: "expression"` in place of `valueFrom` in `gauge` and `stateSet` gives the value by the Common Expression
 //!   Language; in `info` it gives a map of labels, or a list of such maps. `self` is the element, `object` the whole
-//!   object, `key` the element's key or index. A map at `path` is one element, unless `labelFromKey` is set. Needs the
-//!   feature `cel`. How much an expression can cost is told when it is compiled; objects that would take too many
-//!   steps count as bad values.
+//!   object, `key` the element's key or index. A map at `path` is one element, unless `labelFromKey` is set. A
+//!   `timestamp` is a number of Unix seconds, a `duration` one of seconds. Needs the feature `cel`. How much an
+//!   expression can cost is told when it is compiled; objects that would take too many steps count as bad values.
 //! - Native kinds can be named too; the core group is `group: ""`.
 //! - `37.5%` is a number.
 //!

@@ -1,14 +1,11 @@
-//! What is left out is counted, and logged at the level that the configuration asks for.
+//! What is left out is counted, at no cost for each sample that is taken.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ksm_core::{AllowLists, FamilyIndex, FamilySet, Label, Reuse, SampleSink, Samples};
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::json;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber, span};
 
 use super::{config, example, foo, lines, object_of, with_metrics};
 
@@ -68,40 +65,6 @@ impl Recorder for Counters {
     }
 }
 
-/// Events of this crate: `LEVEL field=value …`.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("ksm_core")
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                write!(self.0, " {}={value:?}", field.name()).unwrap();
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[test]
 fn bad_values_and_duplicates_are_counted_with_their_resource() {
     let metrics = "[{name: bad, each: {type: gauge, gauge: {path: [status, phase]}}},
@@ -114,27 +77,6 @@ fn bad_values_and_duplicates_are_counted_with_their_resource() {
         counters.read(),
         ["ksm_core_bad_values_total foos.myteam.io 2", "ksm_core_duplicate_samples_total foos.myteam.io 1"]
     );
-}
-
-#[test]
-fn what_is_left_out_is_logged_at_the_level_that_is_asked_for() {
-    let config = config(
-        "spec: {resources: [{groupVersionKind: {group: myteam.io, version: v1, kind: Foo}, errorLogV: 5, metrics: [
-           {name: quiet, each: {type: gauge, gauge: {path: [status, phase]}}},
-           {name: loud, errorLogV: 1, each: {type: gauge, gauge: {path: [status, conditions]}}}]}]}",
-    );
-    let log = Log::default();
-    let metrics = config.for_kind(&foo()).unwrap().named("renamed");
-    tracing::subscriber::with_default(log.clone(), || metrics.sample_lines(&object_of(example())));
-    let lines = log.0.lock().unwrap().clone();
-    assert_eq!(lines.len(), 3, "{lines:#?}");
-    assert!(
-        lines[0].starts_with(Level::TRACE.as_str()) && lines[0].contains("kube_customresource_quiet"),
-        "{lines:#?}"
-    );
-    assert!(lines[0].contains("name=\"foo\"") && lines[0].contains("\"Running\" is neither"), "{lines:#?}");
-    assert!(lines[1].starts_with(Level::DEBUG.as_str()) && lines[1].contains("path[0]"), "{lines:#?}");
-    assert!(lines.iter().all(|line| line.contains("resource=\"renamed\"")), "{lines:#?}");
 }
 
 #[derive(Default)]

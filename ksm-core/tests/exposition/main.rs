@@ -4,6 +4,7 @@
 mod compression;
 mod families;
 mod official_parser;
+mod prometheus_server;
 mod protobuf;
 mod selectors;
 mod support;

@@ -197,15 +197,22 @@ fn readable<'v>(value: &'v Value, size: &mut u64) -> Box<dyn Val + 'v> {
     }
 }
 
-/// What an expression gave, as JSON. Numbers that JSON has not become texts, which are read as numbers again.
+/// A number as JSON. Those that JSON has not become texts, which are read as numbers again.
+fn number(value: f64) -> Value {
+    if value.is_finite() { value.into() } else { value.to_string().into() }
+}
+
+/// What an expression gave, as JSON.
 fn json(value: &cel::Value) -> Result<Value, Bad> {
     Ok(match value {
         cel::Value::Null => Value::Null,
         cel::Value::Bool(value) => (*value).into(),
         cel::Value::Int(value) => (*value).into(),
         cel::Value::UInt(value) => (*value).into(),
-        cel::Value::Float(value) if value.is_finite() => (*value).into(),
-        cel::Value::Float(value) => value.to_string().into(),
+        cel::Value::Float(value) => number(*value),
+        // As everywhere in these metrics: Unix seconds, and seconds.
+        cel::Value::Timestamp(time) => number(time.timestamp() as f64 + f64::from(time.timestamp_subsec_nanos()) / 1e9),
+        cel::Value::Duration(time) => number(time.num_seconds() as f64 + f64::from(time.subsec_nanos()) / 1e9),
         cel::Value::String(text) => text.as_str().into(),
         cel::Value::List(list) => Value::Array(list.iter().map(json).collect::<Result<_, _>>()?),
         cel::Value::Map(map) => {
@@ -248,6 +255,22 @@ mod tests {
         ] {
             assert_eq!(evaluate(text, &object), Ok(want), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_unix_seconds_and_spans_are_seconds() {
+        let object = json!({"self": {"start": "2026-11-27T10:00:00Z", "end": "2026-11-27T10:01:30.5Z"}});
+        for (text, want) in [
+            ("timestamp(self.end) - timestamp(self.start)", json!(90.5)),
+            ("timestamp(self.start) - timestamp(self.end)", json!(-90.5)),
+            ("timestamp(self.start)", json!(1_795_773_600.0)),
+            ("timestamp(self.start) + duration('1h')", json!(1_795_777_200.0)),
+            ("timestamp(self.end) - timestamp(self.start) > duration('1m')", json!(true)),
+            ("timestamp(self.start).getHours()", json!(10)),
+        ] {
+            assert_eq!(evaluate(text, &object), Ok(want), "{text}");
+        }
+        assert!(evaluate("timestamp('yesterday')", &object).is_err());
     }
 
     #[test]
