@@ -1,0 +1,359 @@
+//! The nodes that are known: readers look them up, and one task writes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
+use metrics::{counter, gauge};
+use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::policy::ExpiryPolicy;
+use super::read::{Reading, read};
+use super::{Freshness, NodeChange, RemovalReason};
+use crate::clock::WallClock;
+use crate::contract::Contract;
+use crate::metadata::{Attribute, NodeMetadata};
+use crate::telemetry;
+
+/// Changes that a slow consumer may be behind.
+const CHANGES: usize = 1024;
+
+/// Clocks that differ by more are counted.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// After an outage, writers have so long to renew what ended meanwhile: they wait up to 30 s between attempts.
+const RECOVERY: Duration = Duration::from_mins(2);
+
+/// A node as it is known. Moments are milliseconds since the table was made: they are copied with each look-up.
+#[derive(Debug, Clone)]
+struct Known {
+    metadata: Arc<NodeMetadata>,
+    /// `renewTime`, by the writer's clock.
+    renewed: Timestamp,
+    /// When that renewal was first seen here.
+    since: u64,
+    /// Until when the Lease is good.
+    until: u64,
+    /// By how many seconds the writer's clock was behind when the renewal was seen; none at first sight.
+    skew: Option<i32>,
+    /// The list that it was last part of, or that was going on when it last changed.
+    list: u32,
+}
+
+/// What readers share.
+pub(super) struct Table {
+    nodes: Cache<Arc<str>, Known>,
+    began: Instant,
+    /// Until when Leases that are over stay, since they can't be renewed.
+    kept_until: AtomicU64,
+    closed: AtomicBool,
+    changes: broadcast::Sender<NodeChange>,
+}
+
+impl Table {
+    pub(super) fn new(capacity: u64) -> Self {
+        let (changes, _) = broadcast::channel(CHANGES);
+        let evicted = changes.clone();
+        let nodes = Cache::builder()
+            .max_capacity(capacity)
+            // Nodes that are looked up stay; the default policy would rather refuse new ones.
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |node: Arc<Arc<str>>, _, cause| {
+                if cause == RemovalCause::Size {
+                    removed(&evicted, node.as_ref().clone(), RemovalReason::Full);
+                }
+            })
+            .build();
+        let (kept_until, closed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { nodes, began: Instant::now(), kept_until, closed, changes }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.began.elapsed())
+    }
+
+    fn is_over(&self, known: &Known, now: u64) -> bool {
+        known.until <= now && self.kept_until.load(Ordering::Relaxed) <= now
+    }
+
+    fn look_up(&self, node: &str) -> Option<(Known, u64)> {
+        let known = self.nodes.get(node)?;
+        let now = self.now();
+        // Closed is checked last: what a look-up found meanwhile is not given out.
+        (!self.is_over(&known, now) && !self.closed.load(Ordering::Acquire)).then_some((known, now))
+    }
+
+    pub(super) fn get(&self, node: &str) -> Option<Arc<NodeMetadata>> {
+        self.look_up(node).map(|(known, _)| known.metadata)
+    }
+
+    pub(super) fn freshness(&self, node: &str) -> Option<Freshness> {
+        let (known, now) = self.look_up(node)?;
+        let left = known.until.checked_sub(now).filter(|left| *left > 0);
+        Some(Freshness {
+            seen: Duration::from_millis(now.saturating_sub(known.since)),
+            renewed: known.renewed,
+            skew: known.skew.map(|seconds| SignedDuration::from_secs(seconds.into())),
+            remaining: left.map(Duration::from_millis),
+        })
+    }
+
+    /// The nodes that are known now.
+    pub(super) fn nodes(&self) -> Vec<(Arc<str>, Arc<NodeMetadata>)> {
+        if self.closed.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let now = self.now();
+        let all = self.nodes.iter().filter(|(_, known)| !self.is_over(known, now));
+        all.map(|(node, known)| (node.as_ref().clone(), known.metadata)).collect()
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        if self.closed.load(Ordering::Acquire) { 0 } else { self.nodes.entry_count() }
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<NodeChange> {
+        self.changes.subscribe()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn removed(changes: &broadcast::Sender<NodeChange>, node: Arc<str>, reason: RemovalReason) {
+    counter!(telemetry::REMOVED, "reason" => reason.as_str()).increment(1);
+    // Without a subscriber there is nobody to tell.
+    let _ = changes.send(NodeChange::Removed { node, reason });
+}
+
+/// The one that writes. When it is dropped, the table is closed and empty, and stays so: nobody else can fill it.
+pub(super) struct Keeper {
+    table: Arc<Table>,
+    contract: Contract,
+    policy: ExpiryPolicy,
+    outage_grace: Duration,
+    clock: WallClock,
+    capacity: usize,
+    /// The number of the list that is going on, or was last.
+    list: u32,
+    /// The earliest end of a Lease, or an earlier moment.
+    earliest: Option<u64>,
+    failing: bool,
+    /// Renewals that ended here, of Leases that are still in the API server: to see them again is no renewal.
+    over: HashMap<Arc<str>, Timestamp>,
+    /// Values that many nodes have in common, kept once.
+    common: HashMap<Arc<str>, ()>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.table.closed.store(true, Ordering::Release);
+        self.table.nodes.invalidate_all();
+        gauge!(telemetry::NODES).set(0.0);
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(
+        table: Arc<Table>,
+        contract: Contract,
+        policy: ExpiryPolicy,
+        outage_grace: Duration,
+        clock: WallClock,
+    ) -> Self {
+        let capacity = table.nodes.policy().max_capacity().and_then(|most| usize::try_from(most).ok());
+        Self {
+            table,
+            contract,
+            policy,
+            outage_grace,
+            clock,
+            capacity: capacity.unwrap_or(usize::MAX),
+            list: 0,
+            earliest: None,
+            failing: false,
+            over: HashMap::new(),
+            common: HashMap::new(),
+        }
+    }
+
+    pub(super) fn begin_list(&mut self) {
+        self.list = self.list.wrapping_add(1);
+    }
+
+    /// Nodes whose Leases the list did not have are gone.
+    pub(super) fn end_list(&mut self) {
+        let gone: Vec<_> = self.table.nodes.iter().filter(|(_, known)| known.list != self.list).collect();
+        for (node, _) in gone {
+            self.remove(&node, RemovalReason::Deleted);
+        }
+        self.tidy();
+    }
+
+    /// A Lease that is listed, new or changed.
+    pub(super) fn put(&mut self, lease: &Lease) {
+        let Some(node) = lease.metadata.name.as_deref().and_then(|name| self.contract.node_of(name)) else { return };
+        let reading = read(&self.contract, lease, |_, why| {
+            counter!(telemetry::BAD_ANNOTATIONS, "reason" => why.as_str()).increment(1);
+        });
+        match reading {
+            Ok(reading) => self.take(node, reading),
+            Err(why) => {
+                tracing::debug!(node, reason = why.as_str(), "a Lease can't be taken");
+                counter!(telemetry::REJECTED, "reason" => why.as_str()).increment(1);
+                self.remove(node, RemovalReason::Rejected);
+            }
+        }
+    }
+
+    fn take(&mut self, node: &str, reading: Reading) {
+        let now = self.table.now();
+        let wall = self.clock.now();
+        let before = self.table.nodes.get(node);
+        // Since when this renewal is known; none at first sight.
+        let (since, skew) = match (&before, self.over.get(node)) {
+            (Some(known), _) if known.renewed == reading.renewed => (Some(known.since), known.skew),
+            (None, Some(over)) if *over == reading.renewed => (Some(0), None),
+            (None, None) => (None, None),
+            _ => (Some(now), Some(self.skew(reading.renewed, wall))),
+        };
+        let unchanged = since.map(|since| Duration::from_millis(now.saturating_sub(since)));
+        let remaining = match (&before, unchanged) {
+            // Seen before, and no renewal: nothing is longer good than it was.
+            (Some(known), Some(unchanged)) if !unchanged.is_zero() && known.renewed == reading.renewed => {
+                Duration::from_millis(known.until.saturating_sub(now))
+            }
+            (None, Some(unchanged)) if !unchanged.is_zero() => Duration::ZERO,
+            _ => self.policy.remaining(reading.renewed, reading.duration, wall, unchanged),
+        };
+        let kept = before.is_some() && self.table.kept_until.load(Ordering::Relaxed) > now;
+        if remaining.is_zero() && !kept {
+            counter!(telemetry::REJECTED, "reason" => "expired").increment(1);
+            self.remember_over(node.into(), reading.renewed);
+            self.remove(node, RemovalReason::Expired);
+            return;
+        }
+        self.over.remove(node);
+        let until = now.saturating_add(millis(remaining));
+        self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
+        let metadata = match &before {
+            Some(known) if *known.metadata == reading.metadata => known.metadata.clone(),
+            _ => Arc::new(self.sharing(reading.metadata)),
+        };
+        let changed = before.as_ref().is_none_or(|known| !Arc::ptr_eq(&known.metadata, &metadata));
+        let since = since.unwrap_or(now);
+        let known = Known { metadata: metadata.clone(), renewed: reading.renewed, since, until, skew, list: self.list };
+        let node: Arc<str> = node.into();
+        self.table.nodes.insert(node.clone(), known);
+        if changed {
+            // Without a subscriber there is nobody to tell.
+            let _ = self.table.changes.send(NodeChange::Changed { node, metadata });
+        }
+    }
+
+    fn skew(&self, renewed: Timestamp, wall: Timestamp) -> i32 {
+        let behind = wall.duration_since(renewed);
+        if behind.abs() > SKEW {
+            counter!(telemetry::SKEWED).increment(1);
+        }
+        i32::try_from(behind.as_secs()).unwrap_or(if behind.is_negative() { i32::MIN } else { i32::MAX })
+    }
+
+    fn remember_over(&mut self, node: Arc<str>, renewed: Timestamp) {
+        if self.over.len() < self.capacity || self.over.contains_key(&node) {
+            self.over.insert(node, renewed);
+        }
+    }
+
+    /// Machine types, images, zones and accounts are few; nodes are many.
+    fn sharing(&mut self, mut metadata: NodeMetadata) -> NodeMetadata {
+        for attribute in Attribute::ALL {
+            if matches!(attribute, Attribute::HostId | Attribute::HostName) {
+                continue;
+            }
+            let Some(value) = metadata.shared(attribute) else { continue };
+            match self.common.get_key_value(value) {
+                Some((known, ())) => metadata.put(attribute, known.clone()),
+                None => drop(self.common.insert(value.clone(), ())),
+            }
+        }
+        metadata
+    }
+
+    /// A Lease that was deleted.
+    pub(super) fn delete(&mut self, lease_name: &str) {
+        if let Some(node) = self.contract.node_of(lease_name) {
+            self.over.remove(node);
+            self.remove(node, RemovalReason::Deleted);
+        }
+    }
+
+    fn remove(&self, node: &str, reason: RemovalReason) {
+        if self.table.nodes.remove(node).is_some() {
+            removed(&self.table.changes, node.into(), reason);
+        }
+    }
+
+    /// The API server can't be asked.
+    pub(super) fn failed(&mut self) {
+        if !std::mem::replace(&mut self.failing, true) {
+            self.keep_for(self.outage_grace);
+        }
+        gauge!(telemetry::CONNECTED).set(0.0);
+    }
+
+    /// It answers.
+    pub(super) fn connected(&mut self) {
+        if std::mem::replace(&mut self.failing, false) {
+            self.keep_for(RECOVERY.min(self.outage_grace));
+        }
+        gauge!(telemetry::CONNECTED).set(1.0);
+    }
+
+    fn keep_for(&self, time: Duration) {
+        let until = self.table.now().saturating_add(millis(time));
+        self.table.kept_until.store(until, Ordering::Relaxed);
+    }
+
+    /// When [`sweep`](Self::sweep) has something to do, perhaps.
+    pub(super) fn next_sweep(&self) -> Option<Instant> {
+        let at = self.earliest?.max(self.table.kept_until.load(Ordering::Relaxed));
+        Some(self.table.began + Duration::from_millis(at))
+    }
+
+    /// Removes the nodes whose Leases are over.
+    pub(super) fn sweep(&mut self) {
+        let now = self.table.now();
+        let mut earliest: Option<u64> = None;
+        let mut over = Vec::new();
+        for (node, known) in &self.table.nodes {
+            if self.table.is_over(&known, now) {
+                over.push((node, known.renewed));
+            } else {
+                let until = known.until.max(now.saturating_add(1));
+                earliest = Some(earliest.map_or(until, |earliest| earliest.min(until)));
+            }
+        }
+        self.earliest = earliest;
+        for (node, renewed) in over {
+            self.remove(&node, RemovalReason::Expired);
+            self.remember_over(node.as_ref().clone(), renewed);
+        }
+        self.tidy();
+    }
+
+    /// Lets go of what only the keeper still holds.
+    pub(super) fn tidy(&mut self) {
+        self.table.nodes.run_pending_tasks();
+        self.common.retain(|value, ()| Arc::strong_count(value) > 1);
+        gauge!(telemetry::NODES).set(self.table.len() as f64);
+    }
+}
