@@ -52,8 +52,18 @@ impl Connections {
     }
 }
 
+/// What answers the requests that a listener accepts.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// Answer one request; an error, or `abort`, ends its connection.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Received>,
+        abort: Arc<Abort>,
+    ) -> impl Future<Output = io::Result<Response<HttpBody>>> + Send;
+}
+
 /// Accept connections until stopped.
-pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connections: Arc<Connections>) {
+pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, connections: Arc<Connections>) {
     loop {
         let accepted = tokio::select! {
             () = connections.stop.cancelled() => return,
@@ -62,7 +72,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connection
         match accepted {
             Ok((stream, _)) => {
                 let end = connections.generation.lock().clone();
-                connections.tracker.spawn(connection(Arc::clone(&server), stream, end));
+                connections.tracker.spawn(connection(Arc::clone(&service), stream, end));
             }
             Err(error) => {
                 // Out of descriptors, mostly: give connections the time to end.
@@ -73,14 +83,14 @@ pub(crate) async fn serve(server: Arc<Server>, listener: TcpListener, connection
     }
 }
 
-async fn connection(server: Arc<Server>, stream: TcpStream, end: CancellationToken) {
+async fn connection(service: Arc<impl Service>, stream: TcpStream, end: CancellationToken) {
     let abort = Arc::new(Abort::default());
     // Events are small and late ones are wrong ones.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off Nagle's algorithm");
     }
     let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort)));
-    let service = service_fn(|request| answer(Arc::clone(&server), request, Arc::clone(&abort)));
+    let service = service_fn(|request| Arc::clone(&service).answer(request, Arc::clone(&abort)));
     let http = http1::Builder::new().serve_connection(io, service);
     tokio::select! {
         result = http => if let Err(error) = result {
@@ -90,30 +100,28 @@ async fn connection(server: Arc<Server>, stream: TcpStream, end: CancellationTok
     }
 }
 
-async fn answer(
-    server: Arc<Server>,
-    request: Request<Received>,
-    abort: Arc<Abort>,
-) -> Result<Response<HttpBody>, io::Error> {
-    let (head, body) = request.into_parts();
-    let is_head = head.method == Method::HEAD;
-    let gzip = head
-        .headers
-        .get(http::header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accepted| accepted.split(',').any(|coding| coding.trim().starts_with("gzip")));
-    let body = read(body).await;
-    let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, body };
-    match handle(&server, incoming).await {
-        Outcome::Reset => {
-            abort.reset();
-            Err(io::ErrorKind::ConnectionReset.into())
-        }
-        Outcome::Answer(reply, effects) => {
-            let fault = effects.body;
-            let reply = if is_head { Reply::new(reply.status, reply.content_type, Bytes::new()) } else { reply };
-            let spoils = fault.any().then_some(move |body| spoil(body, fault, &abort));
-            Ok(reply.into_http(gzip, spoils))
+impl Service for Server {
+    async fn answer(self: Arc<Self>, request: Request<Received>, abort: Arc<Abort>) -> io::Result<Response<HttpBody>> {
+        let (head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let gzip = head
+            .headers
+            .get(http::header::ACCEPT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|accepted| accepted.split(',').any(|coding| coding.trim().starts_with("gzip")));
+        let body = read(body).await;
+        let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, body };
+        match handle(&self, incoming).await {
+            Outcome::Reset => {
+                abort.reset();
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Outcome::Answer(reply, effects) => {
+                let fault = effects.body;
+                let reply = if is_head { Reply::new(reply.status, reply.content_type, Bytes::new()) } else { reply };
+                let spoils = fault.any().then_some(move |body| spoil(body, fault, &abort));
+                Ok(reply.into_http(gzip, spoils))
+            }
         }
     }
 }
