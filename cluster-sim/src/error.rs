@@ -1,6 +1,7 @@
 //! What can go wrong with a simulator.
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::api::status::Status;
 
@@ -16,6 +17,29 @@ pub enum SimError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// The port of a metadata service could not be opened.
+    #[error("no metadata service can listen on {address}: choose another port, or leave IPv6 out where there is none")]
+    MetadataListen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no node of this name.
+    #[error("there is no node {0:?}")]
+    UnknownNode(String),
+    /// A node is not a virtual machine of a cloud that is simulated.
+    #[error(
+        "the node {node:?} is no machine of a known cloud: its spec.providerID is {provider_id:?}, not aws:///ZONE/ID, \
+             gce://PROJECT/ZONE/NAME or azure:///subscriptions/…"
+    )]
+    NoMachine {
+        /// The node's name.
+        node: String,
+        /// Its `spec.providerID`; empty if it has none.
+        provider_id: String,
     },
     /// An object is not one: it lacks a name or a kind, or has fields of the wrong type.
     #[error("the object is not usable: {0}")]

@@ -11,6 +11,7 @@ mod error;
 mod fault;
 mod http;
 mod kinds;
+pub mod metadata;
 mod mutation;
 mod object;
 mod patch;

@@ -209,7 +209,7 @@ pub(crate) struct Subject<'a> {
 
 /// Names a rule that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FaultId(u64);
+pub struct FaultId(pub(crate) u64);
 
 impl fmt::Display for FaultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
