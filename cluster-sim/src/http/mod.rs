@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod reply;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,9 +92,10 @@ async fn connection(service: Arc<impl Service>, stream: TcpStream, end: Cancella
     }
     let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort)));
     let service = service_fn(|request| Arc::clone(&service).answer(request, Arc::clone(&abort)));
-    let http = http1::Builder::new().serve_connection(io, service);
+    // Pinned here, it is dropped, and its socket closed, after the switch below.
+    let mut http = pin!(http1::Builder::new().serve_connection(io, service));
     tokio::select! {
-        result = http => if let Err(error) = result {
+        result = &mut http => if let Err(error) = result {
             tracing::debug!(%error, "a connection ended early");
         },
         () = end.cancelled() => abort.reset(),
