@@ -28,6 +28,11 @@ Examples:
   # 10,000 equal pods, for benchmarks
   cluster-sim --uniform-pods --pods 10000 --port 6443
 
+  # What answers at 169.254.169.254 on each of three nodes, asked for a token and an identity
+  cluster-sim --nodes 3 --pods 60 --metadata all
+  token=$(curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $URL/latest/api/token)
+  curl -H \"X-aws-ec2-metadata-token: $token\" $URL/latest/dynamic/instance-identity/document
+
   # A server that asks for a token and is too old for streaming lists
   cluster-sim --token secret --no-streaming-lists";
 
@@ -71,6 +76,10 @@ struct Cli {
     #[arg(long)]
     no_streaming_lists: bool,
 
+    /// Start the cloud metadata service of this node, and say its URL; `all` for every node's. Can be repeated
+    #[arg(long, value_name = "NODE")]
+    metadata: Vec<String>,
+
     /// Make all pods alike (two containers, running), and leave out what they don't need
     #[arg(long)]
     uniform_pods: bool,
@@ -111,6 +120,7 @@ async fn main() -> anyhow::Result<()> {
         write_kubeconfig(file, &sim).with_context(|| format!("cannot write the kubeconfig to {}", file.display()))?;
     }
     announce(&cli, &sim)?;
+    announce_metadata(&cli, &sim).await?;
 
     if cli.churn > 0.0 {
         let cancellation = CancellationToken::new();
@@ -158,6 +168,20 @@ fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "{example}")?;
     out.flush()
+}
+
+/// Starts the metadata services that were asked for. They stop with the simulator.
+async fn announce_metadata(cli: &Cli, sim: &Sim) -> anyhow::Result<()> {
+    let mut nodes = cli.metadata.clone();
+    if nodes.iter().any(|node| node == "all") {
+        let every = sim.list("v1", "nodes")?;
+        nodes = every.iter().filter_map(|node| Some(node["metadata"]["name"].as_str()?.to_owned())).collect();
+    }
+    for node in nodes {
+        let service = sim.metadata_of(&node).await?;
+        writeln!(std::io::stdout(), "metadata of {node} on {}", service.url())?;
+    }
+    Ok(())
 }
 
 /// The file is for its owner alone: it may hold a token.

@@ -18,6 +18,8 @@ use crate::builder::SimBuilder;
 use crate::error::SimError;
 use crate::fault::Faults;
 use crate::http::{Connections, serve};
+use crate::metadata::MetadataServer;
+use crate::metadata::fleet::Fleet;
 use crate::mutation::Mutation;
 use crate::object::TypeMeta;
 use crate::patch::managed::Manager;
@@ -50,6 +52,7 @@ struct Inner {
     address: SocketAddr,
     token: Option<String>,
     client: kube::Client,
+    metadata: Fleet,
 }
 
 impl std::fmt::Debug for Inner {
@@ -79,7 +82,8 @@ impl Sim {
         let connections = Arc::new(Connections::new(tracker.clone(), stop.clone()));
         tracker.spawn(serve(Arc::clone(&server), listener, Arc::clone(&connections)));
         tracker.spawn(chores::run(Arc::clone(&server), stop.clone()));
-        Ok(Self { inner: Arc::new(Inner { server, connections, tracker, stop, address, token, client }) })
+        let metadata = Fleet::default();
+        Ok(Self { inner: Arc::new(Inner { server, connections, tracker, stop, address, token, client, metadata }) })
     }
 
     /// Where the API server listens.
@@ -201,6 +205,14 @@ impl Sim {
         &self.inner.server.requests
     }
 
+    /// The cloud metadata service of a node, as an agent on that node sees it: each node has one of its own, whose
+    /// [`Machine`](crate::metadata::Machine) follows from the Node object. It starts at the first ask, stops with the
+    /// simulator, and is another one once another node has taken the name.
+    #[expect(clippy::unused_async, reason = "listening needs a runtime, which an async function runs in")]
+    pub async fn metadata_of(&self, node: &str) -> Result<MetadataServer, SimError> {
+        self.inner.metadata.of(&self.inner.server.store.state.read(), node, &self.inner.stop)
+    }
+
     /// The version of the newest write: what a list now would tell as its `resourceVersion`.
     pub fn resource_version(&self) -> u64 {
         self.inner.server.store.state.read().version()
@@ -263,14 +275,15 @@ impl Sim {
         revoked
     }
 
-    /// Stop: no connection is accepted any more, and the open ones are reset. Returns when all tasks have ended, or
-    /// after five seconds. Calling it again does no harm.
+    /// Stop: no connection is accepted any more, and the open ones are reset. So it goes with the nodes' metadata
+    /// services. Returns when all tasks have ended, or after five seconds. Calling it again does no harm.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tracker.close();
         if tokio::time::timeout(SHUTDOWN, self.inner.tracker.wait()).await.is_err() {
             tracing::warn!("connections are still ending after {} s", SHUTDOWN.as_secs());
         }
+        self.inner.metadata.shutdown().await;
     }
 
     fn state_mut(&self) -> parking_lot::RwLockWriteGuard<'_, State> {

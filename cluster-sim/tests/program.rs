@@ -21,12 +21,21 @@ fn program(arguments: &[&str]) -> Command {
 
 /// Starts it, and reads the two lines it says: where it listens, and how to look at it.
 async fn started(arguments: &[&str]) -> (Child, String, String) {
-    let mut child = program(arguments).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut line = async || timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-    let (listening, kubectl) = (line().await, line().await);
+    let (child, lines) = started_saying(arguments, 2).await;
+    let [listening, kubectl] = <[String; 2]>::try_from(lines).unwrap();
     let address = listening.strip_prefix("listening on http://").unwrap().to_owned();
     (child, address, kubectl)
+}
+
+/// Starts it, and reads so many lines.
+async fn started_saying(arguments: &[&str], count: usize) -> (Child, Vec<String>) {
+    let mut child = program(arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    for _ in 0..count {
+        said.push(timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap());
+    }
+    (child, said)
 }
 
 async fn get(address: &str, path: &str, header: &str) -> String {
@@ -86,12 +95,31 @@ async fn it_asks_for_the_token_it_was_given() {
 }
 
 #[tokio::test]
+async fn it_starts_the_metadata_services_of_nodes() {
+    let arguments = ["--nodes", "2", "--pods", "30", "--metadata", "all"];
+    let (child, said) = started_saying(&arguments, 4).await;
+    let nodes: Vec<(&str, &str)> =
+        said.iter().filter_map(|line| line.strip_prefix("metadata of ")?.split_once(" on http://")).collect();
+    assert_eq!(nodes.len(), 2, "{said:?}");
+    for (_, address) in &nodes {
+        assert!(get(address, "/latest/meta-data/", "").await.starts_with("HTTP/1.1 401 "));
+    }
+    let (first, _) = nodes[0];
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+
+    let (child, said) = started_saying(&["--nodes", "2", "--pods", "30", "--metadata", first], 3).await;
+    assert!(said[2].starts_with(&format!("metadata of {first} on http://127.0.0.1:")), "{said:?}");
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+}
+
+#[tokio::test]
 async fn what_cannot_work_is_said_with_an_exit_status() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let refused: [(&[&str], i32, &str); 5] = [
+    let refused: [(&[&str], i32, &str); 6] = [
         (&["--nodes", "1", "--pods", "1", "--port", &port], 1, "choose another port"),
         (&["--pods", "1", "--kubeconfig-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (&["--pods", "1", "--metadata", "nowhere"], 1, "there is no node \"nowhere\""),
         (&["--churn", "-1"], 2, "--churn"),
         (&["--pods", "9999999"], 2, "--pods"),
         (&["--uniform-pods", "--nodes", "3"], 2, "--nodes"),
@@ -109,7 +137,7 @@ async fn help_shows_how_it_is_used() {
     let output = timeout(PATIENCE, program(&["--help"]).output()).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for option in ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "Examples:"] {
+    for option in ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "--metadata", "Examples:"] {
         assert!(text.contains(option), "{option}");
     }
 }

@@ -28,6 +28,7 @@ mod azure;
 mod builder;
 mod doors;
 mod fault;
+pub(crate) mod fleet;
 mod gce;
 mod machine;
 mod node;

@@ -139,6 +139,10 @@ impl MetadataServer {
         doors.open(metadata, tracker, stop)
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+
     /// Stop: no connection is accepted any more, and the open ones are reset. Returns when all tasks have ended, or
     /// after five seconds. Calling it again does no harm.
     pub async fn shutdown(&self) {

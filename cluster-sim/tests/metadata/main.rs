@@ -6,5 +6,6 @@ mod aws;
 mod azure;
 mod faults;
 mod gce;
+mod nodes;
 mod server;
 mod support;
