@@ -5,6 +5,7 @@ mod api;
 mod builder;
 mod chores;
 pub mod churn;
+mod client;
 mod crd;
 mod direct;
 mod error;

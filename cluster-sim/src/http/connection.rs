@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The switch that resets a connection instead of closing it.
@@ -24,15 +24,34 @@ impl Abort {
     }
 }
 
-/// A client's connection.
+/// What carries a connection's bytes.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Make the end, which is about to come, a reset.
+    fn reset(&self);
+}
+
+impl Wire for TcpStream {
+    fn reset(&self) {
+        // Without lingering the kernel sends RST at the close. If it cannot be set, the client sees FIN: an end in the
+        // middle of the body all the same.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Wire for DuplexStream {
+    /// A pipe knows no reset: its [client's end](super::memory::Pipe) asks the switch.
+    fn reset(&self) {}
+}
+
+/// The server's end of a connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<S: Wire> {
+    stream: S,
     abort: Arc<Abort>,
 }
 
-impl Connection {
-    pub(crate) fn new(stream: TcpStream, abort: Arc<Abort>) -> Self {
+impl<S: Wire> Connection<S> {
+    pub(crate) fn new(stream: S, abort: Arc<Abort>) -> Self {
         Self { stream, abort }
     }
 
@@ -41,24 +60,22 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<S: Wire> Drop for Connection<S> {
     fn drop(&mut self) {
         if self.abort.is_reset() {
-            // Without lingering the kernel sends RST at the close. If it cannot be set, the client sees FIN: an end
-            // in the middle of the body all the same.
-            let _ = self.stream.set_zero_linger();
+            self.stream.reset();
         }
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: Wire> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: Wire> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)

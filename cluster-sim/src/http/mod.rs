@@ -1,6 +1,7 @@
-//! The listener: connections in, answers out.
+//! Connections in, answers out.
 
 pub(crate) mod connection;
+pub(crate) mod memory;
 pub(crate) mod reply;
 
 use std::io;
@@ -15,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +24,7 @@ use crate::api::status::Status;
 use crate::api::{Incoming, Outcome, handle};
 use crate::fault::body::spoil;
 use crate::server::Server;
-use connection::{Abort, Connection};
+use connection::{Abort, Connection, Wire};
 use reply::{HttpBody, Reply};
 
 /// The largest request body, as upstream.
@@ -51,6 +52,12 @@ impl Connections {
         generation.cancel();
         *generation = self.stop.child_token();
     }
+
+    /// Serve a connection until it ends, or is reset through `abort` or with all others.
+    fn begin(&self, service: Arc<impl Service>, stream: impl Wire, abort: Arc<Abort>) {
+        let end = self.generation.lock().clone();
+        self.tracker.spawn(connection(service, stream, abort, end));
+    }
 }
 
 /// What answers the requests that a listener accepts.
@@ -72,8 +79,11 @@ pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, con
         };
         match accepted {
             Ok((stream, _)) => {
-                let end = connections.generation.lock().clone();
-                connections.tracker.spawn(connection(Arc::clone(&service), stream, end));
+                // Events are small and late ones are wrong ones.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+                }
+                connections.begin(Arc::clone(&service), stream, Arc::default());
             }
             Err(error) => {
                 // Out of descriptors, mostly: give connections the time to end.
@@ -84,12 +94,7 @@ pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, con
     }
 }
 
-async fn connection(service: Arc<impl Service>, stream: TcpStream, end: CancellationToken) {
-    let abort = Arc::new(Abort::default());
-    // Events are small and late ones are wrong ones.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot switch off Nagle's algorithm");
-    }
+async fn connection(service: Arc<impl Service>, stream: impl Wire, abort: Arc<Abort>, end: CancellationToken) {
     let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort)));
     let service = service_fn(|request| Arc::clone(&service).answer(request, Arc::clone(&abort)));
     // Pinned here, it is dropped, and its socket closed, after the switch below.

@@ -7,4 +7,5 @@ mod faults;
 mod handle;
 mod history;
 mod lifecycle;
+mod memory;
 mod support;

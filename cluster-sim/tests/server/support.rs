@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// How long anything may take in paused time, where only what the test waits for takes any.
+const PAUSED_PATIENCE: Duration = Duration::from_hours(24);
 
 /// An answer.
 #[derive(Debug)]
@@ -39,7 +41,10 @@ impl Answer {
 }
 
 /// A client without retries.
-pub(crate) struct Client(kube::Client);
+pub(crate) struct Client {
+    client: kube::Client,
+    patience: Duration,
+}
 
 impl Client {
     pub(crate) fn new(sim: &Sim) -> Self {
@@ -48,7 +53,12 @@ impl Client {
 
     pub(crate) fn of(mut config: kube::Config) -> Self {
         config.default_retry = false;
-        Self(kube::Client::try_from(config).unwrap())
+        Self { client: kube::Client::try_from(config).unwrap(), patience: PATIENCE }
+    }
+
+    /// A client without sockets. It retries what the server asks it to; nothing here does so.
+    pub(crate) fn in_memory(sim: &Sim) -> Self {
+        Self { client: sim.client_in_memory(), patience: PAUSED_PATIENCE }
     }
 
     pub(crate) async fn open(
@@ -62,7 +72,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.0.send(request.body(Body::from(body)).unwrap()).await
+        self.client.send(request.body(Body::from(body)).unwrap()).await
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
@@ -95,13 +105,13 @@ impl Client {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the wanted answer in time")
+        tokio::time::timeout(self.patience, waiting).await.expect("the wanted answer in time")
     }
 
     pub(crate) async fn watch(&self, path: &str) -> Watch {
         let response = self.open(Method::GET, path, &[], Vec::new()).await.unwrap();
         assert_eq!(response.status().as_u16(), 200, "{path}");
-        Watch { body: response.into_body().into_data_stream(), received: Vec::new() }
+        Watch { body: response.into_body().into_data_stream(), received: Vec::new(), patience: self.patience }
     }
 }
 
@@ -109,6 +119,7 @@ impl Client {
 pub(crate) struct Watch {
     pub(crate) body: BodyDataStream<Body>,
     received: Vec<u8>,
+    patience: Duration,
 }
 
 impl Watch {
@@ -120,7 +131,7 @@ impl Watch {
                 let event: Value = serde_json::from_slice(&line).unwrap();
                 return Ok(Some((event["type"].as_str().unwrap().to_owned(), event["object"].clone())));
             }
-            match tokio::time::timeout(PATIENCE, self.body.next()).await.expect("a watch event in time") {
+            match tokio::time::timeout(self.patience, self.body.next()).await.expect("a watch event in time") {
                 Some(piece) => self.received.extend_from_slice(&piece?),
                 None => return Ok(None),
             }

@@ -1,12 +1,12 @@
 //! The handle of a running simulator.
 
+mod clients;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
-use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +31,6 @@ use crate::{chores, direct};
 
 /// How long a shutdown waits for connections to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
-
-/// The name of the one cluster, user and context in the kubeconfig.
-const NAME: &str = "cluster-sim";
 
 /// The user agent of writes through the handle.
 const MANAGER: &str = "cluster-sim";
@@ -75,7 +72,7 @@ impl Sim {
 
     pub(crate) fn run(server: Arc<Server>, token: Option<String>, listener: TcpListener) -> Result<Self, SimError> {
         let address = listener.local_addr().map_err(|source| SimError::Listen { port: 0, source })?;
-        let client = kube::Client::try_from(config(address, token.as_deref()))
+        let client = kube::Client::try_from(clients::config(address, token.as_deref()))
             .map_err(|error| SimError::Client(Box::new(error)))?;
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -94,43 +91,6 @@ impl Sim {
     /// The API server's URL, for instance `http://127.0.0.1:34567`.
     pub fn url(&self) -> String {
         format!("http://{}", self.inner.address)
-    }
-
-    /// A client's configuration for this server, with a token if it asks for one.
-    pub fn kube_config(&self) -> kube::Config {
-        config(self.inner.address, self.inner.token.as_deref())
-    }
-
-    /// A client of this server. Clones share connections; build one from [`kube_config`](Self::kube_config) for
-    /// connections of its own.
-    pub fn client(&self) -> kube::Client {
-        self.inner.client.clone()
-    }
-
-    /// A kubeconfig for this server, for kubectl and everything else.
-    pub fn kubeconfig(&self) -> Kubeconfig {
-        let token = self.inner.token.clone().map(SecretString::from);
-        Kubeconfig {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Config".to_owned()),
-            clusters: vec![NamedCluster {
-                name: NAME.to_owned(),
-                cluster: Some(Cluster { server: Some(self.url()), ..Cluster::default() }),
-                ..NamedCluster::default()
-            }],
-            auth_infos: vec![NamedAuthInfo {
-                name: NAME.to_owned(),
-                auth_info: Some(AuthInfo { token, ..AuthInfo::default() }),
-                ..NamedAuthInfo::default()
-            }],
-            contexts: vec![NamedContext {
-                name: NAME.to_owned(),
-                context: Some(Context { cluster: NAME.to_owned(), user: Some(NAME.to_owned()), ..Context::default() }),
-                ..NamedContext::default()
-            }],
-            current_context: Some(NAME.to_owned()),
-            ..Kubeconfig::default()
-        }
     }
 
     /// Create an object as a client would: the server gives it a uid, validates it, and ignores its status if that is
@@ -329,12 +289,4 @@ enum Deed {
     Create,
     Update,
     UpdateStatus,
-}
-
-fn config(address: SocketAddr, token: Option<&str>) -> kube::Config {
-    // An authority of digits, dots and a colon is a URI.
-    let url = http::Uri::builder().scheme("http").authority(address.to_string()).path_and_query("/").build();
-    let mut config = kube::Config::new(url.unwrap_or_default());
-    config.auth_info.token = token.map(|token| SecretString::from(token.to_owned()));
-    config
 }
