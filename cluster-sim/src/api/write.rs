@@ -118,8 +118,14 @@ impl Write<'_> {
                 self.name
             )));
         }
-        let Some(entry) = state.get(self.resource, &self.key()).cloned() else {
-            if self.resource.create_on_update && !self.status_only && object.meta("resourceVersion").is_empty() {
+        let current = state.get(self.resource, &self.key()).cloned();
+        let uid = current.as_ref().map(|entry| entry.object().meta("uid").to_owned()).unwrap_or_default();
+        if let Some(asked) = Some(object.meta("uid")).filter(|asked| !asked.is_empty() && *asked != uid) {
+            let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {uid}");
+            return Err(Status::conflict(self.about(), &why));
+        }
+        let Some(entry) = current else {
+            if self.resource.create_on_update && !self.status_only {
                 return self.create(state, object);
             }
             return Err(self.not_found());
@@ -178,8 +184,14 @@ impl Write<'_> {
         config.set_meta("name", self.name);
         self.place(&mut config)?;
         let Some(entry) = current else {
-            if !config.meta("uid").is_empty() || !config.meta("resourceVersion").is_empty() || self.status_only {
+            if self.status_only {
                 return Err(self.not_found());
+            }
+            if !config.meta("uid").is_empty() {
+                let uid = config.meta("uid");
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Err(Status::conflict(self.about(), &why));
             }
             validate::validate(self.resource, &self.version.name, &config)?;
             self.admit(state, self.name)?;

@@ -109,8 +109,8 @@ pub(crate) fn before_status_update(resource: &Resource, old: &Object, object: &m
 fn keep_identity(resource: &Resource, old: &Object, object: &mut Object) -> Result<(), Status> {
     let uid = object.meta("uid");
     if !uid.is_empty() && uid != old.meta("uid") {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.meta("uid"));
-        return Err(Status::conflict(resource.about(old.name()), &why));
+        let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+        return Err(Status::invalid(&resource.id.group, &resource.kind, old.name(), &[cause]));
     }
     for field in SERVER_FIELDS {
         object.copy_meta(field, old);

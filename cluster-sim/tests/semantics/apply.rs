@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Answer, Cluster};
+use crate::cluster::{Answer, Cluster, version};
 
 fn config_map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data})
@@ -90,4 +90,37 @@ pub(crate) async fn an_update_takes_fields_over(cluster: &Cluster) {
 pub(crate) async fn a_manager_must_have_a_name(cluster: &Cluster) {
     let nameless = cluster.patch(&cluster.core("configmaps/a"), "apply", config_map(json!({}))).await;
     assert_eq!(nameless.failure(), (422, "Invalid"));
+}
+
+/// Apply `metadata` beside one field of data.
+async fn apply_to(cluster: &Cluster, mut metadata: Value, data: Value) -> Answer {
+    metadata["name"] = "a".into();
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
+    cluster.patch(&cluster.core("configmaps/a?fieldManager=one"), "apply", config).await
+}
+
+pub(crate) async fn an_apply_can_name_its_version(cluster: &Cluster) {
+    let first = apply(cluster, "one", json!({"x": "1"})).await.ok();
+    let second = apply(cluster, "one", json!({"x": "2"})).await.ok();
+    let stale = apply_to(cluster, json!({"resourceVersion": version(&first)}), json!({"x": "3"})).await;
+    assert_eq!(stale.failure(), (409, "Conflict"));
+    assert!(stale.message().contains("the object has been modified"), "{}", stale.message());
+    let current = apply_to(cluster, json!({"resourceVersion": version(&second)}), json!({"x": "3"})).await.ok();
+    assert_eq!(current["data"]["x"], "3");
+    assert_eq!(fields(&current, "one"), Some(json!({"f:data": {"f:x": {}}})));
+}
+
+pub(crate) async fn an_apply_can_name_its_object(cluster: &Cluster) {
+    const OTHER: &str = "00000000-0000-0000-0000-000000000000";
+    let absent = apply_to(cluster, json!({"uid": OTHER}), json!({})).await;
+    assert_eq!(absent.failure(), (409, "Conflict"));
+    assert!(absent.message().contains("uid mismatch"), "{}", absent.message());
+    // Of an object that is not there, a version says nothing.
+    let created = apply_to(cluster, json!({"resourceVersion": "1"}), json!({"x": "1"})).await;
+    assert_eq!(created.code, 201);
+    let uid = created.ok()["metadata"]["uid"].clone();
+    let other = apply_to(cluster, json!({"uid": OTHER}), json!({"x": "2"})).await;
+    assert_eq!(other.failure(), (422, "Invalid"));
+    assert!(other.message().contains("metadata.uid: Invalid value"), "{}", other.message());
+    assert_eq!(apply_to(cluster, json!({"uid": uid}), json!({"x": "2"})).await.ok()["data"]["x"], "2");
 }

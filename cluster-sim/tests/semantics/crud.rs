@@ -117,6 +117,18 @@ pub(crate) async fn an_update_of_an_old_version_conflicts(cluster: &Cluster) {
     assert_eq!(cluster.put(&path, new).await.failure(), (409, "Conflict"));
 }
 
+pub(crate) async fn an_update_of_what_has_gone_conflicts(cluster: &Cluster) {
+    let leases = cluster.group("coordination.k8s.io/v1", "leases");
+    let lease = cluster.post(&leases, json!({"metadata": {"name": "a"}})).await.ok();
+    let path = format!("{leases}/a");
+    cluster.delete(&path, json!({})).await.ok();
+    // The object's uid makes the difference: without it, an update of a Lease creates one.
+    let gone = cluster.put(&path, lease).await;
+    assert_eq!(gone.failure(), (409, "Conflict"));
+    assert!(gone.message().contains("Precondition failed: UID in precondition"), "{}", gone.message());
+    assert_eq!(cluster.put(&path, json!({"metadata": {"name": "a"}})).await.code, 201);
+}
+
 pub(crate) async fn an_update_without_a_change_makes_no_version(cluster: &Cluster) {
     cluster.config_map("a", json!({})).await;
     let path = cluster.core("configmaps/a");
