@@ -5,12 +5,11 @@ use http::{Request, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ConfigExt};
 use tower::ServiceBuilder;
-use tower::retry::RetryLayer;
 
-/// A client with connections of its own: [`kube::Client::try_from`] for a server without TLS, over any connector.
+/// A client with connections of its own: [`kube::Client::try_from`] for a server without TLS, over any connector, but
+/// for its retries: what a test counts is what the code under test asked for.
 ///
 /// A token that is no header value is left out, so that the server refuses it.
 pub(crate) fn client(
@@ -26,7 +25,6 @@ pub(crate) fn client(
         .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .map_request(move |mut request: Request<Body>| {
             if let Some(authorization) = &authorization {
                 request.headers_mut().insert(AUTHORIZATION, authorization.clone());

@@ -74,13 +74,17 @@ pub enum ContractError {
         name: String,
     },
     /// A node's name is no DNS subdomain.
-    #[error("{name:?} is no node's name: those are lower-case letters, digits, '-' and '.', and begin and end with a letter or digit")]
+    #[error(
+        "{name:?} is no node's name: those are lower-case letters, digits, '-' and '.', and begin and end with a letter or digit"
+    )]
     BadName {
         /// The name.
         name: String,
     },
     /// The prefix of Leases is no beginning of a name.
-    #[error("the Lease prefix {prefix:?} is no beginning of a name: use lower-case letters, digits, '-' and '.', and begin with a letter or digit")]
+    #[error(
+        "the Lease prefix {prefix:?} is no beginning of a name: use lower-case letters, digits, '-' and '.', and begin with a letter or digit"
+    )]
     BadLeasePrefix {
         /// The prefix.
         prefix: String,
@@ -92,7 +96,9 @@ pub enum ContractError {
         prefix: String,
     },
     /// Leases would end before they are renewed.
-    #[error("Leases of {duration:?} can't be renewed every {interval:?}: the duration must be whole seconds, from 1 s to 68 years, and longer than the interval and a tenth")]
+    #[error(
+        "Leases of {duration:?} can't be renewed every {interval:?}: the duration must be whole seconds, from 1 s to 68 years, and longer than the interval and a tenth"
+    )]
     BadTimes {
         /// The Lease's duration.
         duration: Duration,

@@ -12,10 +12,14 @@ pub mod telemetry;
 pub mod writer;
 
 pub use api::ApiError;
-pub use cache::{CacheState, CacheStatus, ExpiryPolicy, Freshness, LeaseCache, LeaseCacheBuilder, NodeChange};
+pub use cache::{
+    CacheState, CacheStatus, ExpiryPolicy, Freshness, LeaseCache, LeaseCacheBuilder, NodeChange, RemovalReason,
+};
 pub use clock::Clock;
 pub use contract::{Contract, ContractError};
 pub use enrich::{Attributes, Enriched, Enricher, NodeLookup};
 pub use metadata::{Attribute, BadValue, NodeMetadata};
 pub use source::{Fetched, MetadataSource, SourceError};
-pub use writer::{LeaseWriter, LeaseWriterBuilder, OnStop, Owner, StopOutcome, WriterError, WriterHandle, WriterStatus};
+pub use writer::{
+    LeaseWriter, LeaseWriterBuilder, OnStop, Owner, StopOutcome, WriterError, WriterHandle, WriterStatus,
+};

@@ -220,7 +220,10 @@ impl NodeMetadata {
 
 impl fmt::Debug for NodeMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(attribute, value)| (attribute.name(), value))).entries(self.other()).finish()
+        f.debug_map()
+            .entries(self.iter().map(|(attribute, value)| (attribute.name(), value)))
+            .entries(self.other())
+            .finish()
     }
 }
 

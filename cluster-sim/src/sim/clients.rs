@@ -57,8 +57,8 @@ impl Sim {
     /// moment. With a socket, paused time runs on while bytes are under way.
     ///
     /// Its requests are served, counted and spoiled as all others; [`restart`](Self::restart) and
-    /// [`shutdown`](Self::shutdown) reset its connections too. It has connections of its own, and retries as
-    /// [`client`](Self::client) does. To be called within a runtime.
+    /// [`shutdown`](Self::shutdown) reset its connections too. It has connections of its own, and does not retry by
+    /// itself, as [`client`](Self::client) does. To be called within a runtime.
     pub fn client_in_memory(&self) -> kube::Client {
         self.pipes(self.inner.token.as_deref())
     }

@@ -230,11 +230,7 @@ impl Feed {
         }
     }
 
-    async fn watch_to_end(
-        &self,
-        client: &Client,
-        version: &mut String,
-    ) -> Result<Result<(), ApiError>, Closed> {
+    async fn watch_to_end(&self, client: &Client, version: &mut String) -> Result<Result<(), ApiError>, Closed> {
         const WHAT: &str = "watch Leases";
         let label_selector = self.scope.label_selector.clone();
         let params =

@@ -243,13 +243,7 @@ impl LeaseCacheBuilder {
     }
 }
 
-async fn run(
-    source: Source,
-    scope: Scope,
-    keeper: Keeper,
-    status: Arc<watch::Sender<Inner>>,
-    stop: CancellationToken,
-) {
+async fn run(source: Source, scope: Scope, keeper: Keeper, status: Arc<watch::Sender<Inner>>, stop: CancellationToken) {
     let (out, events) = mpsc::channel(QUEUE);
     let mut keeping = Keeping { keeper, status: &status };
     let feeding = async {

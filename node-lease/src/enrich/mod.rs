@@ -185,7 +185,11 @@ impl Enricher {
     /// What is known of a node.
     pub fn lookup(&self, node: &str) -> Option<Arc<NodeMetadata>> {
         let found = self.lookup.metadata(node);
-        if found.is_some() { self.hits.increment(1) } else { self.misses.increment(1) }
+        if found.is_some() {
+            self.hits.increment(1)
+        } else {
+            self.misses.increment(1)
+        }
         found
     }
 

@@ -73,7 +73,10 @@ enum Access {
 
 impl fmt::Debug for Imds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Imds").field("service", &self.service).field("v1_fallback", &self.v1_fallback).finish_non_exhaustive()
+        f.debug_struct("Imds")
+            .field("service", &self.service)
+            .field("v1_fallback", &self.v1_fallback)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,10 @@ impl Imds {
             (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv4") => Self::new()?,
             (None, Some(mode)) if mode.eq_ignore_ascii_case("ipv6") => Self::at(ENDPOINT_IPV6)?,
             (None, Some(mode)) => {
-                return Err(SourceError::BadEndpoint { url: mode, from: "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4 or IPv6)" });
+                return Err(SourceError::BadEndpoint {
+                    url: mode,
+                    from: "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4 or IPv6)",
+                });
             }
         };
         source.disabled = given("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));

@@ -180,7 +180,8 @@ impl Detector {
     async fn is_aws(&self) -> Result<bool, SourceError> {
         const WHAT: &str = "probe of EC2";
         let service = self.service(self.aws.as_deref(), aws::ENDPOINT)?;
-        let token = service.request(Method::PUT, "latest/api/token").header("x-aws-ec2-metadata-token-ttl-seconds", "60");
+        let token =
+            service.request(Method::PUT, "latest/api/token").header("x-aws-ec2-metadata-token-ttl-seconds", "60");
         let plain = service.get("latest/meta-data/");
         let (token, plain) = tokio::join!(service.send(WHAT, token), service.send(WHAT, plain));
         let has_token = token.is_ok_and(|answer| answer.headers.contains_key("x-aws-ec2-metadata-token-ttl-seconds"));

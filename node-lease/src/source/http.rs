@@ -71,7 +71,10 @@ impl Service {
     async fn read(&self, what: &'static str, mut response: Response) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
         loop {
-            let broken = |error: reqwest::Error| SourceError::BrokenOff { what, reason: crate::api::with_causes(&error.without_url()) };
+            let broken = |error: reqwest::Error| SourceError::BrokenOff {
+                what,
+                reason: crate::api::with_causes(&error.without_url()),
+            };
             let Some(part) = response.chunk().await.map_err(broken)? else { return Ok(body) };
             if body.len() + part.len() > MAX_BODY {
                 return Err(SourceError::TooLong { what, limit: MAX_BODY });

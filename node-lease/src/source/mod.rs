@@ -119,7 +119,9 @@ impl<S: MetadataSource + ?Sized> MetadataSource for Arc<S> {
 #[non_exhaustive]
 pub enum SourceError {
     /// The service could not be reached.
-    #[error("{what}: {url} can't be reached: {reason}; is this machine in that cloud, and may the pod reach link-local addresses?")]
+    #[error(
+        "{what}: {url} can't be reached: {reason}; is this machine in that cloud, and may the pod reach link-local addresses?"
+    )]
     Unreachable {
         /// What was asked for.
         what: &'static str,
@@ -137,10 +139,14 @@ pub enum SourceError {
         after: Duration,
     },
     /// The answer to a request for a token is lost on its way, while others arrive.
-    #[error("IMDS token request timed out while the plain GET answered 401: raise the instance's hop limit to 2 (HttpPutResponseHopLimit; 3 behind some overlay networks), or run the pod in the host's network")]
+    #[error(
+        "IMDS token request timed out while the plain GET answered 401: raise the instance's hop limit to 2 (HttpPutResponseHopLimit; 3 behind some overlay networks), or run the pod in the host's network"
+    )]
     HopLimit,
     /// The service says that it is switched off for this machine.
-    #[error("{what} was answered 403: the instance's metadata service is disabled; enable it (HttpEndpoint), or use another source")]
+    #[error(
+        "{what} was answered 403: the instance's metadata service is disabled; enable it (HttpEndpoint), or use another source"
+    )]
     Disabled {
         /// What was asked for.
         what: &'static str,
@@ -149,7 +155,9 @@ pub enum SourceError {
     #[error("AWS_EC2_METADATA_DISABLED is set: unset it, or use another source")]
     DisabledByEnvironment,
     /// Only version 1 of the service answers.
-    #[error("IMDS gives no token ({reason}), and answers without one: allow version 2 on the instance, or ask for version 1 by `v1_fallback`")]
+    #[error(
+        "IMDS gives no token ({reason}), and answers without one: allow version 2 on the instance, or ask for version 1 by `v1_fallback`"
+    )]
     OnlyV1 {
         /// What became of the request for a token.
         reason: String,
@@ -225,7 +233,9 @@ pub enum SourceError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// None of the clouds' services answers, and nothing else tells.
-    #[error("this machine's cloud can't be told: neither DMI, providerID nor a metadata service names one; choose a source")]
+    #[error(
+        "this machine's cloud can't be told: neither DMI, providerID nor a metadata service names one; choose a source"
+    )]
     Undetected,
     /// A source of the host's failed.
     #[error("{0}")]

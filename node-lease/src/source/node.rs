@@ -65,11 +65,15 @@ impl MetadataSource for NodeObject {
 /// What a Node tells of its machine.
 pub fn read(node: &Node) -> Fetched {
     let mut fetched = Fetched::default();
-    let label = |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
-    let label_or_old = |name: &str, old: &str| if label(name).is_empty() { label(old).to_owned() } else { label(name).to_owned() };
+    let label =
+        |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
+    let label_or_old =
+        |name: &str, old: &str| if label(name).is_empty() { label(old).to_owned() } else { label(name).to_owned() };
     let addresses = || node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let address = |kind: &str| addresses().find(|address| address.type_ == kind).map(|address| address.address.as_str());
-    let machine = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).map(ProviderId::parse).unwrap_or_default();
+    let address =
+        |kind: &str| addresses().find(|address| address.type_ == kind).map(|address| address.address.as_str());
+    let machine =
+        node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).map(ProviderId::parse).unwrap_or_default();
     for (attribute, value) in [
         (Attribute::HostId, machine.id),
         (Attribute::Provider, machine.provider),

@@ -32,7 +32,11 @@ impl Leases {
         Request::new(format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace))
     }
 
-    async fn call(&self, what: &'static str, request: Result<http::Request<Vec<u8>>, Error>) -> Result<Lease, ApiError> {
+    async fn call(
+        &self,
+        what: &'static str,
+        request: Result<http::Request<Vec<u8>>, Error>,
+    ) -> Result<Lease, ApiError> {
         call(&self.client, what, request, self.deadline, MAX_LEASE).await
     }
 
@@ -66,8 +70,7 @@ impl Leases {
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         let request = self.request().delete(&self.name, &params);
         // A Status, or the Lease where something holds it up: either way it goes.
-        let answered: serde_json::Value =
-            call(&self.client, "delete Lease", request, self.deadline, MAX_LEASE).await?;
+        let answered: serde_json::Value = call(&self.client, "delete Lease", request, self.deadline, MAX_LEASE).await?;
         drop(answered);
         Ok(())
     }

@@ -53,13 +53,19 @@ pub enum WriterError {
     #[error(transparent)]
     Contract(#[from] ContractError),
     /// Nothing says in which namespace.
-    #[error("the namespace is empty: give the one whose Leases the reader watches (K8S_NAMESPACE from the downward API)")]
+    #[error(
+        "the namespace is empty: give the one whose Leases the reader watches (K8S_NAMESPACE from the downward API)"
+    )]
     NoNamespace,
     /// Nothing says who holds the Lease.
-    #[error("the holder identity is empty: give the pod's name (from the downward API), so that its successor is told apart")]
+    #[error(
+        "the holder identity is empty: give the pod's name (from the downward API), so that its successor is told apart"
+    )]
     NoHolder,
     /// Pauses after failures are none.
-    #[error("pauses from {shortest:?} to {longest:?} are none: the first must be more than 0, and not more than the last")]
+    #[error(
+        "pauses from {shortest:?} to {longest:?} are none: the first must be more than 0, and not more than the last"
+    )]
     BadBackoff {
         /// The first pause.
         shortest: Duration,

@@ -97,7 +97,9 @@ impl Publisher {
     /// Writes the Lease. The first time whoever holds it loses it; from then on it is not taken back from a writer that
     /// has taken it over and is alive.
     pub(super) async fn publish(&mut self, metadata: &NodeMetadata) -> Result<Published, ApiError> {
-        if self.superseded && let Some(by) = self.look().await? {
+        if self.superseded
+            && let Some(by) = self.look().await?
+        {
             return Ok(Published::Superseded(by));
         }
         let mut writes = 0;

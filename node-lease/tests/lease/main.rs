@@ -1,0 +1,8 @@
+//! Writers and readers of Leases against a simulated API server, in paused time: pauses are exact, and hours pass in
+//! milliseconds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod faults;
+mod publish;
+mod stop;
+mod support;

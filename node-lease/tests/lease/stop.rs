@@ -1,0 +1,129 @@
+//! The end of a writer → what becomes of its Lease.
+
+use cluster_sim::{Deny, Fault, Sim, Verb};
+use node_lease::source::Fixed;
+use node_lease::{OnStop, StopOutcome, WriterHandle, WriterState};
+use tokio::time::{Instant, sleep};
+
+use crate::support::*;
+
+fn start(sim: &Sim, pod: &str, on_stop: OnStop) -> WriterHandle {
+    let writer = writer(sim, Fixed(machine("m")), "n", pod).start_jitter(SECOND * 0).on_stop(on_stop);
+    writer.build().unwrap().spawn().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_held_is_deleted_or_kept() {
+    let sim = cluster(&["n"]).await;
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    handle.held().await;
+    assert_eq!(handle.shutdown().await, StopOutcome::Deleted);
+    assert_eq!(lease(&sim, "n"), None);
+    assert_eq!(handle.shutdown().await, StopOutcome::Deleted, "once more does no harm");
+    assert_eq!(sim.requests().count(Verb::Delete, "leases"), 1);
+    let handle = start(&sim, "pod-b", OnStop::Keep);
+    handle.held().await;
+    assert_eq!(handle.shutdown().await, StopOutcome::Kept);
+    assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
+    // Nothing goes on.
+    sim.requests().clear();
+    sleep(10 * HOUR).await;
+    assert_eq!(sim.requests().total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_labelled_is_still_held() {
+    let sim = cluster(&["n"]).await;
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    handle.held().await;
+    let mut changed = lease(&sim, "n").unwrap();
+    changed["metadata"]["labels"]["team"] = "a".into();
+    sim.update(changed).unwrap();
+    assert_eq!(handle.shutdown().await, StopOutcome::Deleted);
+    assert_eq!(lease(&sim, "n"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_rolling_update_the_successors_lease_stays() {
+    for forbidden in [false, true] {
+        let sim = cluster(&["n"]).await;
+        if forbidden {
+            sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
+        }
+        let old = start(&sim, "pod-a", OnStop::Delete);
+        old.held().await;
+        let new = start(&sim, "pod-b", OnStop::Delete);
+        new.held().await;
+        assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
+        assert_eq!(old.shutdown().await, StopOutcome::NotHeld);
+        assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
+        assert_eq!(new.shutdown().await, StopOutcome::Deleted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_whose_lease_was_taken_over_leaves_it_while_the_other_lives() {
+    let sim = cluster(&["n"]).await;
+    let old = start(&sim, "pod-a", OnStop::Delete);
+    old.held().await;
+    let new = start(&sim, "pod-b", OnStop::Keep);
+    new.held().await;
+    sleep(10 * HOUR).await;
+    assert_eq!(old.status().state, WriterState::Superseded { by: "pod-b".to_owned() });
+    assert_eq!(new.status().state, WriterState::Held);
+    assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
+    // The other one ends without a word; its Lease is taken back once it is not renewed.
+    new.shutdown().await;
+    sleep(4 * HOUR).await;
+    assert_eq!(old.status().state, WriterState::Held);
+    assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-a");
+    assert_eq!(old.shutdown().await, StopOutcome::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_bounded_whatever_hangs() {
+    let hung = || Fault::on_any().resource("leases").latency(100 * HOUR);
+    // A write hangs, and then the deletion too.
+    let sim = cluster(&["n"]).await;
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    handle.held().await;
+    sim.faults().add(hung());
+    sleep(HOUR + 7 * MINUTE).await;
+    let began = Instant::now();
+    assert_eq!(handle.shutdown().await, StopOutcome::NotDeleted);
+    assert_eq!(began.elapsed(), 5 * SECOND);
+    // Nothing was written yet: there is nothing to wait for.
+    let sim = cluster(&["n"]).await;
+    sim.faults().add(hung());
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    settle().await;
+    let began = Instant::now();
+    assert_eq!(handle.shutdown().await, StopOutcome::NotHeld);
+    assert_eq!(began.elapsed(), SECOND * 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_first_request_asks_for_nothing() {
+    let sim = cluster(&["n"]).await;
+    let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap();
+    let handle = writer.spawn().unwrap();
+    assert_eq!(handle.shutdown().await, StopOutcome::NotHeld);
+    assert_eq!(sim.requests().total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_is_dropped_ends_the_work_and_leaves_the_lease() {
+    let sim = cluster(&["n"]).await;
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    handle.held().await;
+    let clone = handle.clone();
+    drop(handle);
+    sleep(2 * HOUR).await;
+    assert_eq!(clone.status().state, WriterState::Held, "another handle keeps it");
+    drop(clone);
+    settle().await;
+    sim.requests().clear();
+    sleep(10 * HOUR).await;
+    assert_eq!(sim.requests().total(), 0);
+    assert_ne!(lease(&sim, "n"), None);
+}
