@@ -24,11 +24,11 @@ pub struct MetadataRequest {
     pub query: String,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// The HTTP status of the answer; `None` if a fault kept it from being sent.
+    /// The HTTP status of the answer; `None` if a fault kept it from being sent, or the client did not wait for it.
     pub status: Option<u16>,
 }
 
-/// The requests a metadata service has answered, or was kept from answering by a fault.
+/// The requests of a metadata service: answered, kept from it by a fault, or given up by their clients.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataRequests {
     inner: Arc<Mutex<Log>>,

@@ -72,21 +72,19 @@ impl Metadata {
 
 impl Service for Metadata {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, abort: Arc<Abort>) -> io::Result<Response<HttpBody>> {
-        let at = Instant::now();
         let (head, _) = request.into_parts();
         let ask = Ask(&head);
-        let record = |status| self.requests.record(entry(&head, at, status));
+        let mut entry = Entry::new(&self.requests, &head);
         let effects = self.faults.strike(ask.method(), ask.path());
         if !effects.latency.is_zero() {
             tokio::time::sleep(effects.latency).await;
         }
         let machine = Arc::clone(&self.machine.read());
         if effects.hang || self.gets_lost(&machine, ask) {
-            record(None);
+            entry.record(None);
             return std::future::pending().await;
         }
         if effects.reset {
-            record(None);
             abort.reset();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -97,7 +95,7 @@ impl Service for Metadata {
         if let Some(body) = effects.body {
             *answer.body_mut() = body;
         }
-        record(Some(answer.status().as_u16()));
+        entry.record(Some(answer.status().as_u16()));
         Ok(into_http(answer, effects.cut))
     }
 }
@@ -110,15 +108,36 @@ fn error(provider: Provider, status: StatusCode) -> Response<Bytes> {
     }
 }
 
-fn entry(head: &Parts, at: Instant, status: Option<u16>) -> MetadataRequest {
-    let user_agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    MetadataRequest {
-        at,
-        method: head.method.clone(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        user_agent: user_agent.unwrap_or_default().to_owned(),
-        status,
+/// A request that is recorded once it is answered, or when its client has gone without an answer.
+struct Entry<'a> {
+    requests: &'a MetadataRequests,
+    request: Option<MetadataRequest>,
+}
+
+impl<'a> Entry<'a> {
+    fn new(requests: &'a MetadataRequests, head: &Parts) -> Self {
+        let user_agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let request = MetadataRequest {
+            at: Instant::now(),
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            user_agent: user_agent.unwrap_or_default().to_owned(),
+            status: None,
+        };
+        Self { requests, request: Some(request) }
+    }
+
+    fn record(&mut self, status: Option<u16>) {
+        if let Some(request) = self.request.take() {
+            self.requests.record(MetadataRequest { status, ..request });
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.record(None);
     }
 }
 

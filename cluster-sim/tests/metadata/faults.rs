@@ -48,6 +48,20 @@ async fn latency_answers_later() {
 }
 
 #[tokio::test]
+async fn a_request_given_up_is_counted() {
+    let service = service().await;
+    let id = service.faults().add(MetadataFault::on(DOCUMENT).latency(Duration::from_hours(1)));
+    let (url, requests) = (service.url(), service.requests());
+    let asking = async { ask(&url, &Method::GET, DOCUMENT, &[]).await };
+    tokio::select! {
+        answer = asking => panic!("{answer:?} came at once"),
+        () = until(async || service.faults().spoiled(id) == 1) => {}
+    }
+    until(async || requests.count(&Method::GET, DOCUMENT) == 1).await;
+    assert_eq!(requests.newest().pop().unwrap().status, None);
+}
+
+#[tokio::test]
 async fn a_status_is_answered_instead_and_nothing_done() {
     let service = service().await;
     service.faults().add(MetadataFault::on(TOKEN_PATH).method(Method::PUT).count(2).status(503));

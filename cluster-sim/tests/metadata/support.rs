@@ -1,12 +1,16 @@
 //! A client that sees answers as they are: one connection per request, read to its end.
 
 use std::io;
+use std::time::Duration;
 
 use cluster_sim::metadata::MetadataServer;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer.
 #[derive(Debug)]
@@ -78,9 +82,12 @@ pub(crate) async fn get_by_token(service: &MetadataServer, path: &str) -> Answer
     get(service, path, &[(TOKEN, token.text())]).await
 }
 
-/// Wait until something is so; the test's runner has the patience.
+/// Wait until something is so. Not for tests that pause the clock.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    while !is_so().await {
-        tokio::task::yield_now().await;
-    }
+    let waiting = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it is so in time");
 }
