@@ -121,7 +121,7 @@ impl MetadataServer {
         self.inner.metadata.tokens.end_in(time);
     }
 
-    /// AWS: how many tokens hold now. Never more than 1,024; the oldest make room.
+    /// AWS: how many tokens hold now. Never more than 1,024: the one that would end first makes room.
     pub fn live_tokens(&self) -> usize {
         self.inner.metadata.tokens.count()
     }
