@@ -1,10 +1,12 @@
-//! Who a request is from, and what they may not do.
+//! The tokens that let users in, and the rules that deny.
 
 use std::collections::BTreeMap;
 
 use crate::api::route::Verb;
+use crate::user::{ANONYMOUS, EVERYBODY};
 
-/// A rule that takes a right away; where no rule matches, everything is allowed.
+/// A rule that takes a right away, whatever [roles](crate::SimBuilder::rbac) grant. Where no rule matches, and roles do
+/// not count, everything is allowed.
 ///
 /// ```
 /// use cluster_sim::{Deny, Verb};
@@ -51,67 +53,85 @@ impl Deny {
         self
     }
 
-    /// A rule about getting a path that is no resource, as `/metrics`: reviews of access answer by it. It says nothing
-    /// about resources, and the other rules nothing about paths.
+    /// A rule about a path that is no resource, as `/version` or `/metrics`. It says nothing about resources, and the
+    /// other rules nothing about paths.
     pub fn path(path: impl Into<String>) -> Self {
         Self { path: Some(path.into()), ..Self::default() }
     }
 
-    fn matches_path(&self, user: &str, path: &str) -> bool {
-        self.path.as_deref() == Some(path) && self.user.as_deref().is_none_or(|known| known == user)
+    fn matches(&self, user: &str, attempt: &Attempt<'_>) -> bool {
+        self.user.as_deref().is_none_or(|known| known == user)
+            && match attempt {
+                Attempt::Path { path, .. } => self.path.as_deref() == Some(*path),
+                Attempt::Resource(act) => self.path.is_none() && self.matches_act(act),
+            }
     }
 
-    fn matches(&self, attempt: &Attempt<'_>) -> bool {
-        self.path.is_none()
-            && self.user.as_deref().is_none_or(|user| user == attempt.user)
-            && self.verb.is_none_or(|verb| verb == attempt.verb)
-            && self.resource.as_deref().is_none_or(|resource| resource == attempt.resource)
-            && self.namespace.as_deref().is_none_or(|namespace| Some(namespace) == attempt.namespace)
+    fn matches_act(&self, act: &Act<'_>) -> bool {
+        self.verb.is_none_or(|verb| verb.as_str() == act.verb)
+            && self.resource.as_deref().is_none_or(|resource| resource == act.resource)
+            && self.namespace.as_deref().is_none_or(|namespace| Some(namespace) == act.namespace)
     }
 }
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attempt<'a> {
-    pub(crate) user: &'a str,
-    pub(crate) verb: Verb,
+pub(crate) enum Attempt<'a> {
+    Resource(Act<'a>),
+    /// Something with a path that is no resource.
+    Path {
+        verb: &'a str,
+        path: &'a str,
+    },
+}
+
+/// What somebody wants to do to a resource.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) group: &'a str,
     /// The plural, with the subresource if there is one.
     pub(crate) resource: &'a str,
     pub(crate) namespace: Option<&'a str>,
+    /// Empty if it is about no object in particular.
+    pub(crate) name: &'a str,
 }
 
 /// The tokens and the rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Access {
+    /// Lets in who has no token, as [`EVERYBODY`].
+    pub(crate) open: bool,
     /// Token to user.
     pub(crate) tokens: BTreeMap<String, String>,
     pub(crate) denied: Vec<Deny>,
 }
 
-/// The user of requests to a server that asks for no token.
-pub(crate) const EVERYBODY: &str = "system:admin";
-/// The user of requests without a token to a server that has tokens.
-pub(crate) const ANONYMOUS: &str = "system:anonymous";
-
 impl Access {
     /// The user of a request with this `Authorization` header; `None` if its token is unknown.
     pub(crate) fn user(&self, authorization: Option<&str>) -> Option<&str> {
-        if self.tokens.is_empty() {
+        let Some(authorization) = authorization else { return Some(if self.open { EVERYBODY } else { ANONYMOUS }) };
+        if self.open && self.tokens.is_empty() {
             return Some(EVERYBODY);
         }
-        let Some(authorization) = authorization else { return Some(ANONYMOUS) };
         let (scheme, token) = authorization.split_once(' ')?;
         let user = self.tokens.get(token.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
         // A revoked token is one without a user.
         Some(user.as_str()).filter(|user| !user.is_empty())
     }
 
-    pub(crate) fn allows(&self, attempt: &Attempt<'_>) -> bool {
-        !self.denied.iter().any(|rule| rule.matches(attempt))
+    /// A token that is this user's, made if there is none.
+    pub(crate) fn token_of(&mut self, user: &str) -> String {
+        if let Some((token, _)) = self.tokens.iter().find(|(_, known)| *known == user) {
+            return token.clone();
+        }
+        let token = uuid::Uuid::new_v4().to_string();
+        self.tokens.insert(token.clone(), user.to_owned());
+        token
     }
 
-    pub(crate) fn allows_path(&self, user: &str, path: &str) -> bool {
-        !self.denied.iter().any(|rule| rule.matches_path(user, path))
+    pub(crate) fn denies(&self, user: &str, attempt: &Attempt<'_>) -> bool {
+        self.denied.iter().any(|rule| rule.matches(user, attempt))
     }
 }
 
@@ -121,38 +141,45 @@ mod tests {
 
     #[test]
     fn users_by_token() {
-        let open = Access::default();
+        let mut open = Access { open: true, ..Access::default() };
         assert_eq!(open.user(None), Some(EVERYBODY));
         assert_eq!(open.user(Some("Bearer anything")), Some(EVERYBODY));
-        let closed = Access { tokens: [("t".to_owned(), "alice".to_owned())].into(), denied: Vec::new() };
+        let token = open.token_of("bob");
+        assert_eq!(open.token_of("bob"), token);
+        assert_eq!(open.user(Some(&format!("Bearer {token}"))), Some("bob"));
+        assert_eq!((open.user(None), open.user(Some("Bearer anything"))), (Some(EVERYBODY), None));
+
+        let closed = Access { tokens: [("t".to_owned(), "alice".to_owned())].into(), ..Access::default() };
         assert_eq!(closed.user(None), Some(ANONYMOUS));
         assert_eq!(closed.user(Some("bearer t")), Some("alice"));
         assert_eq!(closed.user(Some("Bearer u")), None);
         assert_eq!(closed.user(Some("Basic t")), None);
     }
 
+    fn denying(rule: Deny) -> Access {
+        Access { denied: vec![rule], ..Access::default() }
+    }
+
+    const LIST: Act<'_> = Act { verb: "list", group: "", resource: "pods", namespace: Some("a"), name: "" };
+
     #[test]
     fn rules_match_what_they_name() {
-        let access = Access {
-            denied: vec![Deny::everything().to("bob").verb(Verb::List).resource("pods").namespace("a")],
-            ..Access::default()
-        };
-        let attempt = Attempt { user: "bob", verb: Verb::List, resource: "pods", namespace: Some("a") };
-        assert!(!access.allows(&attempt));
-        assert!(access.allows(&Attempt { user: "alice", ..attempt }));
-        assert!(access.allows(&Attempt { verb: Verb::Get, ..attempt }));
-        assert!(access.allows(&Attempt { namespace: None, ..attempt }));
-        assert!(access.allows(&Attempt { resource: "pods/log", ..attempt }));
+        let access = denying(Deny::everything().to("bob").verb(Verb::List).resource("pods").namespace("a"));
+        let denies = |user, act| access.denies(user, &Attempt::Resource(act));
+        assert!(denies("bob", LIST));
+        assert!(!denies("alice", LIST));
+        assert!(!denies("bob", Act { verb: "get", ..LIST }));
+        assert!(!denies("bob", Act { namespace: None, ..LIST }));
+        assert!(!denies("bob", Act { resource: "pods/log", ..LIST }));
     }
 
     #[test]
     fn a_rule_about_a_path_is_about_nothing_else() {
-        let access = Access { denied: vec![Deny::path("/metrics").to("bob")], ..Access::default() };
-        assert!(!access.allows_path("bob", "/metrics"));
-        assert!(access.allows_path("alice", "/metrics") && access.allows_path("bob", "/healthz"));
-        let attempt = Attempt { user: "bob", verb: Verb::List, resource: "pods", namespace: None };
-        assert!(access.allows(&attempt));
-        let access = Access { denied: vec![Deny::everything()], ..Access::default() };
-        assert!(access.allows_path("bob", "/metrics"));
+        let path = |path| Attempt::Path { verb: "get", path };
+        let access = denying(Deny::path("/metrics").to("bob"));
+        assert!(access.denies("bob", &path("/metrics")));
+        assert!(!access.denies("alice", &path("/metrics")) && !access.denies("bob", &path("/healthz")));
+        assert!(!access.denies("bob", &Attempt::Resource(LIST)));
+        assert!(!denying(Deny::everything()).denies("bob", &path("/metrics")));
     }
 }

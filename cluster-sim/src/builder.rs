@@ -11,26 +11,30 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::access::{Access, Deny, EVERYBODY};
+use crate::access::{Access, Deny};
 use crate::chores::Chores;
 use crate::direct;
 use crate::error::SimError;
 use crate::fault::Rules;
 use crate::population::{Population, PopulationSpec};
+use crate::rbac;
 use crate::requests::Requests;
 use crate::server::{Server, Settings};
 use crate::sim::Sim;
 use crate::store::{Limits, Store};
+use crate::user::EVERYBODY;
 
 /// The namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// What a simulator is to be like; made by [`Sim::builder`], ended by [`start`](Self::start).
 #[must_use = "a builder does nothing until it is started"]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a setter of its own")]
 pub struct SimBuilder<'a> {
     port: u16,
     tokens: BTreeMap<String, String>,
     denied: Vec<Deny>,
+    rbac: bool,
     version: String,
     streaming_lists: bool,
     sharded_lists: bool,
@@ -68,6 +72,7 @@ impl<'a> SimBuilder<'a> {
             port: 0,
             tokens: BTreeMap::new(),
             denied: Vec::new(),
+            rbac: false,
             version: "v1.36.0".to_owned(),
             streaming_lists: true,
             sharded_lists: false,
@@ -104,6 +109,19 @@ impl<'a> SimBuilder<'a> {
     /// Take a right away.
     pub fn deny(mut self, rule: Deny) -> Self {
         self.denied.push(rule);
+        self
+    }
+
+    /// Whether users may do only what roles allow them, as in a real cluster; `false` by default: everybody may do
+    /// everything that no rule denies.
+    ///
+    /// The roles are the objects of the simulated cluster: Roles and ClusterRoles, given to users, groups and service
+    /// accounts (`system:serviceaccount:NAMESPACE:NAME`) by RoleBindings and ClusterRoleBindings. The roles that every
+    /// cluster grants everybody (`system:discovery`, `system:basic-user`, `system:public-info-viewer`) and
+    /// `cluster-admin` are stored with the first objects. `system:admin`, and the group `system:masters`, may do
+    /// everything. ClusterRoles with an `aggregationRule` are taken as they are stored.
+    pub fn rbac(mut self, on: bool) -> Self {
+        self.rbac = on;
         self
     }
 
@@ -217,6 +235,9 @@ impl<'a> SimBuilder<'a> {
             for name in NAMESPACES {
                 direct::upsert(&mut state, namespace(name))?;
             }
+            if self.rbac {
+                rbac::defaults::ensure(&mut state)?;
+            }
             for source in self.sources {
                 match source {
                     Source::Objects(objects) => load(&mut state, objects)?,
@@ -234,13 +255,14 @@ impl<'a> SimBuilder<'a> {
             bookmark_interval: self.bookmark_interval,
             watch_timeout: self.watch_timeout,
             pod_termination: self.pod_termination,
+            rbac: AtomicBool::new(self.rbac),
             streaming_lists: AtomicBool::new(self.streaming_lists),
             sharded_lists: AtomicBool::new(self.sharded_lists),
             expired_watch_as_status: AtomicBool::new(self.expired_watch_as_status),
         };
         let server = Server {
             store,
-            access: RwLock::new(Access { tokens: self.tokens, denied: self.denied }),
+            access: RwLock::new(Access { open: self.tokens.is_empty(), tokens: self.tokens, denied: self.denied }),
             faults: Rules::new(),
             requests: Requests::default(),
             settings,

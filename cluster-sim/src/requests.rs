@@ -1,14 +1,15 @@
 //! What clients asked for: counters and the newest requests, so that tests can tell who hammers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::api::route::Verb;
+use crate::rbac::Right;
 
-/// How many requests the log keeps; the counters know them all.
+/// How many requests the log keeps, and how many rights; the counters know all requests.
 const KEPT: usize = 10_000;
 
 /// One answered request.
@@ -18,6 +19,8 @@ pub struct Request {
     pub at: Instant,
     /// What it did.
     pub verb: Verb,
+    /// The API group; empty for the core group, and for a request that is not about a resource.
+    pub group: String,
     /// The plural, with the subresource if there is one (`pods`, `nodes/proxy`); the path of a request that is not
     /// about a resource.
     pub resource: String,
@@ -47,6 +50,8 @@ pub struct Requests {
 struct Log {
     counts: BTreeMap<(Verb, String, Option<u16>), u64>,
     newest: VecDeque<Request>,
+    used: BTreeSet<(String, Right)>,
+    refused: BTreeSet<(String, Right)>,
 }
 
 impl Requests {
@@ -59,6 +64,30 @@ impl Requests {
             log.newest.pop_front();
         }
         log.newest.push_back(request);
+    }
+
+    /// Somebody needed a right, and had it or not.
+    pub(crate) fn exercise(&self, user: &str, right: Right, allowed: bool) {
+        let mut log = self.inner.lock();
+        let rights = if allowed { &mut log.used } else { &mut log.refused };
+        // Resources may be the client's own words here, too.
+        if rights.len() < KEPT {
+            rights.insert((user.to_owned(), right));
+        }
+    }
+
+    /// The rights that this user's requests needed and had. An apply, or an update, that creates needs two. Rights that
+    /// every cluster's own roles grant are left out if [roles count](crate::SimBuilder::rbac).
+    ///
+    /// A client's role is exactly what it needs if this is what
+    /// [`Sim::rights_granted`](crate::Sim::rights_granted) says, and [nothing was refused](Self::rights_refused).
+    pub fn rights_used(&self, user: &str) -> BTreeSet<Right> {
+        of(user, &self.inner.lock().used)
+    }
+
+    /// The rights that this user's requests needed and had not: what was answered 403.
+    pub fn rights_refused(&self, user: &str) -> BTreeSet<Right> {
+        of(user, &self.inner.lock().refused)
     }
 
     /// How many requests there were with this verb about this resource (plural, or `plural/subresource`), whatever
@@ -90,4 +119,8 @@ impl Requests {
     fn sum(&self, matches: impl Fn(&(Verb, String, Option<u16>)) -> bool) -> u64 {
         self.inner.lock().counts.iter().filter(|(key, _)| matches(key)).map(|(_, count)| count).sum()
     }
+}
+
+fn of(user: &str, rights: &BTreeSet<(String, Right)>) -> BTreeSet<Right> {
+    rights.iter().filter(|(known, _)| known == user).map(|(_, right)| right.clone()).collect()
 }

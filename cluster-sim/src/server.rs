@@ -40,12 +40,18 @@ pub(crate) struct Settings {
     pub(crate) watch_timeout: Duration,
     /// How long a pod with a grace period takes to end; `None`: until the test says so.
     pub(crate) pod_termination: Option<Duration>,
+    pub(crate) rbac: AtomicBool,
     pub(crate) streaming_lists: AtomicBool,
     pub(crate) sharded_lists: AtomicBool,
     pub(crate) expired_watch_as_status: AtomicBool,
 }
 
 impl Settings {
+    /// Users may do only what roles allow them.
+    pub(crate) fn rbac(&self) -> bool {
+        self.rbac.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn streaming_lists(&self) -> bool {
         self.streaming_lists.load(Ordering::Relaxed)
     }

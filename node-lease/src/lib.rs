@@ -21,5 +21,5 @@ pub use enrich::{Attributes, Enriched, Enricher, NodeLookup};
 pub use metadata::{Attribute, BadValue, NodeMetadata};
 pub use source::{Fetched, MetadataSource, SourceError};
 pub use writer::{
-    LeaseWriter, LeaseWriterBuilder, OnStop, Owner, StopOutcome, WriterError, WriterHandle, WriterStatus,
+    LeaseWriter, LeaseWriterBuilder, OnStop, Owner, StopOutcome, WriterError, WriterHandle, WriterState, WriterStatus,
 };

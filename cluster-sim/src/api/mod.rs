@@ -1,6 +1,7 @@
 //! The API: from a request to an answer.
 
 pub(crate) mod accept;
+mod authorize;
 pub(crate) mod body;
 pub(crate) mod delete;
 mod discovery;
@@ -18,13 +19,13 @@ pub(crate) mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::access::{ANONYMOUS, Attempt};
+use crate::access::Attempt;
 use crate::fault::{Effects, Subject};
 use crate::http::reply::Reply;
 use crate::object::selector::Scope;
@@ -32,6 +33,8 @@ use crate::object::shard::ShardSelector;
 use crate::requests::Request;
 use crate::resource::{Resource, Version};
 use crate::server::Server;
+use crate::store::State;
+use crate::user::User;
 use accept::Form;
 use query::Query;
 use route::{Route, Target, Verb};
@@ -59,6 +62,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) server: Arc<Server>,
+    pub(crate) user: User,
     pub(crate) verb: Verb,
     pub(crate) target: Target,
     pub(crate) resource: Arc<Resource>,
@@ -82,6 +86,12 @@ impl Call {
 
     pub(crate) fn key(&self) -> String {
         self.resource.key(self.namespace(), self.name())
+    }
+
+    /// May the user create what the request, an apply or an update, turns out to be about? Upstream's refusal leaves out
+    /// who cannot do what.
+    pub(crate) fn may_create(&self, state: &State) -> Result<(), Status> {
+        authorize::authorize_target(&self.server, state, &self.user, Verb::Create, &self.target, &self.query)
     }
 
     fn scope(&self) -> Result<Scope, Status> {
@@ -142,6 +152,7 @@ pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome 
     let mut record = Request {
         at,
         verb,
+        group: if verb == Verb::NonResource { String::new() } else { target.group.clone() },
         resource: path.clone(),
         namespace: target.namespace.clone(),
         name: target.name.clone(),
@@ -162,10 +173,10 @@ pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome 
     }
     let reply = match injected(&effects) {
         Some(reply) => reply,
-        None => authenticate(server, &incoming.headers)
+        None => authorize::authenticate(server, &incoming.headers)
             .and_then(|user| {
-                record.user.clone_from(&user);
-                dispatch(server, route, verb, incoming, query, &user, effects.clone())
+                record.user.clone_from(&user.name);
+                dispatch(server, route, verb, incoming, query, user, effects.clone())
             })
             .unwrap_or_else(Reply::from),
     };
@@ -188,35 +199,34 @@ fn injected(effects: &Effects) -> Option<Reply> {
     Some(status.into())
 }
 
-fn authenticate(server: &Server, headers: &HeaderMap) -> Result<String, Status> {
-    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let access = server.access.read();
-    let user = access.user(authorization).ok_or_else(Status::unauthorized)?;
-    let impersonated = header(headers, "impersonate-user");
-    Ok(if impersonated.is_empty() { user } else { impersonated }.to_owned())
-}
-
 fn dispatch(
     server: &Arc<Server>,
     route: Route,
     verb: Verb,
     incoming: Incoming,
     query: Query,
-    user: &str,
+    user: User,
     effects: Effects,
 ) -> Result<Reply, Status> {
     let public = matches!(route, Route::Version | Route::Health);
-    if user == ANONYMOUS && !public {
+    if user.is_anonymous() && !public {
         return Err(Status::unauthorized());
     }
     let target = match route {
         Route::Resource(target) => target,
-        other => return non_resource(server, &other, &incoming),
+        other => {
+            let method = incoming.method.as_str().to_lowercase();
+            let attempt = Attempt::Path { verb: &method, path: incoming.uri.path() };
+            authorize::authorize(server, &server.store.state.read(), &user, &attempt)?;
+            return non_resource(server, &other, &incoming);
+        }
     };
-    authorize(server, user, verb, &target)?;
+    if let Some(verb) = target.verb(&incoming.method, query.flag("watch")) {
+        authorize::authorize_target(server, &server.store.state.read(), &user, verb, &target, &query)?;
+    }
     if reviews::is_review(&target) {
         let review = body::typed_document(header(&incoming.headers, CONTENT_TYPE), &incoming.body?)?;
-        return Ok(reviews::review(server, &target, user, review));
+        return Ok(reviews::review(server, &target, &user, review));
     }
     let (resource, version) = {
         let state = server.store.state.read();
@@ -231,6 +241,7 @@ fn dispatch(
     let form = accept::negotiate(header(&incoming.headers, ACCEPT))?;
     let call = Call {
         server: Arc::clone(server),
+        user,
         verb,
         target,
         resource,
@@ -243,21 +254,6 @@ fn dispatch(
         body: incoming.body?,
     };
     resource_call(call)
-}
-
-fn authorize(server: &Server, user: &str, verb: Verb, target: &Target) -> Result<(), Status> {
-    let resource = target.resource_path();
-    let attempt = Attempt { user, verb, resource: &resource, namespace: target.namespace.as_deref() };
-    if server.access.read().allows(&attempt) {
-        return Ok(());
-    }
-    let place = match &target.namespace {
-        Some(namespace) => format!("in the namespace {namespace:?}"),
-        None => "at the cluster scope".to_owned(),
-    };
-    let why = format!("User {user:?} cannot {verb} resource {resource:?} in API group {:?} {place}", target.group);
-    let name = target.name.as_deref().unwrap_or_default();
-    Err(Status::forbidden(status::About { group: &target.group, resource: &target.plural, name }, &why))
 }
 
 fn resource_call(call: Call) -> Result<Reply, Status> {

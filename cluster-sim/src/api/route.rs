@@ -43,13 +43,6 @@ impl Verb {
             Self::NonResource => "nonresource",
         }
     }
-
-    pub(crate) fn parse(verb: &str) -> Option<Self> {
-        use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
-        [Get, List, Watch, Create, Update, Patch, Delete, DeleteCollection]
-            .into_iter()
-            .find(|known| known.as_str() == verb)
-    }
 }
 
 impl fmt::Display for Verb {
@@ -172,6 +165,12 @@ impl Target {
             Some(subresource) => format!("{}/{subresource}", self.plural),
             None => self.plural.clone(),
         }
+    }
+
+    /// The namespace whose roles count: a namespace itself is within it.
+    pub(crate) fn right_namespace(&self) -> Option<&str> {
+        let own = self.name.as_deref().filter(|_| self.group.is_empty() && self.plural == "namespaces");
+        self.namespace.as_deref().or(own)
     }
 
     pub(crate) fn verb(&self, method: &Method, watch: bool) -> Option<Verb> {

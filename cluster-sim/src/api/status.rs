@@ -204,6 +204,11 @@ impl Status {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(about)
     }
 
+    /// The answer to a request about no resource.
+    pub(crate) fn forbidden_path(why: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", format!("forbidden: {why}"))
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,

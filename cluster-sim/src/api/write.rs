@@ -31,6 +31,9 @@ pub(crate) struct Write<'a> {
     pub(crate) dry_run: bool,
     pub(crate) manager: Manager,
     pub(crate) now: Timestamp,
+    /// The request behind it, whose user must have the right to create what does not exist; `None`: the handle, which
+    /// may do everything.
+    pub(crate) call: Option<&'a Call>,
 }
 
 /// What a write led to.
@@ -87,6 +90,7 @@ impl Call {
                 self.target.subresource.as_deref().unwrap_or_default(),
             ),
             now: super::now(),
+            call: Some(self),
         })
     }
 }
@@ -126,6 +130,7 @@ impl Write<'_> {
         }
         let Some(entry) = current else {
             if self.resource.create_on_update && !self.status_only {
+                self.may_create(state)?;
                 return self.create(state, object);
             }
             return Err(self.not_found());
@@ -194,6 +199,7 @@ impl Write<'_> {
                 return Err(Status::conflict(self.about(), &why));
             }
             validate::validate(self.resource, &self.version.name, &config)?;
+            self.may_create(state)?;
             self.admit(state, self.name)?;
             let mut object = config.clone();
             strategy::before_create(self.resource, self.version, &mut object, self.now);
@@ -293,6 +299,10 @@ impl Write<'_> {
         }
         object.set_meta("namespace", self.namespace);
         Ok(())
+    }
+
+    fn may_create(&self, state: &State) -> Result<(), Status> {
+        self.call.map_or(Ok(()), |call| call.may_create(state))
     }
 
     /// Nothing is created in a namespace that does not exist or is about to go.

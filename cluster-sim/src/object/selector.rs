@@ -226,6 +226,13 @@ fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<FieldRequirement>
     Ok(requirements)
 }
 
+/// The name that every object of a field selector has, if it asks for one.
+pub(crate) fn required_name(text: &str) -> Option<String> {
+    let terms = split_unescaped(text, ',').into_iter().filter_map(split_term);
+    let name = terms.into_iter().find(|(label, _, equal)| *label == "metadata.name" && *equal);
+    name.and_then(|(_, value, _)| unescape(value).ok())
+}
+
 fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
     let mut escaped = false;
     text.split(|character| {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use secrecy::SecretString;
 
@@ -28,28 +29,7 @@ impl Sim {
 
     /// A kubeconfig for this server, for kubectl and everything else.
     pub fn kubeconfig(&self) -> Kubeconfig {
-        let token = self.inner.token.clone().map(SecretString::from);
-        Kubeconfig {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Config".to_owned()),
-            clusters: vec![NamedCluster {
-                name: NAME.to_owned(),
-                cluster: Some(Cluster { server: Some(self.url()), ..Cluster::default() }),
-                ..NamedCluster::default()
-            }],
-            auth_infos: vec![NamedAuthInfo {
-                name: NAME.to_owned(),
-                auth_info: Some(AuthInfo { token, ..AuthInfo::default() }),
-                ..NamedAuthInfo::default()
-            }],
-            contexts: vec![NamedContext {
-                name: NAME.to_owned(),
-                context: Some(Context { cluster: NAME.to_owned(), user: Some(NAME.to_owned()), ..Context::default() }),
-                ..NamedContext::default()
-            }],
-            current_context: Some(NAME.to_owned()),
-            ..Kubeconfig::default()
-        }
+        kubeconfig(self.url(), self.inner.token.clone())
     }
 
     /// A client whose connections are pipes within the process, for tests in paused time
@@ -63,6 +43,31 @@ impl Sim {
         self.pipes(self.inner.token.as_deref())
     }
 
+    /// A client of this server as this user (`system:serviceaccount:NAMESPACE:NAME` is a service account), with
+    /// connections of its own: by a token that is theirs, made if there is none. To be called within a runtime.
+    pub fn client_as(&self, user: &str) -> kube::Client {
+        client::client(HttpConnector::new(), url(self.inner.address), Some(&self.token_of(user)))
+    }
+
+    /// As [`client_as`](Self::client_as), without sockets: see [`client_in_memory`](Self::client_in_memory).
+    pub fn client_in_memory_as(&self, user: &str) -> kube::Client {
+        self.pipes(Some(&self.token_of(user)))
+    }
+
+    /// A client's configuration for this server as this user; see [`client_as`](Self::client_as).
+    pub fn kube_config_as(&self, user: &str) -> kube::Config {
+        config(self.inner.address, Some(&self.token_of(user)))
+    }
+
+    /// A kubeconfig for this server as this user; see [`client_as`](Self::client_as).
+    pub fn kubeconfig_as(&self, user: &str) -> Kubeconfig {
+        kubeconfig(self.url(), Some(self.token_of(user)))
+    }
+
+    fn token_of(&self, user: &str) -> String {
+        self.inner.server.access.write().token_of(user)
+    }
+
     fn pipes(&self, token: Option<&str>) -> kube::Client {
         let connector = memory::connector(Arc::clone(&self.inner.server), Arc::clone(&self.inner.connections));
         client::client(connector, url(self.inner.address), token)
@@ -73,6 +78,31 @@ pub(super) fn config(address: SocketAddr, token: Option<&str>) -> kube::Config {
     let mut config = kube::Config::new(url(address));
     config.auth_info.token = token.map(|token| SecretString::from(token.to_owned()));
     config
+}
+
+fn kubeconfig(server: String, token: Option<String>) -> Kubeconfig {
+    let token = token.map(SecretString::from);
+    Kubeconfig {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Config".to_owned()),
+        clusters: vec![NamedCluster {
+            name: NAME.to_owned(),
+            cluster: Some(Cluster { server: Some(server), ..Cluster::default() }),
+            ..NamedCluster::default()
+        }],
+        auth_infos: vec![NamedAuthInfo {
+            name: NAME.to_owned(),
+            auth_info: Some(AuthInfo { token, ..AuthInfo::default() }),
+            ..NamedAuthInfo::default()
+        }],
+        contexts: vec![NamedContext {
+            name: NAME.to_owned(),
+            context: Some(Context { cluster: NAME.to_owned(), user: Some(NAME.to_owned()), ..Context::default() }),
+            ..NamedContext::default()
+        }],
+        current_context: Some(NAME.to_owned()),
+        ..Kubeconfig::default()
+    }
 }
 
 fn url(address: SocketAddr) -> Uri {

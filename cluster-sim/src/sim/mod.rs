@@ -1,6 +1,7 @@
 //! The handle of a running simulator.
 
 mod clients;
+mod rights;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Deny;
 use crate::api::write::Write;
 use crate::builder::SimBuilder;
 use crate::error::SimError;
@@ -214,27 +214,6 @@ impl Sim {
         self.inner.server.settings.expired_watch_as_status.store(on, Ordering::Relaxed);
     }
 
-    /// Take a right away.
-    pub fn deny(&self, rule: Deny) {
-        self.inner.server.access.write().denied.push(rule);
-    }
-
-    /// Give all rights back.
-    pub fn allow_all(&self) {
-        self.inner.server.access.write().denied.clear();
-    }
-
-    /// Forget a bearer token: requests with it are answered 401 from now on. `false` if it was unknown.
-    pub fn revoke_token(&self, token: &str) -> bool {
-        let mut access = self.inner.server.access.write();
-        let revoked = access.tokens.contains_key(token);
-        if let Some(user) = access.tokens.get_mut(token) {
-            // The entry stays, so that a server whose last token is revoked does not open to everybody.
-            user.clear();
-        }
-        revoked
-    }
-
     /// Stop: no connection is accepted any more, and the open ones are reset. So it goes with the nodes' metadata
     /// services. Returns when all tasks have ended, or after five seconds. Calling it again does no harm.
     pub async fn shutdown(&self) {
@@ -272,6 +251,7 @@ impl Sim {
                 if deed == Deed::UpdateStatus { "status" } else { "" },
             ),
             now: crate::api::now(),
+            call: None,
         };
         let written = match deed {
             Deed::Create => write.create(&mut state, object)?,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const REAL: &str = "KUBE_AGENT_KIT_REAL_KUBECONFIG";
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server, and a namespace of it for one test.
 pub(crate) struct Cluster {
@@ -188,7 +188,7 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
 
 /// Run a case against the simulator.
 pub(crate) async fn simulated(case: impl AsyncFn(&Cluster)) {
-    let sim = Sim::builder().pod_termination(None).start().await.unwrap();
+    let sim = Sim::builder().rbac(true).pod_termination(None).start().await.unwrap();
     let mut config = sim.kube_config();
     config.default_retry = false;
     let cluster = Cluster::of(kube::Client::try_from(config).unwrap(), false).await;

@@ -13,6 +13,7 @@ mod delete;
 mod discovery;
 mod list;
 mod patch;
+mod rbac;
 mod watch;
 
 /// Make two tests of each case: one per kind of server.
@@ -84,6 +85,14 @@ cases! {
     apply::a_manager_must_have_a_name,
     apply::an_apply_can_name_its_version,
     apply::an_apply_can_name_its_object,
+    rbac::a_role_grants_what_it_names,
+    rbac::subresources_are_named_by_themselves,
+    rbac::names_restrict_what_has_a_name,
+    rbac::an_apply_that_creates_needs_both_rights,
+    rbac::groups_have_rights,
+    rbac::a_binding_to_no_role_is_told,
+    rbac::everybody_may_discover,
+    rbac::reviews_answer_by_roles,
     custom::a_definition_makes_a_kind,
     discovery::groups_and_resources,
     discovery::unknown_paths_are_not_found,

@@ -63,7 +63,10 @@ async fn reviews_answer_by_the_same_rules() {
     let token = |token: &str| json!({"spec": {"token": token}});
     let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
     let known = client.post(reviews, token("v")).await.json();
-    assert_eq!(known["status"], json!({"authenticated": true, "user": {"username": "viewer"}}));
+    assert_eq!(
+        known["status"],
+        json!({"authenticated": true, "user": {"username": "viewer", "groups": ["system:authenticated"]}})
+    );
     assert_eq!(client.post(reviews, token("x")).await.json()["status"]["authenticated"], false);
 
     let access = |user: &str, resource: &str| json!({"spec": {"user": user, "resourceAttributes": {"verb": "list", "resource": resource}}});

@@ -8,4 +8,5 @@ mod handle;
 mod history;
 mod lifecycle;
 mod memory;
+mod rbac;
 mod support;
