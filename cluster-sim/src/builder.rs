@@ -9,10 +9,10 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 
 use crate::access::{Access, Deny};
 use crate::chores::Chores;
+use crate::clock::Clock;
 use crate::direct;
 use crate::error::SimError;
 use crate::fault::Rules;
@@ -223,8 +223,9 @@ impl<'a> SimBuilder<'a> {
 
     /// The server, and the token of the handle's own client.
     fn load(self) -> Result<(Server, Option<String>), SimError> {
+        let clock = Clock::start();
         let limits = Limits { history: self.history, watch_queue: self.watch_queue };
-        let store = Store::new(limits);
+        let store = Store::new(limits, clock);
         {
             let mut state = store.state.write();
             for (group, plural, versions) in self.versions {
@@ -267,7 +268,7 @@ impl<'a> SimBuilder<'a> {
             requests: Requests::default(),
             settings,
             chores: Chores::default(),
-            started: Instant::now(),
+            clock,
         };
         Ok((server, own_token))
     }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::delete::{DeleteOptions, delete_object};
-use crate::api::now;
 use crate::object::{Object, TypeMeta};
 use crate::resource::{GroupResource, Resource};
 use crate::server::Server;
@@ -156,7 +155,7 @@ fn collect_garbage(state: &mut State, termination: Option<Duration>) {
         let object = entry.object();
         if !has_living_owner(state, &object, &gone) {
             // Whatever stands in the way (it went meanwhile) needs no deletion.
-            let _ = delete_object(state, &resource, &key, &DeleteOptions::default(), now(), termination);
+            let _ = delete_object(state, &resource, &key, &DeleteOptions::default(), state.clock.now(), termination);
         }
     }
 }
@@ -210,7 +209,7 @@ fn release_owners(state: &mut State, termination: Option<Duration>) {
                 let is_marked = state.get(&dependent, &key).is_some_and(|entry| entry.object().is_being_deleted());
                 if !is_marked {
                     let options = DeleteOptions::foreground();
-                    let deleted = delete_object(state, &dependent, &key, &options, now(), termination);
+                    let deleted = delete_object(state, &dependent, &key, &options, state.clock.now(), termination);
                     blocked |= deleted.is_ok();
                 }
             }
@@ -273,7 +272,14 @@ fn empty_namespaces(state: &mut State, termination: Option<Duration>) {
         let empty = content.is_empty();
         for (resource, entry) in content {
             if !entry.object().is_being_deleted() {
-                let _ = delete_object(state, &resource, &entry.key, &DeleteOptions::default(), now(), termination);
+                let _ = delete_object(
+                    state,
+                    &resource,
+                    &entry.key,
+                    &DeleteOptions::default(),
+                    state.clock.now(),
+                    termination,
+                );
             }
         }
         let finalizers = state.get(&namespaces, &namespace).map(|entry| entry.object().finalizers().count());

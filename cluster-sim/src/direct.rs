@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::api::now;
 use crate::error::SimError;
 use crate::mutation::Mutation;
 use crate::object::strategy::{new_uid, rfc3339};
@@ -60,14 +59,14 @@ pub(crate) fn upsert(state: &mut State, value: Value) -> Result<(Arc<Resource>, 
             object.set_meta("uid", new_uid());
         }
         if object.meta("creationTimestamp").is_empty() {
-            object.set_meta("creationTimestamp", rfc3339(now()));
+            object.set_meta("creationTimestamp", rfc3339(state.clock.now()));
         }
         if resource.generation && !object.metadata.contains_key("generation") {
             object.set_meta("generation", 1);
         }
     }
     let defined = if resource.is(crate::kinds::CRDS.0, crate::kinds::CRDS.1) {
-        crate::crd::accept(&mut object, &rfc3339(now()));
+        crate::crd::accept(&mut object, &rfc3339(state.clock.now()));
         Some(crate::crd::resource(&object).map_err(SimError::Object)?)
     } else {
         None

@@ -6,6 +6,7 @@ mod builder;
 mod chores;
 pub mod churn;
 mod client;
+mod clock;
 mod crd;
 mod direct;
 mod error;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::chores::Chores;
+use crate::clock::Clock;
 use crate::fault::Rules;
 use crate::requests::Requests;
 use crate::store::Store;
@@ -21,13 +21,7 @@ pub(crate) struct Server {
     pub(crate) requests: Requests,
     pub(crate) settings: Settings,
     pub(crate) chores: Chores,
-    pub(crate) started: Instant,
-}
-
-impl Server {
-    pub(crate) fn uptime_millis(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
+    pub(crate) clock: Clock,
 }
 
 /// How the server behaves where real servers differ.

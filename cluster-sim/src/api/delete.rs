@@ -99,7 +99,7 @@ pub(crate) fn delete(call: &Call) -> Result<Reply, Status> {
     let termination = call.server.settings.pod_termination;
     let deleted = {
         let mut state = call.server.store.state.write();
-        delete_object(&mut state, &call.resource, &call.key(), &options, super::now(), termination)?
+        delete_object(&mut state, &call.resource, &call.key(), &options, call.server.clock.now(), termination)?
     };
     call.server.chores.wake();
     match deleted {
@@ -124,7 +124,7 @@ pub(crate) fn delete_collection(call: &Call) -> Result<Reply, Status> {
     let options = DeleteOptions::of(call)?;
     let scope = call.scope()?;
     let termination = call.server.settings.pod_termination;
-    let now = super::now();
+    let now = call.server.clock.now();
     let mut state = call.server.store.state.write();
     let version = state.version();
     let matching: Vec<Arc<Entry>> = {

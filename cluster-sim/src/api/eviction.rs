@@ -26,7 +26,7 @@ pub(crate) fn evict(call: &Call) -> Result<Reply, Status> {
             return Err(status);
         }
         let termination = call.server.settings.pod_termination;
-        delete_object(&mut state, &call.resource, &call.key(), &options, super::now(), termination)?;
+        delete_object(&mut state, &call.resource, &call.key(), &options, call.server.clock.now(), termination)?;
     }
     call.server.chores.wake();
     Ok(Reply::json(

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, USER_AGENT};
 use http::{Method, StatusCode, Uri};
-use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -313,9 +312,4 @@ fn version(server: &Server) -> Reply {
             "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
         }),
     )
-}
-
-/// Now, as objects tell it.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
 }

@@ -62,7 +62,7 @@ pub(crate) fn list(call: &Call) -> Result<Reply, Status> {
 }
 
 fn read_page(call: &Call, state: &State, table: &Table, scope: &Scope, options: &ListOptions) -> Result<Page, Status> {
-    let now = call.server.uptime_millis();
+    let now = call.server.clock.uptime_millis();
     let newest = state.version();
     let stale = call.effects.stale_version.map(|version| version.clamp(table.floor(), newest));
     let version = match &options.reading {

@@ -89,7 +89,7 @@ impl Call {
                 &self.resource.api_version(&self.version.name),
                 self.target.subresource.as_deref().unwrap_or_default(),
             ),
-            now: super::now(),
+            now: self.server.clock.now(),
             call: Some(self),
         })
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// events is better off than one that sees a burst. A rate that is not a positive number means none.
 pub async fn drive(sim: &Sim, mut churn: Churn, events_per_second: f64, cancellation: CancellationToken) {
     pace(events_per_second, &cancellation, || {
-        sim.apply_mutations(churn.next(Timestamp::now()));
+        sim.apply_mutations(churn.next(sim.now()));
     })
     .await;
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -173,6 +174,12 @@ impl Sim {
         self.inner.metadata.of(&self.inner.server.store.state.read(), node, &self.inner.stop)
     }
 
+    /// The server's time, as it writes it into objects: the system's when it was started, and tokio's clock from there
+    /// on, so that paused time moves it.
+    pub fn now(&self) -> Timestamp {
+        self.inner.server.clock.now()
+    }
+
     /// The version of the newest write: what a list now would tell as its `resourceVersion`.
     pub fn resource_version(&self) -> u64 {
         self.inner.server.store.state.read().version()
@@ -250,7 +257,7 @@ impl Sim {
                 &type_meta.api_version,
                 if deed == Deed::UpdateStatus { "status" } else { "" },
             ),
-            now: crate::api::now(),
+            now: self.now(),
             call: None,
         };
         let written = match deed {

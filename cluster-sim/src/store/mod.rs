@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::chores::Pending;
+use crate::clock::Clock;
 use crate::object::Object;
 use crate::resource::{GroupResource, Registry, Resource};
 use entry::Entry;
@@ -34,6 +35,7 @@ pub(crate) struct Store {
 pub(crate) struct State {
     pub(crate) registry: Registry,
     pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
     /// What the cluster's own controllers have yet to do.
     pub(crate) pending: Pending,
     version: u64,
@@ -41,12 +43,12 @@ pub(crate) struct State {
 }
 
 impl Store {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
         let registry = Registry::with_built_ins();
         // Version 0 means "any" to the API, so that the first state a client may see is version 1.
         let version = 1;
         let tables = registry.iter().map(|resource| (resource.storage.clone(), Table::new(version))).collect();
-        Self { state: RwLock::new(State { registry, limits, pending: Pending::default(), version, tables }) }
+        Self { state: RwLock::new(State { registry, limits, clock, pending: Pending::default(), version, tables }) }
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use cluster_sim::{Fault, Sim, Verb};
 use futures::future::join_all;
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::support::{CONFIG_MAPS, Client, config_map, event};
+use crate::support::{Answer, CONFIG_MAPS, Client, config_map, event};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -95,6 +96,19 @@ async fn bookmarks_come_every_minute_and_the_end_when_asked_for() {
     }
     assert!(watch.next().await.unwrap().is_none());
     assert_eq!(started.elapsed(), MINUTE * 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_tell_the_time_of_the_test() {
+    let (sim, client) = sim().await;
+    let created = |answer: Answer| -> Timestamp {
+        answer.json()["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap()
+    };
+    let before = created(client.post(CONFIG_MAPS, config_map("c")).await);
+    sleep(HOUR * 7).await;
+    let after = created(client.post(CONFIG_MAPS, config_map("d")).await);
+    assert_eq!(after.duration_since(before), SignedDuration::from_hours(7));
+    assert_eq!(sim.now().as_second(), after.as_second());
 }
 
 #[tokio::test(start_paused = true)]
