@@ -106,8 +106,15 @@ impl Publisher {
         loop {
             let error = match self.write(metadata).await {
                 Ok(lease) => {
-                    self.live = Live::Seen(Box::new(lease));
-                    self.superseded = false;
+                    let anew = self.made_anew(&lease);
+                    self.acquired.get_or_insert_with(|| self.clock.now());
+                    (self.live, self.superseded) = (Live::Seen(Box::new(lease)), false);
+                    if anew && self.owner == Owner::Node {
+                        // The Node may have been made anew too, and its former uid have taken the Lease with it.
+                        self.node_uid = None;
+                        writes += 1;
+                        continue;
+                    }
                     return Ok(Published::Held);
                 }
                 Err(error) => error,
@@ -141,7 +148,7 @@ impl Publisher {
     async fn write(&mut self, metadata: &NodeMetadata) -> Result<Lease, ApiError> {
         let owner = self.owner().await;
         let now = self.clock.now();
-        let acquired = *self.acquired.get_or_insert(now);
+        let acquired = self.acquired.unwrap_or(now);
         let desired = Desired {
             contract: &self.contract,
             name: &self.leases.name,
@@ -164,6 +171,11 @@ impl Publisher {
             (Mode::Update, Live::Seen(seen)) => self.leases.update(&desired.onto((**seen).clone())).await,
             (Mode::Update, Live::Unknown | Live::Absent) => self.leases.create(&desired.lease()).await,
         }
+    }
+
+    /// Whether a Lease that was written is another one than was there before: that one went meanwhile.
+    fn made_anew(&self, lease: &Lease) -> bool {
+        matches!(&self.live, Live::Seen(seen) if seen.metadata.uid != lease.metadata.uid)
     }
 
     /// Looks what is there; by whom it was taken over, if it was.

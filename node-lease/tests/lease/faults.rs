@@ -33,7 +33,7 @@ async fn where_patch_is_forbidden_it_creates_and_updates() {
     let sim = cluster(&["n"]).await;
     sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
     let handle = start(&sim);
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(handle.status().mode, Mode::Update);
     assert_eq!(asked(&sim), [(Verb::Patch, 403), (Verb::Create, 201)]);
     sim.requests().clear();
@@ -47,7 +47,7 @@ async fn where_patch_is_forbidden_and_the_lease_is_there_it_is_adopted() {
     sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
     sim.create(cloudwatch_lease("n", "old", wall())).unwrap();
     let handle = start(&sim);
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(asked(&sim), [(Verb::Patch, 403), (Verb::Create, 409), (Verb::Get, 200), (Verb::Update, 200)][..]);
     let lease = lease(&sim, "n").unwrap();
     assert_eq!(lease["metadata"]["annotations"]["cwagent.amazonaws.com/host.type"], "m");
@@ -64,7 +64,7 @@ async fn nothing_allowed_is_asked_for_with_growing_pauses_until_it_is() {
     let requests = sim.requests().count(Verb::Patch, "leases") + sim.requests().count(Verb::Create, "leases");
     assert!((40..=90).contains(&requests), "two per attempt, one attempt per 15 to 30 s: {requests}");
     sim.allow_all();
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(handle.status().mode, Mode::Apply, "the better way is tried again");
 }
 
@@ -80,7 +80,7 @@ async fn pauses_after_failures_grow_from_one_second_to_thirty() {
         assert!(*pause >= longest * SECOND / 2 && *pause <= longest * SECOND, "{pauses:?}");
     }
     sim.faults().clear();
-    handle.held().await;
+    held(&handle).await;
     let failures = sim.requests().count_status(Verb::Patch, "leases", 503);
     assert!((24..=60).contains(&failures), "{failures}");
 }
@@ -106,7 +106,7 @@ async fn adoption_that_fails_at_every_step_is_no_tight_loop() {
     assert!((8..=26).contains(&attempts), "{attempts}");
     assert!(sim.requests().total() <= 26 * 6, "{}", sim.requests().total());
     sim.faults().remove(update);
-    handle.held().await;
+    held(&handle).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,7 @@ async fn a_conflict_is_looked_at_and_tried_again() {
     let sim = cluster(&["n"]).await;
     sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
     let handle = start(&sim);
-    handle.held().await;
+    held(&handle).await;
     sim.requests().clear();
     sim.faults().add(Fault::on(Verb::Update).resource("leases").status(409).count(1));
     sleep(HOUR + 10 * MINUTE).await;
@@ -130,7 +130,7 @@ async fn a_lease_that_was_deleted_is_made_anew_by_the_next_renewal() {
             sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
         }
         let handle = start(&sim);
-        handle.held().await;
+        held(&handle).await;
         sim.delete(&reference("n")).unwrap();
         sim.requests().clear();
         sleep(HOUR + 10 * MINUTE).await;
@@ -144,7 +144,7 @@ async fn a_server_that_asks_for_patience_gets_it() {
     let sim = cluster(&["n"]).await;
     sim.faults().add(Fault::on(Verb::Patch).resource("leases").status(429).retry_after(100).count(1));
     let handle = start(&sim);
-    handle.held().await;
+    held(&handle).await;
     let times = times(&sim);
     let pause = times[1] - times[0];
     assert!(pause >= 100 * SECOND && pause <= 125 * SECOND, "{pause:?}");
@@ -167,11 +167,11 @@ async fn a_call_that_hangs_ends_by_its_deadline() {
     sim.faults().add(Fault::on(Verb::Patch).resource("leases").latency(100 * HOUR).count(2));
     let began = Instant::now();
     let handle = start(&sim);
-    handle.wait_for(|state| matches!(state, WriterState::Failing { .. })).await;
+    until(&handle, |state| matches!(state, WriterState::Failing { .. })).await;
     assert_eq!(began.elapsed(), 10 * SECOND);
     let WriterState::Failing { error } = handle.status().state else { unreachable!() };
     assert!(error.contains("not answered within 10s"), "{error}");
-    handle.held().await;
+    held(&handle).await;
     assert!(began.elapsed() <= 23 * SECOND, "{:?}", began.elapsed());
 }
 
@@ -182,7 +182,7 @@ async fn resets_and_broken_answers_are_survived() {
         let sim = cluster(&["n"]).await;
         sim.faults().add(fault);
         let handle = start(&sim);
-        handle.held().await;
+        held(&handle).await;
         let requests = sim.requests().count(Verb::Patch, "leases");
         assert!((4..=5).contains(&requests), "{requests}");
         assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-a");
@@ -193,7 +193,7 @@ async fn resets_and_broken_answers_are_survived() {
 async fn an_outage_of_hours_is_waited_for_and_healed_within_half_a_minute() {
     let sim = cluster(&["n"]).await;
     let handle = start(&sim);
-    handle.held().await;
+    held(&handle).await;
     sim.requests().clear();
     sim.faults().add(Fault::on_any().reset_before());
     sleep(5 * HOUR).await;
@@ -203,7 +203,7 @@ async fn an_outage_of_hours_is_waited_for_and_healed_within_half_a_minute() {
     assert!((450..=1000).contains(&attempts), "{attempts}");
     sim.faults().clear();
     let healed = Instant::now();
-    handle.held().await;
+    held(&handle).await;
     assert!(healed.elapsed() <= 30 * SECOND, "{:?}", healed.elapsed());
 }
 
@@ -214,7 +214,7 @@ async fn a_clock_that_is_off_changes_what_is_written_and_nothing_else() {
         let off = SignedDuration::from_hours(hours);
         let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").clock(clock(off)).start_jitter(SECOND * 0);
         let handle = writer.build().unwrap().spawn().unwrap();
-        handle.held().await;
+        held(&handle).await;
         sim.requests().clear();
         sleep(10 * HOUR).await;
         let renewals = sim.requests().count(Verb::Patch, "leases");
@@ -230,8 +230,8 @@ async fn a_clock_that_is_off_changes_what_is_written_and_nothing_else() {
 async fn a_namespace_that_comes_later_is_waited_for() {
     let sim = Sim::builder().start().await.unwrap();
     let handle = start(&sim);
-    handle.wait_for(|state| matches!(state, WriterState::Failing { .. })).await;
+    until(&handle, |state| matches!(state, WriterState::Failing { .. })).await;
     assert_eq!(asked(&sim).len(), 1, "a Lease that can't be created is not looked for");
     sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).unwrap();
-    handle.held().await;
+    held(&handle).await;
 }

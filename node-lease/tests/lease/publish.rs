@@ -19,7 +19,7 @@ async fn a_lease_has_what_a_reader_of_the_cloudwatch_agent_wants() {
     let sim = cluster(&["n"]).await;
     let uid = sim.get(&cluster_sim::ObjectRef::new("v1", "Node", "n")).unwrap().unwrap()["metadata"]["uid"].clone();
     let handle = writer(&sim, Fixed(machine("m6i.large")), "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     let lease = lease(&sim, "n").unwrap();
     assert_eq!(
         lease["metadata"]["annotations"],
@@ -56,7 +56,7 @@ async fn the_first_request_waits_a_random_part_of_thirty_seconds() {
         let began = Instant::now();
         let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").seed(seed).build().unwrap();
         let handle = writer.spawn().unwrap();
-        handle.held().await;
+        held(&handle).await;
         waits.push(began.elapsed());
         handle.shutdown().await;
     }
@@ -69,7 +69,7 @@ async fn the_first_request_waits_a_random_part_of_thirty_seconds() {
 async fn it_is_renewed_about_every_hour_with_one_request() {
     let sim = cluster(&["n"]).await;
     let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     sim.requests().clear();
     sleep(100 * HOUR).await;
     let renewals = sim.requests().count(Verb::Patch, "leases");
@@ -95,10 +95,10 @@ async fn what_is_known_is_published_and_completed_later() {
         Answer::Metadata(machine("m")),
     ]);
     let handle = writer(&sim, script.clone(), "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.wait_for(|state| *state == WriterState::NoMetadata).await;
+    until(&handle, |state| *state == WriterState::NoMetadata).await;
     assert_eq!(lease(&sim, "n"), None);
     assert_eq!(handle.status().problems, ["script was answered 500"]);
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(lease(&sim, "n").unwrap()["metadata"]["annotations"]["cwagent.amazonaws.com/host.id"], "i-1");
     assert_eq!(lease(&sim, "n").unwrap()["metadata"]["annotations"].get("cwagent.amazonaws.com/host.name"), None);
     while script.asked.lock().len() < 5 {
@@ -123,7 +123,7 @@ async fn a_source_is_asked_again_before_each_renewal_and_never_forgets() {
         Answer::Failure,
     ]);
     let handle = writer(&sim, script, "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     sleep(2 * HOUR + 30 * MINUTE).await;
     let annotations = lease(&sim, "n").unwrap()["metadata"]["annotations"].clone();
     assert_eq!(annotations["cwagent.amazonaws.com/host.image.id"], "ami-2");
@@ -143,7 +143,7 @@ async fn annotations_and_labels_of_others_survive() {
         theirs["metadata"]["labels"] = json!({"team": "a"});
         sim.create(theirs).unwrap();
         let handle = writer(&sim, Fixed(machine("new.type")), "n", "pod-a").build().unwrap().spawn().unwrap();
-        handle.held().await;
+        held(&handle).await;
         sleep(3 * HOUR).await;
         let lease = lease(&sim, "n").unwrap();
         let annotation = |key: &str| lease["metadata"]["annotations"][key].as_str().unwrap_or_default().to_owned();
@@ -164,7 +164,7 @@ async fn what_others_write_between_two_renewals_survives() {
             sim.deny(Deny::everything().verb(verb).resource("leases"));
         }
         let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
-        handle.held().await;
+        held(&handle).await;
         let mut changed = lease(&sim, "n").unwrap();
         changed["metadata"]["annotations"]["example.com/note"] = "mine".into();
         sim.update(changed).unwrap();
@@ -184,7 +184,7 @@ async fn an_owner_is_looked_up_once_given_or_left_out() {
     for (owner, want) in [(Owner::None, Value::Null), (Owner::NodeUid("u".to_owned()), json!("u"))] {
         let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").owner(owner).build().unwrap();
         let handle = writer.spawn().unwrap();
-        handle.held().await;
+        held(&handle).await;
         assert_eq!(owners(lease(&sim, "n")).get(0).map_or(Value::Null, |owner| owner["uid"].clone()), want);
         assert_eq!(sim.requests().count(Verb::Get, "nodes"), 0);
         handle.shutdown().await;
@@ -192,7 +192,7 @@ async fn an_owner_is_looked_up_once_given_or_left_out() {
     // Without the right to read it there is no owner, until there is.
     sim.deny(Deny::everything().verb(Verb::Get).resource("nodes"));
     let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(owners(lease(&sim, "n")), Value::Null);
     sim.allow_all();
     sleep(5 * HOUR).await;
@@ -204,7 +204,7 @@ async fn an_owner_is_looked_up_once_given_or_left_out() {
 async fn the_lease_of_a_node_that_was_made_anew_is_the_new_ones() {
     let sim = cluster(&["n"]).await;
     let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     // The node goes, its Lease is collected, and a node of the same name comes.
     let node = cluster_sim::ObjectRef::new("v1", "Node", "n");
     sim.delete(&node).unwrap();
@@ -223,7 +223,7 @@ async fn another_contract_is_kept_to() {
     let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").contract(contract.label("a/b", "c")).build().unwrap();
     assert_eq!(writer.lease_name(), "acme-n");
     let handle = writer.spawn().unwrap();
-    handle.held().await;
+    held(&handle).await;
     let name = cluster_sim::ObjectRef::new("coordination.k8s.io/v1", "Lease", "acme-n").within(NAMESPACE);
     let lease = sim.get(&name).unwrap().unwrap();
     assert_eq!(lease["metadata"]["annotations"]["acme.example/host.type"], "m");

@@ -16,13 +16,13 @@ fn start(sim: &Sim, pod: &str, on_stop: OnStop) -> WriterHandle {
 async fn a_lease_that_is_held_is_deleted_or_kept() {
     let sim = cluster(&["n"]).await;
     let handle = start(&sim, "pod-a", OnStop::Delete);
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(handle.shutdown().await, StopOutcome::Deleted);
     assert_eq!(lease(&sim, "n"), None);
     assert_eq!(handle.shutdown().await, StopOutcome::Deleted, "once more does no harm");
     assert_eq!(sim.requests().count(Verb::Delete, "leases"), 1);
     let handle = start(&sim, "pod-b", OnStop::Keep);
-    handle.held().await;
+    held(&handle).await;
     assert_eq!(handle.shutdown().await, StopOutcome::Kept);
     assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
     // Nothing goes on.
@@ -35,7 +35,7 @@ async fn a_lease_that_is_held_is_deleted_or_kept() {
 async fn a_lease_that_somebody_labelled_is_still_held() {
     let sim = cluster(&["n"]).await;
     let handle = start(&sim, "pod-a", OnStop::Delete);
-    handle.held().await;
+    held(&handle).await;
     let mut changed = lease(&sim, "n").unwrap();
     changed["metadata"]["labels"]["team"] = "a".into();
     sim.update(changed).unwrap();
@@ -51,9 +51,9 @@ async fn in_a_rolling_update_the_successors_lease_stays() {
             sim.deny(Deny::everything().verb(Verb::Patch).resource("leases"));
         }
         let old = start(&sim, "pod-a", OnStop::Delete);
-        old.held().await;
+        held(&old).await;
         let new = start(&sim, "pod-b", OnStop::Delete);
-        new.held().await;
+        held(&new).await;
         assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
         assert_eq!(old.shutdown().await, StopOutcome::NotHeld);
         assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b");
@@ -65,9 +65,9 @@ async fn in_a_rolling_update_the_successors_lease_stays() {
 async fn a_writer_whose_lease_was_taken_over_leaves_it_while_the_other_lives() {
     let sim = cluster(&["n"]).await;
     let old = start(&sim, "pod-a", OnStop::Delete);
-    old.held().await;
+    held(&old).await;
     let new = start(&sim, "pod-b", OnStop::Keep);
-    new.held().await;
+    held(&new).await;
     sleep(10 * HOUR).await;
     assert_eq!(old.status().state, WriterState::Superseded { by: "pod-b".to_owned() });
     assert_eq!(new.status().state, WriterState::Held);
@@ -86,7 +86,7 @@ async fn a_stop_is_bounded_whatever_hangs() {
     // A write hangs, and then the deletion too.
     let sim = cluster(&["n"]).await;
     let handle = start(&sim, "pod-a", OnStop::Delete);
-    handle.held().await;
+    held(&handle).await;
     sim.faults().add(hung());
     sleep(HOUR + 7 * MINUTE).await;
     let began = Instant::now();
@@ -115,7 +115,7 @@ async fn a_stop_before_the_first_request_asks_for_nothing() {
 async fn a_handle_that_is_dropped_ends_the_work_and_leaves_the_lease() {
     let sim = cluster(&["n"]).await;
     let handle = start(&sim, "pod-a", OnStop::Delete);
-    handle.held().await;
+    held(&handle).await;
     let clone = handle.clone();
     drop(handle);
     sleep(2 * HOUR).await;

@@ -10,10 +10,11 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use node_lease::{
     Attribute, Clock, Fetched, LeaseWriter, LeaseWriterBuilder, MetadataSource, NodeMetadata, SourceError,
+    WriterHandle, WriterState,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub(crate) const NAMESPACE: &str = "amazon-cloudwatch";
 pub(crate) const PREFIX: &str = "cwagent-node-metadata-";
@@ -132,4 +133,15 @@ pub(crate) async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Waits for a writer's Lease; a day at most.
+pub(crate) async fn held(handle: &WriterHandle) {
+    until(handle, |state| *state == WriterState::Held).await;
+}
+
+/// Waits for a writer's state; a day at most.
+pub(crate) async fn until(handle: &WriterHandle, wanted: impl FnMut(&WriterState) -> bool) {
+    let waited = timeout(24 * HOUR, handle.wait_for(wanted)).await;
+    assert!(waited.is_ok(), "not within a day: {:?}", handle.status());
 }
