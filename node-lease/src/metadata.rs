@@ -131,9 +131,18 @@ pub(crate) fn checked(value: &str) -> Result<&str, BadValue> {
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NodeMetadata {
+    host_id: Option<Arc<str>>,
+    host_name: Option<Arc<str>>,
+    /// What many nodes have alike: a cache keeps it once for all of them.
+    group: Arc<Group>,
+}
+
+/// The values of a node that are not its own alone: few machine types, images and zones make up a cluster.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
     values: [Option<Arc<str>>; Attribute::ALL.len()],
-    /// Boxed: hardly any Lease has some, and there are as many of these as nodes.
-    other: Option<Box<BTreeMap<String, String>>>,
+    /// Annotations that this version does not know.
+    other: BTreeMap<String, String>,
 }
 
 impl NodeMetadata {
@@ -144,11 +153,15 @@ impl NodeMetadata {
 
     /// The value of an attribute.
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        self.shared(attribute).map(|value| &**value)
+        self.value(attribute).map(|value| &**value)
     }
 
-    pub(crate) fn shared(&self, attribute: Attribute) -> Option<&Arc<str>> {
-        self.values.get(attribute as usize).and_then(Option::as_ref)
+    fn value(&self, attribute: Attribute) -> Option<&Arc<str>> {
+        match attribute {
+            Attribute::HostId => self.host_id.as_ref(),
+            Attribute::HostName => self.host_name.as_ref(),
+            other => self.group.values.get(other as usize)?.as_ref(),
+        }
     }
 
     /// Takes a value, unless it is [bad](BadValue): then what was known stays.
@@ -158,9 +171,25 @@ impl NodeMetadata {
     }
 
     pub(crate) fn put(&mut self, attribute: Attribute, value: Arc<str>) {
-        if let Some(place) = self.values.get_mut(attribute as usize) {
-            *place = Some(value);
+        match attribute {
+            Attribute::HostId => self.host_id = Some(value),
+            Attribute::HostName => self.host_name = Some(value),
+            other => {
+                if let Some(place) = Arc::make_mut(&mut self.group).values.get_mut(other as usize) {
+                    *place = Some(value);
+                }
+            }
         }
+    }
+
+    /// The values that other nodes may have too.
+    pub(crate) fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// The same values from another place.
+    pub(crate) fn set_group(&mut self, group: Arc<Group>) {
+        self.group = group;
     }
 
     /// The same with a value more, unless it is [bad](BadValue).
@@ -177,14 +206,14 @@ impl NodeMetadata {
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.values.iter().all(Option::is_none)
+        self.iter().next().is_none()
     }
 
     /// Takes over all that `newer` knows; what it does not know stays.
     pub fn merge(&mut self, newer: &Self) {
-        for (place, value) in self.values.iter_mut().zip(&newer.values) {
-            if value.is_some() {
-                place.clone_from(value);
+        for attribute in Attribute::ALL {
+            if let Some(value) = newer.value(attribute) {
+                self.put(attribute, value.clone());
             }
         }
         for (key, value) in newer.other() {
@@ -194,9 +223,9 @@ impl NodeMetadata {
 
     /// Takes over what `fallback` knows and this does not.
     pub fn fill(&mut self, fallback: &Self) {
-        for (place, value) in self.values.iter_mut().zip(&fallback.values) {
-            if place.is_none() {
-                place.clone_from(value);
+        for attribute in Attribute::ALL {
+            if let (None, Some(value)) = (self.value(attribute), fallback.value(attribute)) {
+                self.put(attribute, value.clone());
             }
         }
     }
@@ -204,12 +233,12 @@ impl NodeMetadata {
     /// Annotations under the contract's prefix that this crate does not know, by their key without the prefix: what
     /// other versions and other writers publish.
     pub fn other(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.other.iter().flat_map(|other| other.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+        self.group.other.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Adds an unknown annotation, [`MAX_OTHER`] at most; whether it was taken.
     pub(crate) fn set_other(&mut self, key: &str, value: &str) -> bool {
-        let other = self.other.get_or_insert_default();
+        let other = &mut Arc::make_mut(&mut self.group).other;
         let room = other.len() < MAX_OTHER || other.contains_key(key);
         if room {
             other.insert(key.to_owned(), value.to_owned());
@@ -233,8 +262,9 @@ mod tests {
 
     #[test]
     fn each_attribute_has_its_own_place_and_name() {
-        for (place, attribute) in Attribute::ALL.into_iter().enumerate() {
-            assert_eq!(attribute as usize, place);
+        let all = Attribute::ALL.into_iter().fold(NodeMetadata::new(), |all, one| all.with(one, one.name()));
+        for attribute in Attribute::ALL {
+            assert_eq!(all.get(attribute), Some(attribute.name()));
             assert_eq!(Attribute::from_name(attribute.name()), Some(attribute));
             assert_eq!(attribute.label(), attribute.name().replace('.', "_"));
         }

@@ -1,6 +1,6 @@
 //! The nodes that are known: readers look them up, and one task writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::read::{Reading, read};
 use super::{Freshness, NodeChange, RemovalReason};
 use crate::clock::WallClock;
 use crate::contract::Contract;
-use crate::metadata::{Attribute, NodeMetadata};
+use crate::metadata::{Attribute, Group, NodeMetadata};
 use crate::telemetry;
 
 /// Changes that a slow consumer may be behind.
@@ -149,8 +149,8 @@ pub(super) struct Keeper {
     failing: bool,
     /// Renewals that ended here, of Leases that are still in the API server: to see them again is no renewal.
     over: HashMap<Arc<str>, Timestamp>,
-    /// Values that many nodes have in common, kept once.
-    common: HashMap<Arc<str>, ()>,
+    /// What many nodes have alike, kept once.
+    groups: HashSet<Arc<Group>>,
 }
 
 impl Drop for Keeper {
@@ -181,7 +181,7 @@ impl Keeper {
             earliest: None,
             failing: false,
             over: HashMap::new(),
-            common: HashMap::new(),
+            groups: HashSet::new(),
         }
     }
 
@@ -244,14 +244,14 @@ impl Keeper {
         self.over.remove(node);
         let until = now.saturating_add(millis(remaining));
         self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
+        let node: Arc<str> = node.into();
         let metadata = match &before {
             Some(known) if *known.metadata == reading.metadata => known.metadata.clone(),
-            _ => Arc::new(self.sharing(reading.metadata)),
+            _ => Arc::new(self.sharing(&node, reading.metadata)),
         };
         let changed = before.as_ref().is_none_or(|known| !Arc::ptr_eq(&known.metadata, &metadata));
         let since = since.unwrap_or(now);
         let known = Known { metadata: metadata.clone(), renewed: reading.renewed, since, until, skew, list: self.list };
-        let node: Arc<str> = node.into();
         self.table.nodes.insert(node.clone(), known);
         if changed {
             // Without a subscriber there is nobody to tell.
@@ -273,17 +273,15 @@ impl Keeper {
         }
     }
 
-    /// Machine types, images, zones and accounts are few; nodes are many.
-    fn sharing(&mut self, mut metadata: NodeMetadata) -> NodeMetadata {
-        for attribute in Attribute::ALL {
-            if matches!(attribute, Attribute::HostId | Attribute::HostName) {
-                continue;
-            }
-            let Some(value) = metadata.shared(attribute) else { continue };
-            match self.common.get_key_value(value) {
-                Some((known, ())) => metadata.put(attribute, known.clone()),
-                None => drop(self.common.insert(value.clone(), ())),
-            }
+    /// The same metadata, without what is kept already: nodes are many, and differ in little. Many are called in
+    /// Kubernetes as by their cloud.
+    fn sharing(&mut self, node: &Arc<str>, mut metadata: NodeMetadata) -> NodeMetadata {
+        if metadata.get(Attribute::HostName) == Some(node) {
+            metadata.put(Attribute::HostName, node.clone());
+        }
+        match self.groups.get(metadata.group()) {
+            Some(known) => metadata.set_group(known.clone()),
+            None => drop(self.groups.insert(metadata.group().clone())),
         }
         metadata
     }
@@ -353,7 +351,7 @@ impl Keeper {
     /// Lets go of what only the keeper still holds.
     pub(super) fn tidy(&mut self) {
         self.table.nodes.run_pending_tasks();
-        self.common.retain(|value, ()| Arc::strong_count(value) > 1);
+        self.groups.retain(|group| Arc::strong_count(group) > 1);
         gauge!(telemetry::NODES).set(self.table.len() as f64);
     }
 }

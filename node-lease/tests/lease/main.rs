@@ -2,7 +2,9 @@
 //! milliseconds.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cache;
 mod faults;
+mod outage;
 mod publish;
 mod stop;
 mod support;
