@@ -24,16 +24,6 @@ pub enum Mode {
     Update,
 }
 
-/// What is known of the Lease in the API server.
-enum Live {
-    /// Nothing.
-    Unknown,
-    /// It is not there (any more).
-    Absent,
-    /// It was like this.
-    Seen(Box<Lease>),
-}
-
 /// What became of a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Published {
@@ -52,10 +42,12 @@ pub(super) struct Publisher {
     pub(super) owner: Owner,
     pub(super) clock: WallClock,
     mode: Mode,
-    live: Live,
+    /// The Lease as it was last seen, if it was there.
+    live: Option<Box<Lease>>,
     /// Since when this writer holds the Lease.
     acquired: Option<Timestamp>,
-    superseded: bool,
+    /// What is there must be looked at before it is written: it is another writer's, or not what it was thought to be.
+    look_first: bool,
     /// The Node's uid, once it was looked up.
     node_uid: Option<String>,
     /// The last failure to look it up, so that it is logged once.
@@ -72,7 +64,6 @@ impl Publisher {
         clock: WallClock,
     ) -> Self {
         let node = NodeObject::new(leases.client.clone(), node_name.clone());
-        let (mode, live) = (Mode::Apply, Live::Unknown);
         Self {
             leases,
             contract,
@@ -81,10 +72,10 @@ impl Publisher {
             holder,
             owner,
             clock,
-            mode,
-            live,
+            mode: Mode::Apply,
+            live: None,
             acquired: None,
-            superseded: false,
+            look_first: false,
             node_uid: None,
             no_owner: None,
         }
@@ -97,7 +88,7 @@ impl Publisher {
     /// Writes the Lease. The first time whoever holds it loses it; from then on it is not taken back from a writer that
     /// has taken it over and is alive.
     pub(super) async fn publish(&mut self, metadata: &NodeMetadata) -> Result<Published, ApiError> {
-        if self.superseded
+        if self.look_first
             && let Some(by) = self.look().await?
         {
             return Ok(Published::Superseded(by));
@@ -108,7 +99,7 @@ impl Publisher {
                 Ok(lease) => {
                     let anew = self.made_anew(&lease);
                     self.acquired.get_or_insert_with(|| self.clock.now());
-                    (self.live, self.superseded) = (Live::Seen(Box::new(lease)), false);
+                    self.live = Some(Box::new(lease));
                     if anew && self.owner == Owner::Node {
                         // The Node may have been made anew too, and its former uid have taken the Lease with it.
                         self.node_uid = None;
@@ -130,14 +121,14 @@ impl Publisher {
                     return Err(error);
                 }
                 // It changed or went meanwhile, or was there already.
-                (Some(404 | 409), _, Live::Seen(_)) | (Some(409), Mode::Update, _) => {
+                (Some(404 | 409), _, Some(_)) | (Some(409), Mode::Update, _) => {
                     if let Some(by) = self.look().await? {
                         return Ok(Published::Superseded(by));
                     }
                 }
-                // What was sent is refused: what is there may be other than it was thought to be.
-                (Some(400 | 422 | 500), ..) => {
-                    self.live = Live::Unknown;
+                // What is there may be other than it was thought to be.
+                (Some(400 | 422 | 500), _, Some(_)) => {
+                    self.look_first = true;
                     return Err(error);
                 }
                 _ => return Err(error),
@@ -162,20 +153,20 @@ impl Publisher {
         match (self.mode, &self.live) {
             (Mode::Apply, live) => {
                 let mut lease = desired.lease();
-                if let Live::Seen(seen) = live {
+                if let Some(seen) = live {
                     // What changed since it was seen is not overwritten: it may have another holder.
                     lease.metadata.resource_version.clone_from(&seen.metadata.resource_version);
                 }
                 self.leases.apply(&lease).await
             }
-            (Mode::Update, Live::Seen(seen)) => self.leases.update(&desired.onto((**seen).clone())).await,
-            (Mode::Update, Live::Unknown | Live::Absent) => self.leases.create(&desired.lease()).await,
+            (Mode::Update, Some(seen)) => self.leases.update(&desired.onto((**seen).clone())).await,
+            (Mode::Update, None) => self.leases.create(&desired.lease()).await,
         }
     }
 
     /// Whether a Lease that was written is another one than was there before: that one went meanwhile.
     fn made_anew(&self, lease: &Lease) -> bool {
-        matches!(&self.live, Live::Seen(seen) if seen.metadata.uid != lease.metadata.uid)
+        self.live.as_ref().is_some_and(|seen| seen.metadata.uid != lease.metadata.uid)
     }
 
     /// Looks what is there; by whom it was taken over, if it was.
@@ -184,22 +175,22 @@ impl Publisher {
             Ok(lease) => lease,
             Err(error) if error.code() == Some(404) => {
                 // The Node may have been made anew, and its former uid have taken the Lease with it.
-                (self.live, self.node_uid) = (Live::Absent, None);
+                (self.live, self.node_uid, self.look_first) = (None, None, false);
                 return Ok(None);
             }
             // It must not be read: then it can only be written.
             Err(error) if error.code() == Some(403) && self.mode == Mode::Apply => {
-                self.live = Live::Unknown;
+                (self.live, self.look_first) = (None, false);
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
         if self.acquired.is_some() && self.is_taken_over(&lease) {
             let by = holder(&lease).unwrap_or_default().to_owned();
-            (self.live, self.superseded) = (Live::Unknown, true);
+            (self.live, self.look_first) = (None, true);
             return Ok(Some(by));
         }
-        self.live = Live::Seen(Box::new(lease));
+        (self.live, self.look_first) = (Some(Box::new(lease)), false);
         Ok(None)
     }
 
@@ -241,12 +232,16 @@ impl Publisher {
 
     /// Deletes the Lease, if it is still held; whether it was.
     pub(super) async fn release(&mut self) -> Result<bool, ApiError> {
-        let Live::Seen(seen) = &self.live else { return Ok(false) };
-        match self.leases.delete(seen).await {
-            Ok(()) => return Ok(true),
-            Err(error) if error.code() == Some(404) => return Ok(false),
-            Err(error) if error.code() == Some(409) => {}
-            Err(error) => return Err(error),
+        if self.acquired.is_none() {
+            return Ok(false);
+        }
+        if let Some(seen) = &self.live {
+            match self.leases.delete(seen).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.code() == Some(404) => return Ok(false),
+                Err(error) if error.code() == Some(409) => {}
+                Err(error) => return Err(error),
+            }
         }
         // It changed since it was written: by another writer, or by somebody who labelled it.
         let lease = match self.leases.get().await {

@@ -81,6 +81,25 @@ async fn a_writer_whose_lease_was_taken_over_leaves_it_while_the_other_lives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_in_between_takes_no_lease_from_a_successor_and_forgets_none_that_is_held() {
+    let sim = cluster(&["n"]).await;
+    let old = start(&sim, "pod-a", OnStop::Delete);
+    held(&old).await;
+    let new = start(&sim, "pod-b", OnStop::Delete);
+    held(&new).await;
+    for status in [400, 422, 500] {
+        sim.faults().add(Fault::on(Verb::Patch).resource("leases").status(status).count(2));
+        sleep(2 * HOUR).await;
+        assert_eq!(lease(&sim, "n").unwrap()["spec"]["holderIdentity"], "pod-b", "{status}");
+    }
+    assert_eq!(old.shutdown().await, StopOutcome::NotHeld);
+    sim.faults().add(Fault::on(Verb::Patch).resource("leases").status(500));
+    sleep(2 * HOUR).await;
+    assert!(matches!(new.status().state, WriterState::Failing { .. }));
+    assert_eq!(new.shutdown().await, StopOutcome::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_is_bounded_whatever_hangs() {
     let hung = || Fault::on_any().resource("leases").latency(100 * HOUR);
     // A write hangs, and then the deletion too.
