@@ -24,13 +24,19 @@ impl Jitter {
         longest.mul_f64(self.0.random_range(0.0..=1.0))
     }
 
+    /// A part of `pause`, from a tenth to all of it: what began together is spread over all of that time.
+    pub(crate) fn part_of(&mut self, pause: Duration) -> Duration {
+        pause.mul_f64(self.0.random_range(0.1..=1.0))
+    }
+
     /// About `pause`: up to a tenth less or more.
     pub(crate) fn about(&mut self, pause: Duration) -> Duration {
         pause.mul_f64(self.0.random_range(0.9..=1.1))
     }
 }
 
-/// Pauses between two bounds that double, of which a random half is waited for: attempts that began together part.
+/// Pauses between two bounds that double, the last quarter of which is random: attempts that began together part. The
+/// pauses are as long as the bound allows, since after an outage all that wait come back within the last of them.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     builder: ExponentialBuilder,
@@ -53,7 +59,7 @@ impl Backoff {
     /// The pause after a failure. `asked`: what the server wants it to be at least.
     pub(crate) fn next(&mut self, asked: Option<Duration>, jitter: &mut Jitter) -> Duration {
         let own = self.delays.next().unwrap_or(self.longest);
-        let own = own / 2 + jitter.up_to(own / 2);
+        let own = own - jitter.up_to(own / 4);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         // More than what the server asks for, so that its clients don't come back all at once.
         if asked > own { asked + jitter.up_to(asked / 4) } else { own }
@@ -70,7 +76,7 @@ mod tests {
             (Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), Jitter::new(Some(7)));
         for longest in [1, 2, 4, 8, 16, 30, 30, 30] {
             let (pause, longest) = (backoff.next(None, &mut jitter), Duration::from_secs(longest));
-            assert!(pause >= longest / 2 && pause <= longest, "{pause:?} of {longest:?}");
+            assert!(pause >= longest * 3 / 4 && pause <= longest, "{pause:?} of {longest:?}");
         }
         backoff.reset();
         assert!(backoff.next(None, &mut jitter) <= Duration::from_secs(1));

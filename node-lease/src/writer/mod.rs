@@ -1,8 +1,8 @@
 //! Publishing a node's metadata as a Lease, for as long as the node lives.
 //!
-//! The writer asks its source, writes what it learnt, and renews the Lease every hour. It waits up to 30 s before the
-//! first request, and a tenth more or less at each renewal, so that nodes that start together part; after a failure it
-//! waits 1 to 30 s, or as long as the server says.
+//! The writer asks its source, writes what it learnt, and renews the Lease every hour. Nodes that start together part: it
+//! waits up to 30 s before the first request, up to an hour before the first renewal, and a tenth more or less before
+//! each later one. After a failure it waits 1 to 30 s, or as long as the server says.
 //!
 //! # Rights
 //!

@@ -104,11 +104,15 @@ impl Writer {
         let (state, pause) = match &answer {
             Ok(published) => {
                 retries.reset();
+                let interval = self.publisher.contract.renew_interval();
+                // Nodes that start together renew together, unless their first renewals are spread over the interval.
+                let first = self.status.borrow().renewed.is_none();
+                let pause = if first { self.jitter.part_of(interval) } else { self.jitter.about(interval) };
                 let state = match published {
                     Published::Held => WriterState::Held,
                     Published::Superseded(by) => WriterState::Superseded { by: by.clone() },
                 };
-                (state, self.jitter.about(self.publisher.contract.renew_interval()))
+                (state, pause)
             }
             Err(error) => {
                 let pause = retries.next(error.retry_after(), &mut self.jitter);

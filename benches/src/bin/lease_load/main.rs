@@ -7,7 +7,7 @@ mod plot;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use cluster_sim::{Fault, FaultId, Sim};
 use node_lease::source::Fixed;
@@ -94,8 +94,6 @@ async fn run(args: &Args) -> Result<()> {
     );
     println!("{}", plot(&start, 1));
 
-    // Writers that started together part within a few renewals.
-    sleep(HOUR * 2).await;
     let steady = Load::new(&sim).during(HOUR * args.hours).await;
     let total: u64 = steady.iter().sum();
     println!("steady work, {} hours: requests per minute", args.hours);
