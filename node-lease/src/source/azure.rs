@@ -4,28 +4,22 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::StatusCode;
-use serde::Deserialize;
+use reqwest::{RequestBuilder, StatusCode};
 
-use super::http::Service;
-use super::{Fetched, MetadataSource, SourceError};
+use super::http::{Document, Service};
+use super::{Fetched, LINK_LOCAL, MetadataSource, SourceError};
 use crate::metadata::Attribute;
 
-/// Where the service is.
-pub const ENDPOINT: &str = "http://169.254.169.254";
-
-/// Every request must have it.
-pub(super) const HEADER: (&str, &str) = ("metadata", "true");
-
-pub(super) const PATH: &str = "metadata/instance/compute?api-version=2021-02-01&format=json";
-
 const WHAT: &str = "Azure instance metadata";
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Azure's instance metadata service as a source.
 ///
-/// `host.id` is the `vmId`, `host.name` the machine's name. The zone is written as Kubernetes does
-/// (`westeurope-1`, from location and number); machines outside zones have none.
+/// | attribute | from |
+/// |---|---|
+/// | `host.id`, `host.name`, `host.type` | `vmId`, `name`, `vmSize` |
+/// | `host.image.id` | the id of an image of one's own, or `publisher:offer:sku:version` of one from the marketplace |
+/// | `cloud.availability_zone` | as Kubernetes writes it, `westeurope-1`; machines outside zones have none |
+/// | `cloud.region`, `cloud.account.id` | `location`, `subscriptionId` |
 ///
 /// ```
 /// use node_lease::source::azure::Azure;
@@ -38,86 +32,73 @@ pub struct Azure {
     service: Service,
 }
 
-/// The part of the compute document that is read.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Compute {
-    location: String,
-    name: String,
-    vm_id: String,
-    vm_size: String,
-    subscription_id: String,
-    zone: String,
-    storage_profile: StorageProfile,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct StorageProfile {
-    image_reference: ImageReference,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ImageReference {
-    id: String,
-    publisher: String,
-    offer: String,
-    sku: String,
-    version: String,
-}
-
-impl ImageReference {
-    /// The id of an image of one's own, or the name of one from the marketplace as Azure's tools write it.
-    fn name(&self) -> String {
-        if !self.id.is_empty() || self.publisher.is_empty() {
-            return self.id.clone();
-        }
-        [&*self.publisher, &*self.offer, &*self.sku, &*self.version].join(":")
-    }
-}
-
 impl Azure {
     /// At the usual address.
     pub fn new() -> Result<Self, SourceError> {
-        Self::at(ENDPOINT)
+        Self::at(LINK_LOCAL)
     }
 
     /// At another address.
     pub fn at(endpoint: &str) -> Result<Self, SourceError> {
-        Ok(Self { service: Service::new(endpoint, "the endpoint", TIMEOUT)? })
+        Ok(Self { service: Service::new(endpoint, "the endpoint")? })
+    }
+
+    /// How long the request may take; 2 s by default. A connection must be made within 1 s in any case.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { service: self.service.timeout(timeout) }
+    }
+
+    /// Whether it is there: it tells a `vmId`.
+    pub(super) async fn is_there(&self, timeout: Duration) -> bool {
+        let service = self.service.clone().timeout(timeout);
+        let answer = service.send("probe of Azure", compute(&service)).await;
+        let document = answer.and_then(|answer| answer.success()?.document());
+        document.is_ok_and(|compute| !compute.text("/vmId").is_empty())
+    }
+}
+
+fn compute(service: &Service) -> RequestBuilder {
+    service.get("metadata/instance/compute?api-version=2021-02-01&format=json").header("metadata", "true")
+}
+
+fn image(compute: &Document) -> String {
+    let part = |name| compute.text(&format!("/storageProfile/imageReference/{name}"));
+    if part("id").is_empty() && !part("publisher").is_empty() {
+        ["publisher", "offer", "sku", "version"].map(part).join(":")
+    } else {
+        part("id").to_owned()
     }
 }
 
 impl MetadataSource for Azure {
-    fn name(&self) -> &str {
-        "Azure instance metadata"
+    fn name(&self) -> &'static str {
+        WHAT
     }
 
     fn fetch(&self) -> BoxFuture<'_, Result<Fetched, SourceError>> {
         Box::pin(async {
-            let request = self.service.get(PATH).header(HEADER.0, HEADER.1);
-            let answer = self.service.send(WHAT, request).await?;
-            if answer.status == StatusCode::NOT_FOUND {
-                return Err(SourceError::OtherCloud { what: WHAT, cloud: "Azure" });
+            const OTHER_CLOUD: SourceError = SourceError::OtherCloud { what: WHAT, cloud: "Azure" };
+            let answer = self.service.send(WHAT, compute(&self.service)).await?;
+            // That path is unknown elsewhere; EC2 does not even say so without a token.
+            if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED) {
+                return Err(OTHER_CLOUD);
             }
-            let compute: Compute = answer.success()?.json()?;
-            if compute.vm_id.is_empty() {
-                return Err(SourceError::OtherCloud { what: WHAT, cloud: "Azure" });
+            let compute = answer.success()?.document()?;
+            if compute.text("/vmId").is_empty() {
+                return Err(OTHER_CLOUD);
             }
-            let location = compute.location.to_ascii_lowercase();
-            let zone = if compute.zone.is_empty() { String::new() } else { format!("{location}-{}", compute.zone) };
+            let (region, number) = (compute.text("/location").to_ascii_lowercase(), compute.text("/zone"));
+            let zone = if number.is_empty() { String::new() } else { format!("{region}-{number}") };
             let mut fetched = Fetched::default();
             for (attribute, value) in [
                 (Attribute::Provider, "azure"),
-                (Attribute::HostId, &*compute.vm_id),
-                (Attribute::HostName, &*compute.name),
-                (Attribute::HostType, &*compute.vm_size),
-                (Attribute::HostImageId, &*compute.storage_profile.image_reference.name()),
-                (Attribute::AvailabilityZone, &*zone),
-                (Attribute::Region, &*location),
-                (Attribute::AccountId, &*compute.subscription_id),
+                (Attribute::HostId, compute.text("/vmId")),
+                (Attribute::HostName, compute.text("/name")),
+                (Attribute::HostType, compute.text("/vmSize")),
+                (Attribute::HostImageId, &image(&compute)),
+                (Attribute::AvailabilityZone, &zone),
+                (Attribute::Region, &region),
+                (Attribute::AccountId, compute.text("/subscriptionId")),
             ] {
                 fetched.take(attribute, value);
             }

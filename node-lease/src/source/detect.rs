@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
-
 use super::aws::Imds;
 use super::azure::Azure;
 use super::gce::Gce;
-use super::http::Service;
 use super::node::ProviderId;
-use super::{MetadataSource, SourceError, aws, azure, gce};
+use super::{MetadataSource, SourceError};
 
 /// A cloud that has a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +71,7 @@ impl fmt::Debug for Detected {
 /// use node_lease::source::detect::Detector;
 ///
 /// # async fn example() -> Result<(), node_lease::SourceError> {
-/// let detected = Detector::from_env().provider_id("aws:///us-east-1a/i-0123").detect().await?;
+/// let detected = Detector::from_env()?.provider_id("aws:///us-east-1a/i-0123").detect().await?;
 /// println!("{} by {:?}", detected.cloud, detected.by);
 /// # Ok(())
 /// # }
@@ -83,29 +80,23 @@ impl fmt::Debug for Detected {
 pub struct Detector {
     dmi: PathBuf,
     provider_id: Option<String>,
-    aws: Option<String>,
-    gce: Option<String>,
-    azure: Option<String>,
+    aws: Imds,
+    gce: Gce,
+    azure: Azure,
     timeout: Duration,
 }
 
-impl Default for Detector {
-    fn default() -> Self {
-        Self::from_env()
-    }
-}
-
 impl Detector {
-    /// With each cloud's usual address, or what the environment says instead.
-    pub fn from_env() -> Self {
-        Self {
-            dmi: PathBuf::from("/sys/class/dmi/id"),
-            provider_id: None,
-            aws: None,
-            gce: None,
-            azure: None,
-            timeout: Duration::from_secs(1),
-        }
+    /// Between these sources, one of which is the outcome.
+    pub fn between(aws: Imds, gce: Gce, azure: Azure) -> Self {
+        let (dmi, timeout) = (PathBuf::from("/sys/class/dmi/id"), Duration::from_secs(1));
+        Self { dmi, provider_id: None, aws, gce, azure, timeout }
+    }
+
+    /// Between the clouds' services at their usual addresses, or where the environment says: see [`Imds::from_env`] and
+    /// [`Gce::from_env`].
+    pub fn from_env() -> Result<Self, SourceError> {
+        Ok(Self::between(Imds::from_env()?, Gce::from_env()?, Azure::new()?))
     }
 
     /// The Node's `spec.providerID`.
@@ -120,18 +111,8 @@ impl Detector {
         self
     }
 
-    /// Another address of a cloud's service.
-    pub fn endpoint(mut self, cloud: Cloud, url: impl Into<String>) -> Self {
-        let place = match cloud {
-            Cloud::Aws => &mut self.aws,
-            Cloud::Gce => &mut self.gce,
-            Cloud::Azure => &mut self.azure,
-        };
-        *place = Some(url.into());
-        self
-    }
-
-    /// How long a service may take to answer; 1 s by default.
+    /// How long the services may take to answer when they are asked which cloud this is; 1 s by default. It is not the
+    /// timeout of the source that is found.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -144,66 +125,24 @@ impl Detector {
             (None, Some(cloud)) => (cloud, Evidence::ProviderId),
             (None, None) => (self.by_services().await?, Evidence::Service),
         };
-        Ok(Detected { cloud, by, source: self.source(cloud)? })
-    }
-
-    fn source(&self, cloud: Cloud) -> Result<Arc<dyn MetadataSource>, SourceError> {
-        Ok(match (cloud, &self.aws, &self.gce, &self.azure) {
-            (Cloud::Aws, Some(url), ..) => Arc::new(Imds::at(url)?),
-            (Cloud::Aws, None, ..) => Arc::new(Imds::from_env()?),
-            (Cloud::Gce, _, Some(url), _) => Arc::new(Gce::at(url)?),
-            (Cloud::Gce, _, None, _) => Arc::new(Gce::from_env()?),
-            (Cloud::Azure, _, _, Some(url)) => Arc::new(Azure::at(url)?),
-            (Cloud::Azure, _, _, None) => Arc::new(Azure::new()?),
-        })
+        let source: Arc<dyn MetadataSource> = match cloud {
+            Cloud::Aws => Arc::new(self.aws.clone()),
+            Cloud::Gce => Arc::new(self.gce.clone()),
+            Cloud::Azure => Arc::new(self.azure.clone()),
+        };
+        Ok(Detected { cloud, by, source })
     }
 
     async fn by_services(&self) -> Result<Cloud, SourceError> {
-        let (is_aws, is_gce, is_azure) = tokio::join!(self.is_aws(), self.is_gce(), self.is_azure());
-        // What GCE and Azure answer can't be mistaken; a token may come from anything that answers a PUT.
-        if is_gce.unwrap_or(false) {
-            Ok(Cloud::Gce)
-        } else if is_azure.unwrap_or(false) {
-            Ok(Cloud::Azure)
-        } else if is_aws.unwrap_or(false) {
-            Ok(Cloud::Aws)
-        } else {
-            Err(SourceError::Undetected)
+        let timeout = self.timeout;
+        let found = tokio::join!(self.gce.is_there(timeout), self.azure.is_there(timeout), self.aws.is_there(timeout));
+        // What GCE and Azure answer can't be mistaken; EC2's refusal of a request without a token says less.
+        match found {
+            (true, ..) => Ok(Cloud::Gce),
+            (_, true, _) => Ok(Cloud::Azure),
+            (.., true) => Ok(Cloud::Aws),
+            _ => Err(SourceError::Undetected),
         }
-    }
-
-    fn service(&self, endpoint: Option<&str>, usual: &str) -> Result<Service, SourceError> {
-        Service::new(endpoint.unwrap_or(usual), "the endpoint", self.timeout)
-    }
-
-    /// A token, or the 401 that tells of a hop limit that is too low for one.
-    async fn is_aws(&self) -> Result<bool, SourceError> {
-        const WHAT: &str = "probe of EC2";
-        let service = self.service(self.aws.as_deref(), aws::ENDPOINT)?;
-        let token =
-            service.request(Method::PUT, "latest/api/token").header("x-aws-ec2-metadata-token-ttl-seconds", "60");
-        let plain = service.get("latest/meta-data/");
-        let (token, plain) = tokio::join!(service.send(WHAT, token), service.send(WHAT, plain));
-        let has_token = token.is_ok_and(|answer| answer.headers.contains_key("x-aws-ec2-metadata-token-ttl-seconds"));
-        Ok(has_token || plain.is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED))
-    }
-
-    async fn is_gce(&self) -> Result<bool, SourceError> {
-        let service = self.service(self.gce.as_deref(), gce::ENDPOINT)?;
-        let request = service.get("").header(gce::FLAVOR.0, gce::FLAVOR.1);
-        Ok(service.send("probe of GCE", request).await?.has_header(gce::FLAVOR.0, gce::FLAVOR.1))
-    }
-
-    async fn is_azure(&self) -> Result<bool, SourceError> {
-        #[derive(serde::Deserialize)]
-        struct Compute {
-            #[serde(rename = "vmId")]
-            _vm_id: String,
-        }
-        let service = self.service(self.azure.as_deref(), azure::ENDPOINT)?;
-        let request = service.get(azure::PATH).header(azure::HEADER.0, azure::HEADER.1);
-        let answer = service.send("probe of Azure", request).await?;
-        Ok(answer.status == StatusCode::OK && answer.json::<Compute>().is_ok())
     }
 }
 

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use serde_json::Value;
 
 use super::SourceError;
+use crate::api::with_causes;
 
 /// The longest answer that is read. Identity documents have about 500 bytes, Azure's compute document some kilobytes.
 const MAX_BODY: usize = 256 << 10;
 
-/// How long a connection may take to be made. Link-local services answer within milliseconds, or never.
+/// How long an answer may take. Link-local services answer within milliseconds, or never.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much of that a connection may take to be made: a machine without such a service is told from one whose service
+/// is silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client of one service.
@@ -22,44 +29,48 @@ pub(super) struct Service {
 
 impl Service {
     /// `from` says where the URL was given.
-    pub(super) fn new(base: &str, from: &'static str, timeout: Duration) -> Result<Self, SourceError> {
-        let bad = || SourceError::BadEndpoint { url: base.to_owned(), from };
-        let mut base: Url = base.parse().map_err(|_| bad())?;
-        if base.scheme() != "http" || base.host_str().is_none() {
+    pub(super) fn new(base: &str, from: &'static str) -> Result<Self, SourceError> {
+        let bad = || SourceError::BadEndpoint { from, given: base.to_owned(), must_be: "an http:// URL" };
+        let mut url: Url = base.parse().map_err(|_| bad())?;
+        // Paths are joined to it, and errors name it.
+        if url.scheme() != "http" || base.contains(['@', '?', '#']) {
             return Err(bad());
         }
-        // Paths are joined to it: its own must end with a slash.
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
         }
         let client = Client::builder()
             // A proxy would answer for another machine, or not at all.
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(1)
             .build()
-            .map_err(|error| SourceError::Client { reason: crate::api::with_causes(&error) })?;
-        Ok(Self { client, base, timeout })
+            .map_err(|error| SourceError::Client { reason: with_causes(&error) })?;
+        Ok(Self { client, base: url, timeout: TIMEOUT })
     }
 
-    /// Where a path of the service is.
-    fn url(&self, path: &str) -> String {
-        format!("{}{}", self.base, path.trim_start_matches('/'))
+    /// The same with another deadline for each request.
+    pub(super) fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(self.url(path))
+        self.request(Method::GET, path)
     }
 
-    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.url(path))
+    pub(super) fn put(&self, path: &str) -> RequestBuilder {
+        self.request(Method::PUT, path)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
     }
 
     /// Sends a request and reads its answer, both within the deadline; whatever status it has.
     pub(super) async fn send(&self, what: &'static str, request: RequestBuilder) -> Result<Answer, SourceError> {
         let whole = async {
-            let response = request.send().await.map_err(|error| self.failed(what, &error))?;
+            let response = request.send().await.map_err(|error| self.failed(what, error))?;
             let (status, headers) = (response.status(), response.headers().clone());
             let body = self.read(what, response).await?;
             Ok(Answer { what, status, headers, body })
@@ -70,33 +81,30 @@ impl Service {
 
     async fn read(&self, what: &'static str, mut response: Response) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
-        loop {
-            let broken = |error: reqwest::Error| SourceError::BrokenOff {
-                what,
-                reason: crate::api::with_causes(&error.without_url()),
-            };
-            let Some(part) = response.chunk().await.map_err(broken)? else { return Ok(body) };
+        while let Some(part) = response.chunk().await.map_err(|error| self.failed(what, error))? {
             if body.len() + part.len() > MAX_BODY {
                 return Err(SourceError::TooLong { what, limit: MAX_BODY });
             }
             body.extend_from_slice(&part);
         }
+        Ok(body)
     }
 
-    fn failed(&self, what: &'static str, error: &reqwest::Error) -> SourceError {
-        if error.is_timeout() {
-            return SourceError::Timeout { what, after: self.timeout };
+    fn failed(&self, what: &'static str, error: reqwest::Error) -> SourceError {
+        let (is_connected, reason) = (!error.is_connect(), with_causes(&error.without_url()));
+        if is_connected {
+            SourceError::BrokenOff { what, reason }
+        } else {
+            SourceError::Unreachable { what, url: self.base.to_string(), reason }
         }
-        SourceError::Unreachable { what, url: self.base.to_string(), reason: crate::api::with_causes(error) }
     }
 }
 
-/// What a service answered.
-#[derive(Debug)]
+/// What a service answered. It has no `Debug`: a body may be a token.
 pub(super) struct Answer {
     what: &'static str,
     pub(super) status: StatusCode,
-    pub(super) headers: reqwest::header::HeaderMap,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -110,16 +118,26 @@ impl Answer {
         }
     }
 
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     pub(super) fn text(self) -> Result<String, SourceError> {
         String::from_utf8(self.body).map_err(|_| SourceError::NotUtf8 { what: self.what })
     }
 
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, SourceError> {
-        serde_json::from_slice(&self.body).map_err(|source| SourceError::Decode { what: self.what, source })
+    pub(super) fn document(&self) -> Result<Document, SourceError> {
+        let read = serde_json::from_slice(&self.body).map(Document);
+        read.map_err(|source| SourceError::Decode { what: self.what, source })
     }
+}
 
-    /// Whether a header has this value.
-    pub(super) fn has_header(&self, name: &str, value: &str) -> bool {
-        self.headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+/// A JSON document, whose texts are asked for by JSON pointers.
+pub(super) struct Document(Value);
+
+impl Document {
+    /// The text there; empty if there is none.
+    pub(super) fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 }
