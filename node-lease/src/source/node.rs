@@ -19,10 +19,10 @@ const MAX_NODE: usize = 4 << 20;
 ///
 /// | attribute | from |
 /// |---|---|
-/// | `host.id` | the last part of `spec.providerID`, for AWS: other clouds' `providerID` has names instead |
+/// | `host.id` | the last part of `spec.providerID` on AWS, the annotation `container.googleapis.com/instance_id` on GKE; elsewhere `providerID` has names instead |
 /// | `host.name` | the address of type `InternalDNS`, else `Hostname` |
 /// | `host.type` | label `node.kubernetes.io/instance-type` |
-/// | `cloud.availability_zone`, `cloud.region` | labels `topology.kubernetes.io/zone`, `…/region` |
+/// | `cloud.availability_zone`, `cloud.region` | labels `topology.kubernetes.io/zone`, `…/region`; Azure's zones outside zones are fault domains, and left out |
 /// | `cloud.provider` | the scheme of `providerID` |
 /// | `cloud.account.id` | `providerID`, for GCE (project) and Azure (subscription) |
 ///
@@ -53,38 +53,49 @@ impl NodeObject {
 }
 
 impl MetadataSource for NodeObject {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "Node object"
     }
 
     fn fetch(&self) -> BoxFuture<'_, Result<Fetched, SourceError>> {
-        Box::pin(async { Ok(read(&self.get().await?)) })
+        Box::pin(async {
+            match self.get().await {
+                Ok(node) => Ok(read(&node)),
+                Err(error) if error.code() == Some(404) => Err(SourceError::NoNode { node: self.node.clone() }),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 }
 
 /// What a Node tells of its machine.
 pub fn read(node: &Node) -> Fetched {
-    let mut fetched = Fetched::default();
-    let label =
-        |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
-    let label_or_old =
-        |name: &str, old: &str| if label(name).is_empty() { label(old).to_owned() } else { label(name).to_owned() };
+    let (labels, annotations) = (node.metadata.labels.as_ref(), node.metadata.annotations.as_ref());
+    // By its name of today, or by the one of before.
+    let label = |names: [&str; 2]| {
+        let values = names.into_iter().filter_map(|name| labels?.get(name));
+        values.map(String::as_str).find(|value| !value.is_empty()).unwrap_or_default()
+    };
     let addresses = || node.status.iter().flat_map(|status| status.addresses.iter().flatten());
     let address =
         |kind: &str| addresses().find(|address| address.type_ == kind).map(|address| address.address.as_str());
-    let machine =
+    let ProviderId { provider, id, account } =
         node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).map(ProviderId::parse).unwrap_or_default();
+    let id = match annotations.and_then(|annotations| annotations.get("container.googleapis.com/instance_id")) {
+        Some(number) if provider == "gcp" => number,
+        _ => id,
+    };
+    let zone = label(["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]);
+    let zone = if provider == "azure" && !zone.contains('-') { "" } else { zone };
+    let mut fetched = Fetched::default();
     for (attribute, value) in [
-        (Attribute::HostId, machine.id),
-        (Attribute::Provider, machine.provider),
-        (Attribute::AccountId, machine.account),
+        (Attribute::HostId, id),
         (Attribute::HostName, address("InternalDNS").or_else(|| address("Hostname")).unwrap_or_default()),
-        (Attribute::HostType, &label_or_old("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")),
-        (
-            Attribute::AvailabilityZone,
-            &label_or_old("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"),
-        ),
-        (Attribute::Region, &label_or_old("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")),
+        (Attribute::HostType, label(["node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"])),
+        (Attribute::AvailabilityZone, zone),
+        (Attribute::Provider, provider),
+        (Attribute::Region, label(["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"])),
+        (Attribute::AccountId, account),
     ] {
         fetched.take(attribute, value);
     }
@@ -126,7 +137,7 @@ impl<'a> ProviderId<'a> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::serde_json::{from_value, json};
+    use k8s_openapi::serde_json::{Value, from_value, json};
 
     use super::*;
 
@@ -146,33 +157,54 @@ mod tests {
         }
     }
 
+    fn told(node: Value) -> String {
+        let fetched = read(&from_value(node).unwrap());
+        assert!(fetched.is_complete());
+        format!("{:?}", fetched.metadata)
+    }
+
     #[test]
     fn a_node_tells_what_it_has() {
-        let node: Node = from_value(json!({
+        let node = json!({
             "metadata": {"name": "n", "labels": {
                 "node.kubernetes.io/instance-type": "m6i.large", "failure-domain.beta.kubernetes.io/zone": "us-east-1a",
-                "topology.kubernetes.io/region": "us-east-1",
+                "topology.kubernetes.io/region": "us-east-1", "failure-domain.beta.kubernetes.io/region": "of before",
             }},
             "spec": {"providerID": "aws:///us-east-1a/i-0abc"},
             "status": {"addresses": [
                 {"type": "Hostname", "address": "short"}, {"type": "InternalDNS", "address": "n.ec2.internal"},
             ]},
-        }))
-        .unwrap();
-        let fetched = read(&node);
-        assert!(fetched.is_complete());
-        let told: Vec<_> = fetched.metadata.iter().map(|(attribute, value)| (attribute.name(), value)).collect();
-        assert_eq!(
-            told,
-            [
-                ("host.id", "i-0abc"),
-                ("host.name", "n.ec2.internal"),
-                ("host.type", "m6i.large"),
-                ("cloud.availability_zone", "us-east-1a"),
-                ("cloud.provider", "aws"),
-                ("cloud.region", "us-east-1"),
-            ]
-        );
-        assert!(read(&Node::default()).metadata.is_empty());
+        });
+        let all = r#"{"host.id": "i-0abc", "host.name": "n.ec2.internal", "host.type": "m6i.large", "cloud.availability_zone": "us-east-1a", "cloud.provider": "aws", "cloud.region": "us-east-1"}"#;
+        assert_eq!(told(node), all);
+        assert_eq!(told(json!({"metadata": {}})), "{}");
+        let named = json!({"metadata": {}, "status": {"addresses": [{"type": "Hostname", "address": "short"}]}});
+        assert_eq!(told(named), r#"{"host.name": "short"}"#);
+    }
+
+    #[test]
+    fn a_fault_domain_is_no_zone() {
+        let node = |zone: &str| {
+            json!({
+                "metadata": {"labels": {"topology.kubernetes.io/zone": zone}},
+                "spec": {"providerID": "azure:///subscriptions/11-22/x"},
+            })
+        };
+        let outside = r#"{"cloud.provider": "azure", "cloud.account.id": "11-22"}"#;
+        assert_eq!(told(node("0")), outside);
+        assert!(told(node("westeurope-1")).contains(r#""cloud.availability_zone": "westeurope-1""#));
+    }
+
+    #[test]
+    fn gke_notes_the_instance_id() {
+        let node = |id: &str| {
+            json!({
+                "metadata": {"annotations": {"container.googleapis.com/instance_id": "4520031799277581759"}},
+                "spec": {"providerID": id},
+            })
+        };
+        let gce = r#"{"host.id": "4520031799277581759", "cloud.provider": "gcp", "cloud.account.id": "p"}"#;
+        assert_eq!(told(node("gce://p/z/n")), gce);
+        assert_eq!(told(node("aws:///z/i-1")), r#"{"host.id": "i-1", "cloud.provider": "aws"}"#, "no other cloud's");
     }
 }
