@@ -148,14 +148,19 @@ impl Imds {
     }
 
     async fn fetch_token(&self) -> Result<Token, SourceError> {
+        const OTHER_CLOUD: SourceError = SourceError::OtherCloud { what: TOKEN, cloud: "EC2" };
         let request = self.service.put(TOKEN_PATH).header(TTL_HEADER, TTL.as_secs());
-        let answer = self.service.send(TOKEN, request).await?.success()?;
+        let answer = self.service.send(TOKEN, request).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(OTHER_CLOUD);
+        }
+        let answer = answer.success()?;
         let granted = answer.header(TTL_HEADER).and_then(|seconds| seconds.trim().parse().ok());
         let granted = granted.map_or(TTL, Duration::from_secs).min(TTL);
-        let mut value = HeaderValue::try_from(answer.text()?)
-            .ok()
-            .filter(|token| !token.is_empty())
-            .ok_or(SourceError::OtherCloud { what: TOKEN, cloud: "EC2" })?;
+        let mut value = HeaderValue::try_from(answer.text()?).map_err(|_| OTHER_CLOUD)?;
+        if value.is_empty() {
+            return Err(OTHER_CLOUD);
+        }
         value.set_sensitive(true);
         Ok(Token { value, refresh_at: Instant::now() + granted.saturating_sub(REFRESH_EARLY) })
     }

@@ -1,5 +1,6 @@
 //! What all metadata services have in common: plain HTTP to a link-local address, small answers, short deadlines.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -20,11 +21,20 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client of one service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Service {
     client: Client,
     base: Url,
     timeout: Duration,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("base", &self.base.as_str())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Service {
