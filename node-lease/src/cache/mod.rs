@@ -134,6 +134,8 @@ pub enum CacheState {
 pub struct CacheStatus {
     /// How it is doing.
     pub state: CacheState,
+    /// Since when it does so.
+    pub since: Instant,
     /// Whether a list was complete once.
     pub synced: bool,
     /// The nodes in it.
@@ -143,7 +145,15 @@ pub struct CacheStatus {
 #[derive(Debug, Clone)]
 struct Inner {
     state: CacheState,
+    since: Instant,
     synced: bool,
+}
+
+impl Inner {
+    /// Another state from now on.
+    fn turn(&mut self, state: CacheState) {
+        (self.state, self.since) = (state, Instant::now());
+    }
 }
 
 /// Where Leases come from.
@@ -231,7 +241,7 @@ impl LeaseCacheBuilder {
     /// Starts it, on the runtime that this is called from.
     pub fn spawn(self) -> LeaseCache {
         let table = Arc::new(Table::new(self.capacity));
-        let status = Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, synced: false }));
+        let status = Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, since: Instant::now(), synced: false }));
         let stop = CancellationToken::new();
         let (label, value) = self.contract.label_pair();
         let label_selector = self.by_label.then(|| format!("{label}={value}"));
@@ -256,7 +266,7 @@ async fn run(source: Source, scope: Scope, keeper: Keeper, status: Arc<watch::Se
     stop.run_until_cancelled(both).await;
     // Empty first, then said to be stopped.
     drop(keeping);
-    status.send_modify(|status| status.state = CacheState::Stopped);
+    status.send_modify(|status| status.turn(CacheState::Stopped));
 }
 
 /// The host's stream as a feed.
@@ -349,7 +359,10 @@ impl Keeping<'_> {
             if news && matches!(status.state, CacheState::Degraded { .. }) {
                 tracing::info!("Leases are seen again");
             }
-            (status.state, status.synced) = (state, synced);
+            if status.state != state {
+                status.turn(state);
+            }
+            status.synced = synced;
             news
         });
     }
@@ -358,19 +371,18 @@ impl Keeping<'_> {
         counter!(telemetry::FAILURES, "reason" => word).increment(1);
         self.keeper.failed();
         self.status.send_modify(|status| {
-            let since = match &status.state {
+            match &status.state {
                 CacheState::Degraded { since, error: before } => {
                     if *before != error {
                         tracing::warn!(error, "Leases still can't be seen");
                     }
-                    *since
+                    status.state = CacheState::Degraded { since: *since, error };
                 }
                 _ => {
                     tracing::warn!(error, "Leases can't be seen; what is known is kept, and it is tried again");
-                    Instant::now()
+                    status.turn(CacheState::Degraded { since: Instant::now(), error });
                 }
-            };
-            status.state = CacheState::Degraded { since, error };
+            }
         });
     }
 }
@@ -463,8 +475,8 @@ impl LeaseCache {
 
     /// How it is doing.
     pub fn status(&self) -> CacheStatus {
-        let Inner { state, synced } = self.status.borrow().clone();
-        CacheStatus { state, synced, nodes: self.table.len() }
+        let Inner { state, since, synced } = self.status.borrow().clone();
+        CacheStatus { state, since, synced, nodes: self.table.len() }
     }
 
     /// Waits until all Leases were listed once, or the cache was shut down.
