@@ -2,7 +2,10 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use example_host::cluster::ClusterFlags;
+use example_host::flags::with_environment;
 use ksm_core::options::{FilterFlags, ScopeFlags};
+
+use crate::nodes::NodeFlags;
 
 /// The port where none is named; one that is taken is no reason to end then.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
@@ -12,6 +15,7 @@ Examples:
   cluster-agent                                   your cluster; a simulated one if there is none
   cluster-agent --sim --sim-pods 20000 --sim-churn 200
   cluster-agent --resources pods,nodes --namespaces web,shop --port 9000
+  cluster-agent --node-metadata-pods --node-metadata-labels host_type,cloud_availability_zone
   cluster-agent --print-rbac | kubectl apply -f -
 
 Each flag can be given by the environment too: --sim-pods as CLUSTER_AGENT_SIM_PODS.
@@ -29,6 +33,8 @@ pub(crate) struct Flags {
     pub(crate) filter: FilterFlags,
     #[command(flatten)]
     pub(crate) scopes: ScopeFlags,
+    #[command(flatten)]
+    pub(crate) nodes: NodeFlags,
     /// Where to serve; `::` for all addresses
     #[arg(long, default_value = "127.0.0.1", help_heading = "Serving")]
     pub(crate) host: String,
@@ -42,18 +48,12 @@ pub(crate) struct Flags {
 
 /// The command line and the environment; ends the program where they are wrong.
 pub(crate) fn parse() -> Flags {
-    let matches = with_environment(Flags::command()).get_matches();
+    let matches = command().get_matches();
     Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-fn with_environment(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| match arg.get_long() {
-        None | Some("help" | "version" | "print-rbac") => arg,
-        Some(long) => {
-            let name = format!("CLUSTER_AGENT_{}", long.replace('-', "_").to_uppercase());
-            arg.env(name).hide_env(true)
-        }
-    })
+fn command() -> clap::Command {
+    with_environment(Flags::command(), "CLUSTER_AGENT", &["print-rbac"])
 }
 
 #[cfg(test)]
@@ -61,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flag_has_its_variable() {
-        let command = with_environment(Flags::command());
+    fn flags_and_variables_are_sound() {
+        let command = command();
         let name = |long: &str| {
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(long)).unwrap();
             arg.get_env().map(|name| name.to_str().unwrap().to_owned())
@@ -71,5 +71,22 @@ mod tests {
         assert_eq!(name("metric-labels-allowlist").unwrap(), "CLUSTER_AGENT_METRIC_LABELS_ALLOWLIST");
         assert_eq!(name("print-rbac"), None);
         command.debug_assert();
+    }
+
+    #[test]
+    fn leases_are_needed_only_for_series_that_are_there() {
+        let namespace = |flags: &[&str], resources: &[&str]| {
+            let flags = Flags::try_parse_from([&["cluster-agent"], flags].concat()).unwrap();
+            let resources: Vec<String> = resources.iter().map(|name| (*name).to_owned()).collect();
+            flags.nodes.namespace(&resources).map(str::to_owned)
+        };
+        assert_eq!(namespace(&[], &["nodes", "pods"]).as_deref(), Some("amazon-cloudwatch"));
+        assert_eq!(namespace(&["--node-metadata-namespace=n"], &["nodes"]).as_deref(), Some("n"));
+        assert_eq!(namespace(&["--node-metadata", "off"], &["nodes", "pods"]), None);
+        assert_eq!(namespace(&[], &["pods"]), None);
+        assert!(namespace(&["--node-metadata-pods"], &["pods"]).is_some());
+        let error = Flags::try_parse_from(["cluster-agent", "--node-metadata-labels=host_id,host_ip"]).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("'host_ip'") && told.contains("cloud_availability_zone"), "{told}");
     }
 }

@@ -1,11 +1,13 @@
 //! The state of a cluster as metrics, and a page to look at.
 
+mod enrich;
 mod flags;
+mod nodes;
 mod page;
 mod progress;
 mod rbac;
+mod simulated;
 mod status;
-mod units;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,12 +15,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use axum::{Json, Router};
 use example_host::cluster::{Cluster, Unconfigured};
 use example_host::endpoints::Endpoints;
+use example_host::page::{FRESH, live};
 use example_host::server::{Timeouts, listen, serve, url_of};
 use example_host::telemetry::Telemetry;
 use example_host::{log_to_stderr, stop};
@@ -26,9 +27,9 @@ use ksm_core::engine::default_names;
 use ksm_core::options::{OptionErrors, Selection};
 use ksm_core::scrape::{Encoding, Scraper};
 use ksm_core::{Ksm, Settings, WatchOptions};
-use uuid::Uuid;
 
 use crate::flags::{DEFAULT_PORT, Flags};
+use crate::nodes::Nodes;
 use crate::status::Watched;
 
 fn main() -> ExitCode {
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr();
     let outcome = if flags.print_rbac {
-        rbac::yaml(&resources, &settings).map(|yaml| print!("{yaml}"))
+        rbac::yaml(&resources, &settings, flags.nodes.namespace(&resources)).map(|yaml| print!("{yaml}"))
     } else {
         run_to_end(flags, resources, settings)
     };
@@ -73,6 +74,7 @@ fn run_to_end(flags: Flags, resources: Vec<String>, settings: Settings) -> anyho
 async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(|recorder| recorder)?;
+    node_lease::telemetry::describe();
     let listener = match (listen(&flags.host, flags.port.unwrap_or(DEFAULT_PORT)).await, flags.port) {
         (Ok(listener), _) => listener,
         (Err(error), Some(_)) => return Err(error.context("choose another --host or --port")),
@@ -84,11 +86,14 @@ async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow
     let semantic = flags.scopes.list_semantic();
     let ksm = Ksm::builder()
         .client(cluster.client.clone())
-        .resources(resources)?
         .settings(settings)
-        .watch_options(WatchOptions { semantic, ..WatchOptions::default() })
-        .spawn()?;
-    let ksm = Arc::new(ksm);
+        .watch_options(WatchOptions { semantic, ..WatchOptions::default() });
+    let mut nodes = Nodes::start(&flags.nodes, &resources, &cluster).await?;
+    let ksm = match &mut nodes {
+        Some(nodes) => nodes.watch(ksm, &resources)?,
+        None => ksm.resources(resources)?,
+    };
+    let ksm = Arc::new(ksm.spawn()?);
     announce(&cluster, &url);
     let scraper = Arc::new(Scraper::new(ksm.clone()).encoding(Encoding::GzipCached));
     let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry, auth: None };
@@ -97,10 +102,15 @@ async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow
         cluster: cluster.description.clone().into(),
         simulated: cluster.is_simulated(),
         since: Instant::now(),
+        nodes: nodes.as_ref().map(Nodes::told),
     };
+    let following = nodes.map(|nodes| nodes.follow(ksm.clone()));
     let progress = tokio::spawn(progress::until_synced(ksm.clone()));
     serve(listener, routes(endpoints, watched), Timeouts::default(), stop).await;
     progress.abort();
+    if let Some(following) = following {
+        following.shutdown().await;
+    }
     ksm.shutdown().await;
     cluster.shutdown().await;
     Ok(())
@@ -121,27 +131,10 @@ fn announce(cluster: &Cluster, url: &str) {
 fn routes(endpoints: Endpoints, watched: Watched) -> Router {
     let main = endpoints.main();
     Router::new()
-        .route("/", get(whole_page))
-        .route("/live", get(live_part))
+        .route("/", get(async |State(watched): State<Watched>| page::page(&watched.status()).respond()))
+        .route("/live", get(async |State(watched): State<Watched>| live(page::live(&watched.status()))))
         .route("/status.json", get(async |State(watched): State<Watched>| (FRESH, Json(watched.status()))))
         .with_state(watched)
         .route("/self/metrics", get(async move || endpoints.own_metrics()))
         .merge(main)
-}
-
-/// Nothing here is worth keeping for a moment.
-const FRESH: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
-
-async fn whole_page(State(watched): State<Watched>) -> impl IntoResponse {
-    // Everything is in the page itself: nothing else may be loaded or run, whatever an error message brings along.
-    let nonce = Uuid::new_v4().simple().to_string();
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    ([(CONTENT_SECURITY_POLICY, policy)], FRESH, Html(page::page(&watched.status(), &nonce).into_string()))
-}
-
-async fn live_part(State(watched): State<Watched>) -> impl IntoResponse {
-    (FRESH, Html(page::live(&watched.status()).into_string()))
 }

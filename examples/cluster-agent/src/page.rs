@@ -1,58 +1,24 @@
 //! The page at `/`: how every watched resource is doing.
-//!
-//! It is whole without a script. With one, `page.js` fetches the page's live part (`/live`) every two seconds and puts
-//! it in place of the old one where something changed.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use example_host::page::Page;
+use example_host::units::{age, bytes, count};
+use maud::{Markup, html};
 
-use crate::status::{Row, State, Status};
-use crate::units::{age, bytes, count};
+use crate::status::{NodeMetadata, Row, State, Status};
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
 
-/// The whole page. `nonce` is that of its content security policy.
-pub(crate) fn page(status: &Status, nonce: &str) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "cluster-agent" }
-                // An empty icon, so that browsers ask for none.
-                link rel="icon" href="data:,";
-                style nonce=(nonce) { (PreEscaped(STYLE)) }
-                noscript { meta http-equiv="refresh" content="10"; }
-            }
-            body {
-                header {
-                    h1 { "cluster-agent" }
-                    p.cluster {
-                        @if status.simulated {
-                            strong.badge.sim { "simulated cluster" } " "
-                        } @else {
-                            strong.badge { "cluster" } " "
-                        }
-                        span { (status.cluster) }
-                    }
-                }
-                main id="live" aria-busy="false" { (live(status)) }
-                footer {
-                    nav aria-label="Endpoints" {
-                        a href="/metrics" { "/metrics" }
-                        a href="/status.json" { "/status.json" }
-                        a href="/self/metrics" { "/self/metrics" }
-                        a href="/healthz" { "/healthz" }
-                        a href="/livez" { "/livez" }
-                        a href="/readyz" { "/readyz" }
-                    }
-                    p id="stale" role="status" hidden { "The agent does not answer: this is what it said last." }
-                }
-                script nonce=(nonce) { (PreEscaped(SCRIPT)) }
-            }
-        }
+const LINKS: &[&str] = &["/metrics", "/status.json", "/self/metrics", "/healthz", "/livez", "/readyz"];
+
+/// The page.
+pub(crate) fn page(status: &Status) -> Page<'_> {
+    Page {
+        title: "cluster-agent",
+        style: STYLE,
+        about: ("cluster", &status.cluster),
+        simulated: status.simulated,
+        live: live(status),
+        links: LINKS,
     }
 }
 
@@ -70,6 +36,7 @@ pub(crate) fn live(status: &Status) -> Markup {
             (total("Errors", &count(totals.errors)))
             (total("Up for", &age(status.uptime_seconds)))
         }
+        @if let Some(nodes) = &status.node_metadata { (node_metadata(nodes)) }
         div.table tabindex="0" role="region" aria-labelledby="watched" {
             // Roles are said, since browsers forget a table's own where the narrow layout makes it a block.
             table role="table" {
@@ -98,6 +65,26 @@ fn total(name: &str, value: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }
 
+/// What the Leases of the nodes' metadata give.
+fn node_metadata(nodes: &NodeMetadata) -> Markup {
+    html! {
+        section.nodes aria-labelledby="nodes" {
+            h2 id="nodes" { "Node metadata" }
+            p {
+                (word(nodes.state)) " " span.since { "for " (age(nodes.state_seconds)) }
+                ": " strong { (count(nodes.nodes)) @if nodes.nodes == 1 { " node" } @else { " nodes" } }
+                " by their Leases in " code { (nodes.namespace) } ", as labels of the series of "
+                (nodes.series.join(" and "))
+            }
+            @if let Some(error) = &nodes.error { p.error { (error) } }
+        }
+    }
+}
+
+fn word(state: State) -> Markup {
+    html! { span class=(format!("state {}", state.class())) { (state.word()) } }
+}
+
 fn row(resource: &Row, namespaces: bool) -> Markup {
     let columns = if namespaces { "8" } else { "7" };
     html! {
@@ -120,9 +107,8 @@ fn row(resource: &Row, namespaces: bool) -> Markup {
 }
 
 fn state(resource: &Row) -> Markup {
-    let class = resource.state.word();
     html! {
-        span class=(format!("state {class}")) { (class) }
+        (word(resource.state))
         @match (resource.state, resource.synced_seconds) {
             (State::Synced, Some(seconds)) => { " " span.since { "for " (age(seconds)) } }
             (State::Listing, _) if resource.listing > 0 => { " " span.since { (count(resource.listing)) " so far" } }
@@ -175,7 +161,8 @@ mod tests {
 
     fn status(resources: Vec<Row>) -> Status {
         let totals = Totals::default();
-        Status { simulated: false, cluster: "c".to_owned(), synced: true, uptime_seconds: 5, resources, totals }
+        let cluster = "c".to_owned();
+        Status { simulated: false, cluster, synced: true, uptime_seconds: 5, node_metadata: None, resources, totals }
     }
 
     #[test]
@@ -194,18 +181,32 @@ mod tests {
         let mut failing = resource(State::Failing);
         failing.last_error = Some(LastError { message: "<script>alert(1)</script>".to_owned(), seconds: 3 });
         failing.namespace = Some("a<b".to_owned());
-        let mut status = status(vec![failing]);
-        status.cluster = "https://x/\"<i>".to_owned();
-        let text = page(&status, "n").into_string();
+        let text = live(&status(vec![failing])).into_string();
         assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && text.contains("a&lt;b"), "{text}");
-        assert!(!text.contains("<i>") && text.contains("not listed yet") && text.contains("3 s ago"));
+        assert!(text.contains("not listed yet") && text.contains("3 s ago"));
     }
 
     #[test]
-    fn a_simulated_cluster_is_named_so() {
+    fn node_metadata_that_can_not_be_read_say_why() {
         let mut status = status(Vec::new());
-        assert!(!page(&status, "n").into_string().contains("simulated cluster"));
-        status.simulated = true;
-        assert!(page(&status, "n").into_string().contains("simulated cluster"));
+        assert!(!live(&status).into_string().contains("Node metadata"), "nothing where it is off");
+        let mut nodes = NodeMetadata {
+            namespace: "amazon-cloudwatch".to_owned(),
+            state: State::Synced,
+            state_seconds: 90,
+            nodes: 50,
+            series: vec!["nodes", "pods"],
+            labels: Vec::new(),
+            error: None,
+        };
+        status.node_metadata = Some(nodes.clone());
+        let text = live(&status).into_string();
+        for part in ["state good\">synced", "for 1 min", "50 nodes", "amazon-cloudwatch", "nodes and pods"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        (nodes.state, nodes.error) = (State::Failing, Some("403 <b>".to_owned()));
+        status.node_metadata = Some(nodes);
+        let text = live(&status).into_string();
+        assert!(text.contains("state bad\">failing") && text.contains("403 &lt;b&gt;"), "{text}");
     }
 }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use example_host::units::count;
 use indicatif::{ProgressBar, ProgressStyle};
 use ksm_core::Ksm;
-
-use crate::units::count;
 
 const REDRAW: Duration = Duration::from_millis(100);
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use ksm_core::{Ksm, ResourceStatus};
 use serde::Serialize;
 
+use crate::nodes::Told;
+
 /// Everything at one moment.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
@@ -17,6 +19,8 @@ pub(crate) struct Status {
     pub(crate) synced: bool,
     /// Seconds since the agent started.
     pub(crate) uptime_seconds: u64,
+    /// Where nodes' metadata come from, if they are put on series.
+    pub(crate) node_metadata: Option<NodeMetadata>,
     pub(crate) resources: Vec<Row>,
     pub(crate) totals: Totals,
 }
@@ -47,6 +51,22 @@ pub(crate) struct LastError {
     pub(crate) seconds: u64,
 }
 
+/// The Leases that tell of nodes' machines.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NodeMetadata {
+    pub(crate) namespace: String,
+    pub(crate) state: State,
+    /// Seconds since it got into that state.
+    pub(crate) state_seconds: u64,
+    /// Nodes whose metadata are known.
+    pub(crate) nodes: u64,
+    /// The resources whose series get labels.
+    pub(crate) series: Vec<&'static str>,
+    pub(crate) labels: Vec<&'static str>,
+    /// Why the Leases can't be read.
+    pub(crate) error: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
@@ -63,6 +83,15 @@ impl State {
             Self::Listing => "listing",
             Self::Synced => "synced",
             Self::Failing => "failing",
+        }
+    }
+
+    /// The word for its looks.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Listing => "busy",
+            Self::Synced => "good",
+            Self::Failing => "bad",
         }
     }
 }
@@ -85,6 +114,7 @@ pub(crate) struct Watched {
     pub(crate) cluster: Arc<str>,
     pub(crate) simulated: bool,
     pub(crate) since: std::time::Instant,
+    pub(crate) nodes: Option<Told>,
 }
 
 impl Watched {
@@ -95,6 +125,7 @@ impl Watched {
             cluster: self.cluster.to_string(),
             synced: self.ksm.is_synced(),
             uptime_seconds: self.since.elapsed().as_secs(),
+            node_metadata: self.nodes.as_ref().map(Told::status),
             totals: Totals::of(&resources),
             resources,
         }

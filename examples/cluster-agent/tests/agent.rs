@@ -50,6 +50,26 @@ async fn the_page_and_its_data_say_the_same() {
 }
 
 #[tokio::test]
+async fn series_of_simulated_nodes_tell_their_machines() {
+    let host = start(&["--resources", "pods,nodes"]).await;
+    let status = synced_status(&host).await;
+    let nodes = &status["node_metadata"];
+    assert_eq!((nodes["state"].as_str(), nodes["nodes"].as_u64()), (Some("synced"), Some(2)), "{nodes}");
+    assert_eq!(nodes["series"], serde_json::json!(["nodes"]));
+    let url = host.url("serving at");
+    let metrics = get(&format!("{url}/metrics")).await.text();
+    let of_nodes = || metrics.lines().filter(|line| line.starts_with("kube_node_"));
+    assert!(of_nodes().count() > 50);
+    for line in of_nodes() {
+        assert!(line.contains("host_id=\"i-0") && line.contains("cloud_provider=\"aws\""), "{line}");
+    }
+    assert!(metrics.lines().all(|line| !line.starts_with("kube_pod_") || !line.contains("host_id=")));
+    let page = get(&url).await.text();
+    assert!(page.contains("Node metadata") && page.contains("2 nodes"), "{page}");
+    assert!(get(&format!("{url}/self/metrics")).await.text().contains("node_lease_cache_nodes 2"));
+}
+
+#[tokio::test]
 async fn it_serves_metrics_of_the_cluster_and_of_itself() {
     let host = start(&[]).await;
     synced_status(&host).await;
@@ -104,6 +124,9 @@ async fn a_default_port_that_is_taken_is_no_reason_to_end_but_a_named_one_is() {
 async fn permissions_are_printed_for_what_is_watched() {
     let ended = run(AGENT, &["--print-rbac", "--resources", "nodes,jobs"]).await;
     assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.contains("- leases") && ended.stdout.contains("namespace: amazon-cloudwatch"));
     assert!(ended.stdout.contains("- nodes") && ended.stdout.contains("- jobs") && !ended.stdout.contains("- pods"));
+    let without = run(AGENT, &["--print-rbac", "--resources", "nodes", "--node-metadata", "off"]).await;
+    assert!(!without.stdout.contains("leases"), "{}", without.stdout);
     assert_eq!(run(AGENT, &["--print-rbac", "--resources", "cats"]).await.status.code(), Some(2));
 }

@@ -111,15 +111,18 @@ impl ClusterFlags {
         self.apiserver.as_deref()
     }
 
-    /// Finds the cluster; a simulated one is started.
-    pub async fn connect(&self, unconfigured: Unconfigured) -> anyhow::Result<Cluster> {
-        // Who says what the simulation is like wants one.
-        let wants_sim = self.sim
+    /// Whether these flags ask for a simulated cluster: who says what it is like wants one.
+    pub fn wants_sim(&self) -> bool {
+        self.sim
             || self.sim_nodes.is_some()
             || self.sim_pods.is_some()
             || self.sim_churn.is_some()
-            || self.sim_seed.is_some();
-        if wants_sim {
+            || self.sim_seed.is_some()
+    }
+
+    /// Finds the cluster; a simulated one is started.
+    pub async fn connect(&self, unconfigured: Unconfigured) -> anyhow::Result<Cluster> {
+        if self.wants_sim() {
             return self.simulate().await;
         }
         match self.configured().await? {
@@ -205,7 +208,13 @@ impl Cluster {
 
     /// Whether it is simulated.
     pub fn is_simulated(&self) -> bool {
-        self.simulation.is_some()
+        self.sim().is_some()
+    }
+
+    /// The simulation, if it is one: for what only a simulated cluster has, as a metadata service on loopback for each
+    /// of its nodes.
+    pub fn sim(&self) -> Option<&Sim> {
+        self.simulation.as_ref().map(|simulation| &simulation.sim)
     }
 
     /// Ends a simulation.

@@ -69,9 +69,13 @@ impl Endpoints {
 
     /// The program's own metrics as a response, for a host that serves them under a path of its own.
     pub fn own_metrics(&self) -> Response {
-        let text = self.telemetry.render(self.scraper.ksm());
-        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        prometheus_text(self.telemetry.render(self.scraper.ksm()))
     }
+}
+
+/// Metrics in Prometheus' text format as a response.
+pub fn prometheus_text(text: String) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 async fn scrape(State(endpoints): State<Endpoints>, request: Request) -> Response {

@@ -1,17 +1,20 @@
 //! What the example hosts share, so that each of them shows only what is its own: which cluster they watch, a small
-//! HTTP server with its endpoints, who may use it, files that change while it runs, and the metrics about themselves.
+//! HTTP server with its endpoints and the frame of its pages, who may use it, files that change while it runs, and the metrics about themselves.
 
 pub mod auth;
 pub mod cluster;
 mod connection;
 pub mod endpoints;
 pub mod files;
+pub mod flags;
+pub mod page;
 mod passwords;
 pub mod server;
 pub mod stop;
 mod switch;
 pub mod telemetry;
 pub mod tls;
+pub mod units;
 mod web_config;
 
 use tracing_subscriber::EnvFilter;

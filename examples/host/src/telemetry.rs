@@ -58,11 +58,16 @@ impl Telemetry {
     /// All metrics as they are now.
     pub fn render(&self, ksm: &Arc<Ksm>) -> String {
         ksm_core::telemetry::record(&ksm.status());
-        self.process.collect();
-        let mut text = self.handle.render();
+        let mut text = self.render_recorded();
         if let Some(more) = self.more {
             text.push_str(&more(ksm));
         }
         text
+    }
+
+    /// What was recorded so far, and the process: for a host without a [`Ksm`].
+    pub fn render_recorded(&self) -> String {
+        self.process.collect();
+        self.handle.render()
     }
 }

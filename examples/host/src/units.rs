@@ -1,7 +1,7 @@
 //! Numbers for people.
 
 /// Groups of three digits: `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// Bytes in binary units: `3.4 MiB`.
-pub(crate) fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     let mut value = number as f64;
     for unit in ["B", "KiB", "MiB"] {
         if value < 1024.0 {
@@ -26,7 +26,7 @@ pub(crate) fn bytes(number: u64) -> String {
 }
 
 /// A time in its two largest units at most: `42 s`, `3 min`, `2 h 5 min`, `4 d 1 h`.
-pub(crate) fn age(seconds: u64) -> String {
+pub fn age(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -12,8 +12,8 @@ use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// Far longer than anything here takes: only a hang gets there.
@@ -25,6 +25,7 @@ pub const QUIET: &[&str] = &["--sim", "--sim-nodes", "2", "--sim-pods", "40", "-
 /// A process that ends with the test.
 pub struct Host {
     child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
     stderr: ChildStderr,
     /// What it said on standard output until it was up.
     pub said: Vec<String>,
@@ -60,14 +61,19 @@ pub async fn run(binary: &str, flags: &[&str]) -> Ended {
 
 impl Host {
     /// Starts a binary, and waits until it says what it watches.
-    pub async fn start(mut command: Command) -> Self {
+    pub async fn start(command: Command) -> Self {
+        Self::start_until(command, "watching ").await
+    }
+
+    /// Starts a binary, and waits for a line that begins like that.
+    pub async fn start_until(mut command: Command, last: &str) -> Self {
         let mut child = command.spawn().expect("the binary starts");
         let mut stderr = child.stderr.take().expect("stderr is piped");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let mut said = Vec::new();
         timeout(PATIENCE, async {
-            while said.last().is_none_or(|line: &String| !line.starts_with("watching ")) {
-                let Some(line) = lines.next_line().await.expect("stdout is text") else {
+            while said.last().is_none_or(|line: &String| !line.starts_with(last)) {
+                let Some(line) = stdout.next_line().await.expect("stdout is text") else {
                     let mut why = String::new();
                     let _ = stderr.read_to_string(&mut why).await;
                     panic!("it ended before it was up: {why}");
@@ -77,7 +83,7 @@ impl Host {
         })
         .await
         .expect("it comes up");
-        Self { child, stderr, said }
+        Self { child, stdout, stderr, said }
     }
 
     /// The URL in the line that begins with `what`.
@@ -87,16 +93,17 @@ impl Host {
         line.split(' ').find(|word| word.starts_with("http://")).expect("a URL").to_owned()
     }
 
-    /// Asks the process to end, and waits until it has.
+    /// Asks the process to end, and waits until it has; what it said in the end.
     #[cfg(unix)]
     pub async fn terminate(mut self) -> Ended {
         let pid = self.child.id().expect("it is running").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
         assert!(sent.success());
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it can be waited for");
-        let mut stderr = String::new();
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let _ = self.stdout.into_inner().read_to_string(&mut stdout).await;
         let _ = self.stderr.read_to_string(&mut stderr).await;
-        Ended { status, stdout: String::new(), stderr }
+        Ended { status, stdout, stderr }
     }
 }
 
