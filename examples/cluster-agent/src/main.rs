@@ -13,14 +13,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use example_host::cluster::{Cluster, Unconfigured};
 use example_host::endpoints::Endpoints;
 use example_host::page::{FRESH, live};
-use example_host::server::{Timeouts, listen, serve, url_of};
+use example_host::server::{Timeouts, listen_or_any, serve, url_of};
 use example_host::telemetry::Telemetry;
 use example_host::{log_to_stderr, stop};
 use ksm_core::engine::default_names;
@@ -75,12 +74,7 @@ async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(|recorder| recorder)?;
     node_lease::telemetry::describe();
-    let listener = match (listen(&flags.host, flags.port.unwrap_or(DEFAULT_PORT)).await, flags.port) {
-        (Ok(listener), _) => listener,
-        (Err(error), Some(_)) => return Err(error.context("choose another --host or --port")),
-        // Nobody asked for that port: any other does.
-        (Err(_), None) => listen(&flags.host, 0).await.context("choose another --host")?,
-    };
+    let listener = listen_or_any(&flags.host, flags.port, DEFAULT_PORT).await?;
     let url = url_of(&listener)?;
     let cluster = flags.cluster.connect(Unconfigured::Simulate).await?;
     let semantic = flags.scopes.list_semantic();

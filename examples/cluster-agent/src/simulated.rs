@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster_sim::{ObjectRef, Sim};
+use cluster_sim::Sim;
+use example_host::cluster::ensure_namespace;
 use futures::future::join_all;
 use node_lease::source::aws::Imds;
 use node_lease::{LeaseWriter, WriterHandle};
-use serde_json::json;
 use tokio::time::timeout;
 
 /// So many nodes have a metadata service and a writer: a listening port each.
@@ -19,9 +19,7 @@ const FIRST_LEASES: Duration = Duration::from_secs(10);
 /// Has each node's metadata written as a Lease, from the node's own simulated metadata service, for as long as the
 /// handles live. Returns once all Leases are there.
 pub(crate) async fn write_leases(sim: &Sim, namespace: &str) -> anyhow::Result<Vec<WriterHandle>> {
-    if sim.get(&ObjectRef::new("v1", "Namespace", namespace))?.is_none() {
-        sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))?;
-    }
+    ensure_namespace(sim, namespace)?;
     let mut writers = Vec::new();
     for node in sim.list("v1", "nodes")?.iter().take(MOST) {
         let name = node["metadata"]["name"].as_str().context("a node without a name")?;

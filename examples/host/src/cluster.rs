@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use cluster_sim::Sim;
 use cluster_sim::churn::{Churn, drive};
 use cluster_sim::population::{Population, PopulationSpec};
+use cluster_sim::{ObjectRef, Sim, SimError};
 use jiff::Timestamp;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -226,6 +227,14 @@ impl Cluster {
             sim.shutdown().await;
         }
     }
+}
+
+/// Makes a namespace in a simulated cluster, unless it is there.
+pub fn ensure_namespace(sim: &Sim, name: &str) -> Result<(), SimError> {
+    if sim.get(&ObjectRef::new("v1", "Namespace", name))?.is_none() {
+        sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
+    }
+    Ok(())
 }
 
 fn client_of(mut config: Config) -> anyhow::Result<Client> {

@@ -63,6 +63,16 @@ pub async fn listen(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| format!("can't listen on {host} port {port}"))
 }
 
+/// Listens on the port that is named; where none is, on the usual one, or on any that is free if that is taken: nobody
+/// asked for it.
+pub async fn listen_or_any(host: &str, named: Option<u16>, usual: u16) -> anyhow::Result<TcpListener> {
+    match (named, listen(host, named.unwrap_or(usual)).await) {
+        (_, Ok(listener)) => Ok(listener),
+        (Some(_), Err(error)) => Err(error.context("choose another --host or --port")),
+        (None, Err(_)) => listen(host, 0).await.context("choose another --host"),
+    }
+}
+
 /// The URL of a listener, as a browser takes it.
 pub fn url_of(listener: &TcpListener) -> anyhow::Result<String> {
     let address = listener.local_addr()?;

@@ -42,7 +42,8 @@ pub struct Ended {
 pub fn command(binary: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "RUST_LOG"] {
+    for name in ["KUBECONFIG", "KUBERNETES_SERVICE_HOST", "RUST_LOG", "K8S_NODE_NAME", "K8S_NAMESPACE", "K8S_POD_NAME"]
+    {
         command.env_remove(name);
     }
     command.env("HOME", "/nonexistent");
