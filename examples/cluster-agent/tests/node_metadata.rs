@@ -13,7 +13,7 @@ use cluster_sim::{Deny, Sim, Verb};
 use node_lease::source::aws::Imds;
 use node_lease::{Contract, LeaseWriter, WriterHandle};
 use serde_json::{Map, Value, json};
-use support::{Host, command, get, get_until};
+use support::{Host, PATIENCE, command, get, get_until, run};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_cluster-agent");
 const NAMESPACE: &str = "amazon-cloudwatch";
@@ -184,5 +184,39 @@ async fn without_rights_on_leases_it_runs_on_and_says_so_until_they_are_given() 
     let url = format!("{}/metrics?resources=nodes", host.url("serving at"));
     get_until(&url, |answer| answer.text().contains("host_type=")).await;
     assert_eq!(node_metadata(&host).await["state"], "synced");
+    sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_permissions_that_it_prints_are_those_that_it_uses() {
+    const USER: &str = "system:serviceaccount:cluster-agent:cluster-agent";
+    let flags = ["--resources", "nodes,pods", "--node-metadata-pods"];
+    let printed = run(AGENT, &[&["--print-rbac"], &flags[..]].concat()).await.stdout;
+    let sim = Sim::builder().rbac(true).population(&PopulationSpec::new(1, 20)).start().await.unwrap();
+    sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).unwrap();
+    for document in printed.split("---\n") {
+        sim.create(serde_saphyr::from_str(document).unwrap()).unwrap();
+    }
+    let members = members(&sim).await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, serde_json::to_string(&sim.kubeconfig_as(USER)).unwrap()).unwrap();
+    let mut command = command(AGENT, &[&["--port", "0"], &flags[..]].concat());
+    command.env("KUBECONFIG", kubeconfig);
+    let host = Host::start(command).await;
+    let url = format!("{}/metrics", host.url("serving at"));
+    let wanted = format!("host_id=\"{}\"", members[0].metadata.machine().id);
+    get_until(&url, |answer| answer.text().contains(&wanted)).await;
+    get_until(&format!("{}/readyz", host.url("serving at")), |answer| answer.status == 200).await;
+    // A watch follows its list, after the agent is ready.
+    let granted = sim.rights_granted(USER);
+    let using = async {
+        while sim.requests().rights_used(USER) != granted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let all = tokio::time::timeout(PATIENCE, using).await;
+    assert!(all.is_ok(), "{:?} of {granted:?}", sim.requests().rights_used(USER));
+    assert_eq!(sim.requests().rights_refused(USER), BTreeSet::new());
     sim.shutdown().await;
 }

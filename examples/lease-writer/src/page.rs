@@ -36,19 +36,12 @@ pub(crate) fn live(status: &Status) -> Markup {
             (fact("Good for", &age(status.lease_duration_seconds)))
             (fact("Written by", status.written_by))
         }
-        div.table tabindex="0" role="region" aria-labelledby="metadata" {
-            table {
-                caption id="metadata" { "Metadata of " (status.node) }
-                thead { tr { th scope="col" { "Attribute" } th scope="col" { "Value" } } }
-                tbody {
-                    @for known in &status.metadata {
-                        tr { th scope="row" { (known.attribute) } td { (known.value) } }
-                    }
-                    @if status.metadata.is_empty() {
-                        tr { td colspan="2" { "nothing is known yet" } }
-                    }
-                }
+        section.metadata aria-labelledby="metadata" {
+            h2 id="metadata" { "Metadata of " (status.node) }
+            dl {
+                @for known in &status.metadata { (fact(known.attribute, &known.value)) }
             }
+            @if status.metadata.is_empty() { p.since { "Nothing is known yet." } }
         }
         @if !status.problems.is_empty() {
             section.problems aria-labelledby="problems" {
@@ -56,7 +49,7 @@ pub(crate) fn live(status: &Status) -> Markup {
                 ul { @for problem in &status.problems { li.error { (problem) } } }
             }
         }
-        p.since { "held as " (status.holder) }
+        p.since { "Holder: " (status.holder) }
     }
 }
 
@@ -108,7 +101,7 @@ mod tests {
         (status.reason, status.renewed_seconds) = (Some("403 <b>".to_owned()), None);
         (status.metadata, status.problems) = (Vec::new(), vec!["<script>".to_owned()]);
         let text = live(&status).into_string();
-        for part in ["state bad\">failing", "403 &lt;b&gt;", "&lt;script&gt;", "never", "nothing is known yet"] {
+        for part in ["state bad\">failing", "403 &lt;b&gt;", "&lt;script&gt;", "never", "Nothing is known yet"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use node_lease::source::Layered;
 use node_lease::source::aws::Imds;
 use node_lease::source::azure::Azure;
-use node_lease::source::detect::{Cloud, Detector};
+use node_lease::source::detect::Detector;
 use node_lease::source::gce::Gce;
 use node_lease::source::node::NodeObject;
 use node_lease::{Fetched, MetadataSource, SourceError};
@@ -20,31 +20,25 @@ type Source = Arc<dyn MetadataSource>;
 
 /// The source for a node. A simulated node is not this machine.
 pub(crate) fn of(flags: &SourceFlags, client: Client, node: &str, simulated: bool) -> Result<Source, SourceError> {
+    let url = flags.imds_endpoint.as_deref();
+    let aws = || Ok(url.map_or_else(Imds::from_env, Imds::at)?.v1_fallback(flags.v1_fallback));
+    let gce = || url.map_or_else(Gce::from_env, Gce::at);
+    let azure = || url.map_or_else(Azure::new, Azure::at);
     let node_object = NodeObject::new(client.clone(), node);
     Ok(match flags.source {
-        SourceKind::Aws => service(Cloud::Aws, flags)?,
-        SourceKind::Gce => service(Cloud::Gce, flags)?,
-        SourceKind::Azure => service(Cloud::Azure, flags)?,
+        SourceKind::Aws => Arc::new(aws()?),
+        SourceKind::Gce => Arc::new(gce()?),
+        SourceKind::Azure => Arc::new(azure()?),
         SourceKind::Node => Arc::new(node_object),
         SourceKind::Auto => {
-            let (node, flags, found) = (node.to_owned(), flags.clone(), OnceCell::new());
-            Arc::new(Layered::new().and(Detected { client, node, flags, simulated, found }).and(node_object))
+            let mut detector = Detector::between(aws()?, gce()?, azure()?);
+            if simulated {
+                // This machine's firmware says nothing of a simulated one.
+                detector = detector.dmi("/nonexistent");
+            }
+            let detected = Detected { client, node: node.to_owned(), detector, found: OnceCell::new() };
+            Arc::new(Layered::new().and(detected).and(node_object))
         }
-    })
-}
-
-/// A cloud's metadata service.
-fn service(cloud: Cloud, flags: &SourceFlags) -> Result<Source, SourceError> {
-    let aws = |source: Imds| Arc::new(source.v1_fallback(flags.v1_fallback));
-    Ok(match (cloud, flags.imds_endpoint.as_deref()) {
-        (Cloud::Aws, Some(url)) => aws(Imds::at(url)?),
-        (Cloud::Aws, None) => aws(Imds::from_env()?),
-        (Cloud::Gce, Some(url)) => Arc::new(Gce::at(url)?),
-        (Cloud::Gce, None) => Arc::new(Gce::from_env()?),
-        (Cloud::Azure, Some(url)) => Arc::new(Azure::at(url)?),
-        (Cloud::Azure, None) => Arc::new(Azure::new()?),
-        // A cloud that a later node-lease knows.
-        _ => return Err(SourceError::Undetected),
     })
 }
 
@@ -53,8 +47,7 @@ fn service(cloud: Cloud, flags: &SourceFlags) -> Result<Source, SourceError> {
 struct Detected {
     client: Client,
     node: String,
-    flags: SourceFlags,
-    simulated: bool,
+    detector: Detector,
     found: OnceCell<Source>,
 }
 
@@ -70,22 +63,13 @@ impl MetadataSource for Detected {
 
 impl Detected {
     async fn detect(&self) -> Result<Source, SourceError> {
-        let mut detector = Detector::from_env();
-        if self.simulated {
-            // This machine's firmware says nothing of a simulated one.
-            detector = detector.dmi("/nonexistent");
-        }
-        if let Some(url) = &self.flags.imds_endpoint {
-            detector = [Cloud::Aws, Cloud::Gce, Cloud::Azure]
-                .into_iter()
-                .fold(detector, |detector, cloud| detector.endpoint(cloud, url));
-        }
-        if let Some(id) = self.provider_id().await {
-            detector = detector.provider_id(id);
-        }
+        let detector = match self.provider_id().await {
+            Some(id) => self.detector.clone().provider_id(id),
+            None => self.detector.clone(),
+        };
         let detected = detector.detect().await?;
         tracing::info!(cloud = %detected.cloud, by = ?detected.by, "this is the cloud");
-        service(detected.cloud, &self.flags)
+        Ok(detected.source)
     }
 
     /// The Node's `spec.providerID`. Without it, the firmware or the services themselves tell.

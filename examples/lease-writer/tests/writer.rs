@@ -90,7 +90,7 @@ async fn it_shows_how_it_is_doing() {
     }
     assert!(policy.contains("default-src 'none'") && !text.contains("src=") && !text.contains("https://"));
     let part = get(&format!("{url}/live")).await.text();
-    assert!(part.contains("<table") && !part.contains("<html"), "{part}");
+    assert!(part.contains("<dl") && !part.contains("<html"), "{part}");
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(&format!("{url}{path}")).await.status, 200, "{path}");
     }
