@@ -27,7 +27,7 @@ const PAGE: u32 = 500;
 const MAX_PAGE: usize = 64 << 20;
 const MAX_EVENT: usize = 4 << 20;
 /// What a page may take.
-const LIST_DEADLINE: Duration = Duration::from_secs(60);
+const LIST_DEADLINE: Duration = Duration::from_mins(1);
 /// How long a watch is asked to last, in seconds; a connection that went silent is noticed a quarter later.
 const WATCH_SECONDS: u32 = 290;
 const WATCH_DEADLINE: Duration = Duration::from_secs(363);

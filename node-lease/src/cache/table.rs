@@ -223,7 +223,7 @@ impl Keeper {
             (Some(known), _) if known.renewed == reading.renewed => (Some(known.since), known.skew),
             (None, Some(over)) if *over == reading.renewed => (Some(0), None),
             (None, None) => (None, None),
-            _ => (Some(now), Some(self.skew(reading.renewed, wall))),
+            _ => (Some(now), Some(Self::skew(reading.renewed, wall))),
         };
         let unchanged = since.map(|since| Duration::from_millis(now.saturating_sub(since)));
         let remaining = match (&before, unchanged) {
@@ -259,7 +259,7 @@ impl Keeper {
         }
     }
 
-    fn skew(&self, renewed: Timestamp, wall: Timestamp) -> i32 {
+    fn skew(renewed: Timestamp, wall: Timestamp) -> i32 {
         let behind = wall.duration_since(renewed);
         if behind.abs() > SKEW {
             counter!(telemetry::SKEWED).increment(1);

@@ -186,9 +186,9 @@ impl Enricher {
     pub fn lookup(&self, node: &str) -> Option<Arc<NodeMetadata>> {
         let found = self.lookup.metadata(node);
         if found.is_some() {
-            self.hits.increment(1)
+            self.hits.increment(1);
         } else {
-            self.misses.increment(1)
+            self.misses.increment(1);
         }
         found
     }
