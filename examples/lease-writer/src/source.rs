@@ -21,7 +21,7 @@ type Source = Arc<dyn MetadataSource>;
 /// The source for a node. A simulated node is not this machine.
 pub(crate) fn of(flags: &SourceFlags, client: Client, node: &str, simulated: bool) -> Result<Source, SourceError> {
     let url = flags.imds_endpoint.as_deref();
-    let aws = || Ok(url.map_or_else(Imds::from_env, Imds::at)?.v1_fallback(flags.v1_fallback));
+    let aws = || url.map_or_else(Imds::from_env, Imds::at).map(|source| source.v1_fallback(flags.v1_fallback));
     let gce = || url.map_or_else(Gce::from_env, Gce::at);
     let azure = || url.map_or_else(Azure::new, Azure::at);
     let node_object = NodeObject::new(client.clone(), node);
