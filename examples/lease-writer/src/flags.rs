@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_what_is_right() {
         let told = |flags: &[&str]| parsed(flags).unwrap_err().to_string();
-        assert!(told(&["--imds-endpoint", "localhost"]).contains("no http:// URL"));
+        assert!(told(&["--imds-endpoint", "localhost"]).contains("must be"));
         assert!(told(&["--renew-interval", "soon"]).contains("written as 90s"));
         assert!(told(&["--renew-interval=-1h"]).contains("written as 90s"));
         assert!(told(&["--source", "gcp"]).contains("'gce'"));

@@ -157,7 +157,7 @@ async fn what_can_not_be_is_refused_at_the_start() {
         (&["--node-name", "n", "--pod-name", ""], "the holder identity is empty"),
         (&["--node-name", "n", "--lease-prefix", "Acme-"], "no beginning of a name"),
         (&["--node-name", "n", "--renew-interval", "2h"], "longer than the interval"),
-        (&["--node-name", "n", "--imds-endpoint", "https://x"], "no http:// URL"),
+        (&["--node-name", "n", "--imds-endpoint", "https://x"], "must be"),
         (&["--node-name", "n", "--source", "gcp"], "possible values"),
         (&[], "K8S_NODE_NAME"),
     ] {
