@@ -59,7 +59,7 @@ impl Backoff {
     /// The pause after a failure. `asked`: what the server wants it to be at least.
     pub(crate) fn next(&mut self, asked: Option<Duration>, jitter: &mut Jitter) -> Duration {
         let own = self.delays.next().unwrap_or(self.longest);
-        let own = own - jitter.up_to(own / 4);
+        let own = own * 3 / 4 + jitter.up_to(own / 4);
         let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
         // More than what the server asks for, so that its clients don't come back all at once.
         if asked > own { asked + jitter.up_to(asked / 4) } else { own }

@@ -83,7 +83,7 @@ impl Recorder for Recorded {
     }
 }
 
-fn lease(name: &str, annotations: serde_json::Value, spec: serde_json::Value) -> serde_json::Value {
+fn lease(name: &str, annotations: &serde_json::Value, spec: &serde_json::Value) -> serde_json::Value {
     json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations}, "spec": spec,
@@ -110,7 +110,7 @@ async fn everything_that_happens_is_counted_with_its_reason() {
         ("endless", good.clone(), json!({"renewTime": spec["renewTime"]})),
         ("history", good, json!({"leaseDurationSeconds": 7200, "renewTime": "2020-01-01T00:00:00.000000Z"})),
     ] {
-        sim.create(lease(&format!("{prefix}{name}"), annotations, spec)).unwrap();
+        sim.create(lease(&format!("{prefix}{name}"), &annotations, &spec)).unwrap();
     }
     sim.faults().add(Fault::on(Verb::List).resource("leases").status(503).count(2));
     let cache = LeaseCache::builder(sim.client_in_memory(), NAMESPACE).spawn();

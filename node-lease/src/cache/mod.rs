@@ -241,7 +241,8 @@ impl LeaseCacheBuilder {
     /// Starts it, on the runtime that this is called from.
     pub fn spawn(self) -> LeaseCache {
         let table = Arc::new(Table::new(self.capacity));
-        let status = Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, since: Instant::now(), synced: false }));
+        let status =
+            Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, since: Instant::now(), synced: false }));
         let stop = CancellationToken::new();
         let (label, value) = self.contract.label_pair();
         let label_selector = self.by_label.then(|| format!("{label}={value}"));
@@ -370,18 +371,16 @@ impl Keeping<'_> {
     fn failed(&mut self, Failure { message: error, word }: Failure) {
         counter!(telemetry::FAILURES, "reason" => word).increment(1);
         self.keeper.failed();
-        self.status.send_modify(|status| {
-            match &status.state {
-                CacheState::Degraded { since, error: before } => {
-                    if *before != error {
-                        tracing::warn!(error, "Leases still can't be seen");
-                    }
-                    status.state = CacheState::Degraded { since: *since, error };
+        self.status.send_modify(|status| match &status.state {
+            CacheState::Degraded { since, error: before } => {
+                if *before != error {
+                    tracing::warn!(error, "Leases still can't be seen");
                 }
-                _ => {
-                    tracing::warn!(error, "Leases can't be seen; what is known is kept, and it is tried again");
-                    status.turn(CacheState::Degraded { since: Instant::now(), error });
-                }
+                status.state = CacheState::Degraded { since: *since, error };
+            }
+            _ => {
+                tracing::warn!(error, "Leases can't be seen; what is known is kept, and it is tried again");
+                status.turn(CacheState::Degraded { since: Instant::now(), error });
             }
         });
     }

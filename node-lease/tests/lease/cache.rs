@@ -1,5 +1,7 @@
 //! Leases → what is known of nodes, and what becomes of it.
 
+use std::time::Duration;
+
 use cluster_sim::{Fault, Sim, Verb};
 use futures::StreamExt;
 use jiff::SignedDuration;
@@ -27,7 +29,7 @@ fn kind(cache: &LeaseCache, node: &str) -> Option<String> {
 }
 
 /// Renews a Lease, as its writer would.
-fn renew(sim: &Sim, node: &str, ago: SignedDuration, passed: std::time::Duration) {
+fn renew(sim: &Sim, node: &str, ago: SignedDuration, passed: Duration) {
     let now = wall() + SignedDuration::try_from(passed).unwrap() - ago;
     let mut renewed = lease(sim, node).unwrap();
     renewed["spec"]["renewTime"] = format!("{now:.6}").into();
@@ -95,12 +97,12 @@ async fn a_lease_that_is_not_renewed_ends_and_is_evicted() {
     for (policy, hours) in [
         (ExpiryPolicy::default(), 2),
         (ExpiryPolicy::WriterClock { tolerance: HOUR }, 3),
-        (ExpiryPolicy::WriterClock { tolerance: HOUR * 0 }, 2),
+        (ExpiryPolicy::WriterClock { tolerance: Duration::ZERO }, 2),
     ] {
         let sim = cluster(&[]).await;
         sim.create(cloudwatch_lease("a", "m", wall())).unwrap();
         let cache = synced(builder(&sim).expiry(policy)).await;
-        sleep(HOUR * hours - 10 * SECOND).await;
+        sleep((HOUR * hours).checked_sub(10 * SECOND).unwrap()).await;
         let freshness = cache.freshness("a").unwrap();
         let left = freshness.remaining.unwrap();
         assert!(left > 8 * SECOND && left <= 10 * SECOND, "{left:?}");

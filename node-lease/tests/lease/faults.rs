@@ -1,5 +1,7 @@
 //! What goes wrong → what the writer asks next, and when.
 
+use std::time::Duration;
+
 use cluster_sim::{Deny, Fault, Sim, Verb};
 use jiff::SignedDuration;
 use node_lease::source::Fixed;
@@ -12,7 +14,7 @@ use crate::support::*;
 
 /// A writer of node `n` that begins at once.
 fn start(sim: &Sim) -> WriterHandle {
-    let writer = writer(sim, Fixed(machine("m")), "n", "pod-a").start_jitter(SECOND * 0);
+    let writer = writer(sim, Fixed(machine("m")), "n", "pod-a").start_jitter(Duration::ZERO);
     writer.build().unwrap().spawn().unwrap()
 }
 
@@ -212,7 +214,7 @@ async fn a_clock_that_is_off_changes_what_is_written_and_nothing_else() {
     for hours in [-3, 3] {
         let sim = cluster(&["n"]).await;
         let off = SignedDuration::from_hours(hours);
-        let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").clock(clock(off)).start_jitter(SECOND * 0);
+        let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").clock(clock(off)).start_jitter(Duration::ZERO);
         let handle = writer.build().unwrap().spawn().unwrap();
         held(&handle).await;
         sim.requests().clear();

@@ -97,7 +97,7 @@ async fn what_is_known_is_published_and_completed_later() {
     let handle = writer(&sim, script.clone(), "n", "pod-a").build().unwrap().spawn().unwrap();
     until(&handle, |state| *state == WriterState::NoMetadata).await;
     assert_eq!(lease(&sim, "n"), None);
-    assert_eq!(handle.status().problems, ["script was answered 500"]);
+    assert!(handle.status().problems[0].starts_with("script was answered 500"), "{:?}", handle.status());
     held(&handle).await;
     assert_eq!(lease(&sim, "n").unwrap()["metadata"]["annotations"]["cwagent.amazonaws.com/host.id"], "i-1");
     assert_eq!(lease(&sim, "n").unwrap()["metadata"]["annotations"].get("cwagent.amazonaws.com/host.name"), None);

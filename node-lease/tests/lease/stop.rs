@@ -1,5 +1,7 @@
 //! The end of a writer → what becomes of its Lease.
 
+use std::time::Duration;
+
 use cluster_sim::{Deny, Fault, Sim, Verb};
 use node_lease::source::Fixed;
 use node_lease::{OnStop, StopOutcome, WriterHandle, WriterState};
@@ -8,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::*;
 
 fn start(sim: &Sim, pod: &str, on_stop: OnStop) -> WriterHandle {
-    let writer = writer(sim, Fixed(machine("m")), "n", pod).start_jitter(SECOND * 0).on_stop(on_stop);
+    let writer = writer(sim, Fixed(machine("m")), "n", pod).start_jitter(Duration::ZERO).on_stop(on_stop);
     writer.build().unwrap().spawn().unwrap()
 }
 
@@ -118,7 +120,7 @@ async fn a_stop_is_bounded_whatever_hangs() {
     settle().await;
     let began = Instant::now();
     assert_eq!(handle.shutdown().await, StopOutcome::NotHeld);
-    assert_eq!(began.elapsed(), SECOND * 0);
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
