@@ -29,6 +29,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "messages have it so")]
 fn resource(pairs: &[(&str, &str)]) -> Option<Resource> {
     let attribute = |(key, value): &(&str, &str)| KeyValue {
         key: (*key).to_owned(),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use http::StatusCode;
+use http::header::HeaderValue;
 use parking_lot::Mutex;
-use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::http::{Answer, Service};

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::{RequestBuilder, StatusCode};
+use http::StatusCode;
+use http::request::Builder;
 
 use super::http::{Document, Service};
 use super::{Fetched, LINK_LOCAL, MetadataSource, SourceError};
@@ -57,7 +58,7 @@ impl Azure {
     }
 }
 
-fn compute(service: &Service) -> RequestBuilder {
+fn compute(service: &Service) -> Builder {
     service.get("metadata/instance/compute?api-version=2021-02-01&format=json").header("metadata", "true")
 }
 

@@ -130,12 +130,6 @@ pub enum SourceError {
         /// What can be given.
         must_be: &'static str,
     },
-    /// No HTTP client can be made.
-    #[error("no HTTP client can be made: {reason}")]
-    Client {
-        /// Why.
-        reason: String,
-    },
     /// There is no such Node.
     #[error("there is no Node {node:?}: give the name of the pod's own (spec.nodeName, from the downward API)")]
     NoNode {

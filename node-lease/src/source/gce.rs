@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use reqwest::StatusCode;
+use http::StatusCode;
 
 use super::http::{Answer, Service};
 use super::{Fetched, LINK_LOCAL, MetadataSource, SourceError};

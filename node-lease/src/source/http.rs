@@ -3,8 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use bytes::Bytes;
+use http::request::Builder;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 
 use super::SourceError;
@@ -20,20 +26,18 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// is silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A client of one service.
+/// A client of one service. It follows no redirect and uses no proxy, which would answer for another machine.
 #[derive(Clone)]
 pub(super) struct Service {
-    client: Client,
-    base: Url,
+    client: Client<HttpConnector, Empty<Bytes>>,
+    /// With a slash at its end: paths are joined to it, and errors name it.
+    base: String,
     timeout: Duration,
 }
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("base", &self.base.as_str())
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Service").field("base", &self.base).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -41,23 +45,18 @@ impl Service {
     /// `from` says where the URL was given.
     pub(super) fn new(base: &str, from: &'static str) -> Result<Self, SourceError> {
         let bad = || SourceError::BadEndpoint { from, given: base.to_owned(), must_be: "an http:// URL" };
-        let mut url: Url = base.parse().map_err(|_| bad())?;
-        // Paths are joined to it, and errors name it.
-        if url.scheme() != "http" || base.contains(['@', '?', '#']) {
+        let url: Uri = base.parse().map_err(|_| bad())?;
+        let has_host = url.host().is_some_and(|host| !host.is_empty());
+        if url.scheme_str() != Some("http") || !has_host || base.contains(['@', '?', '#']) {
             return Err(bad());
         }
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        let client = Client::builder()
-            // A proxy would answer for another machine, or not at all.
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(1)
-            .build()
-            .map_err(|error| SourceError::Client { reason: with_causes(&error) })?;
-        Ok(Self { client, base: url, timeout: TIMEOUT })
+            .build(connector);
+        Ok(Self { client, base: format!("{}/", base.trim_end_matches('/')), timeout: TIMEOUT })
     }
 
     /// The same with another deadline for each request.
@@ -65,49 +64,49 @@ impl Service {
         Self { timeout, ..self }
     }
 
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.request(Method::GET, path)
+    pub(super) fn get(&self, path: &str) -> Builder {
+        Request::get(format!("{}{path}", self.base))
     }
 
-    pub(super) fn put(&self, path: &str) -> RequestBuilder {
-        self.request(Method::PUT, path)
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+    pub(super) fn put(&self, path: &str) -> Builder {
+        Request::put(format!("{}{path}", self.base))
     }
 
     /// Sends a request and reads its answer, both within the deadline; whatever status it has.
-    pub(super) async fn send(&self, what: &'static str, request: RequestBuilder) -> Result<Answer, SourceError> {
+    pub(super) async fn send(&self, what: &'static str, request: Builder) -> Result<Answer, SourceError> {
         let whole = async {
-            let response = request.send().await.map_err(|error| self.failed(what, error))?;
+            let request = request.body(Empty::new()).map_err(|error| self.unreachable(what, &error))?;
+            let response = self.client.request(request).await.map_err(|error| {
+                if error.is_connect() { self.unreachable(what, &error) } else { broken_off(what, &error) }
+            })?;
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = self.read(what, response).await?;
+            let body = read(what, response).await?;
             Ok(Answer { what, status, headers, body })
         };
         let late = Err(SourceError::Timeout { what, after: self.timeout });
         tokio::time::timeout(self.timeout, whole).await.unwrap_or(late)
     }
 
-    async fn read(&self, what: &'static str, mut response: Response) -> Result<Vec<u8>, SourceError> {
-        let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| self.failed(what, error))? {
-            if body.len() + part.len() > MAX_BODY {
-                return Err(SourceError::TooLong { what, limit: MAX_BODY });
-            }
-            body.extend_from_slice(&part);
-        }
-        Ok(body)
+    fn unreachable(&self, what: &'static str, error: &(dyn std::error::Error + 'static)) -> SourceError {
+        SourceError::Unreachable { what, url: self.base.clone(), reason: with_causes(error) }
     }
+}
 
-    fn failed(&self, what: &'static str, error: reqwest::Error) -> SourceError {
-        let (is_connected, reason) = (!error.is_connect(), with_causes(&error.without_url()));
-        if is_connected {
-            SourceError::BrokenOff { what, reason }
-        } else {
-            SourceError::Unreachable { what, url: self.base.to_string(), reason }
+fn broken_off(what: &'static str, error: &(dyn std::error::Error + 'static)) -> SourceError {
+    SourceError::BrokenOff { what, reason: with_causes(error) }
+}
+
+async fn read(what: &'static str, mut response: Response<Incoming>) -> Result<Vec<u8>, SourceError> {
+    let mut body = Vec::new();
+    while let Some(frame) = response.frame().await {
+        let frame = frame.map_err(|error| broken_off(what, &error))?;
+        let Some(part) = frame.data_ref() else { continue };
+        if body.len() + part.len() > MAX_BODY {
+            return Err(SourceError::TooLong { what, limit: MAX_BODY });
         }
+        body.extend_from_slice(part);
     }
+    Ok(body)
 }
 
 /// What a service answered. It has no `Debug`: a body may be a token.

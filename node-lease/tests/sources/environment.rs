@@ -29,7 +29,7 @@ fn ec2s_endpoint() {
         (&[(MODE, "ipv6")], ENDPOINT_IPV6),
         (&[(ENDPOINT, "http://127.0.0.1:1338")], "http://127.0.0.1:1338"),
         (&[(ENDPOINT, "http://imds.example/a")], "http://imds.example/a"),
-        (&[(ENDPOINT, "http://[::1]:80"), (MODE, "IPv4")], "http://[::1]"),
+        (&[(ENDPOINT, "http://[::1]:80"), (MODE, "IPv4")], "http://[::1]:80"),
         (&[(ENDPOINT, "http://127.0.0.1:1"), (MODE, "nonsense")], "http://127.0.0.1:1"),
     ];
     for (variables, endpoint) in table {

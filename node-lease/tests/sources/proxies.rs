@@ -12,8 +12,6 @@ use crate::support::{PATIENCE, ec2, imds, service};
 
 const VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const SERVICES: [&str; 3] = ["TEST_EC2", "TEST_GCE", "TEST_AZURE"];
-/// What a client that knows nothing of metadata services asks for.
-const CONTROL: &str = "http://192.0.2.1/control";
 
 #[tokio::test]
 async fn no_proxy_is_asked() {
@@ -30,7 +28,7 @@ async fn no_proxy_is_asked() {
     let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.contains("1 passed"), "{told}");
-    assert_eq!(proxy.asked(), [format!("GET {CONTROL} HTTP/1.1")], "the control alone goes through the proxy");
+    assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
     assert!(services.iter().all(|service| service.requests().total() > 0));
 }
 
@@ -46,6 +44,4 @@ async fn in_an_environment_with_a_proxy() {
     for source in sources {
         assert!(source.fetch().await.unwrap().is_complete());
     }
-    let control = reqwest::get(CONTROL).await.unwrap();
-    assert_eq!(control.status(), 502);
 }
