@@ -130,8 +130,10 @@ impl Imds {
         let (token, plain) = (service.put(TOKEN_PATH).header(TTL_HEADER, "60"), service.get(PLAIN_PATH));
         match tokio::join!(service.send(PROBE, token), service.send(PROBE, plain)) {
             (Ok(token), _) => token.header(TTL_HEADER).is_some(),
-            (Err(_), Ok(plain)) => plain.status == StatusCode::UNAUTHORIZED || plain.header("server") == Some("EC2ws"),
-            (Err(_), Err(_)) => false,
+            (Err(SourceError::Timeout { .. }), Ok(plain)) => {
+                plain.status == StatusCode::UNAUTHORIZED || plain.header("server") == Some("EC2ws")
+            }
+            _ => false,
         }
     }
 

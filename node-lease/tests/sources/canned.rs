@@ -15,18 +15,23 @@ pub(crate) struct Canned {
 }
 
 impl Canned {
-    /// `answer` makes the answer to a request's first line (`GET /path HTTP/1.1`).
+    /// `answer` makes the answer to a request's first line (`GET /path HTTP/1.1`). After an empty one the connection
+    /// stays open, and its client waits.
     pub(crate) async fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (url, asked) = (format!("http://{}", listener.local_addr().unwrap()), Arc::<Mutex<Vec<String>>>::default());
         let log = Arc::clone(&asked);
         let accepting = tokio::spawn(async move {
+            let mut waiting = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let line = first_line(&mut stream).await;
                 let answer = answer(&line);
                 log.lock().push(line);
                 // Whoever is gone needs no answer.
                 let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    waiting.push(stream);
+                }
             }
         });
         Self { url, asked, _accepting: AbortOnDropHandle::new(accepting) }

@@ -60,6 +60,24 @@ async fn ec2_is_known_beyond_its_hop_limit() {
 }
 
 #[tokio::test]
+async fn ec2_is_known_by_a_token_that_is_lost_where_one_is_demanded() {
+    // What becomes of the request for a token, and of the one without.
+    let detect = async |token: &'static str, plain: &'static str| {
+        let answer = move |line: &str| if line.starts_with("PUT") { token.to_owned() } else { answer(plain, "", "") };
+        let service = Canned::start(answer).await;
+        at(&service.url).timeout(SHORT).detect().await
+    };
+    let (demanded, open, broken) = tokio::join!(
+        detect("", "401 Unauthorized"),
+        detect("", "200 OK"),
+        detect("no HTTP\r\n\r\n", "401 Unauthorized"),
+    );
+    assert_eq!(demanded.unwrap().cloud, Cloud::Aws);
+    assert!(matches!(open, Err(SourceError::Undetected)), "{open:?}");
+    assert!(matches!(broken, Err(SourceError::Undetected)), "{broken:?}");
+}
+
+#[tokio::test]
 async fn silent_services_are_waited_for_at_the_same_time() {
     let service = ec2().await;
     service.faults().add(MetadataFault::on_any().hang());
