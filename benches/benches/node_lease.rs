@@ -31,12 +31,12 @@ fn name(node: usize) -> String {
 fn lease(node: usize, renewal: u64) -> Lease {
     let renewed = jiff::Timestamp::now() + Duration::from_micros(renewal);
     from_value(json!({
-        "metadata": {"name": format!("cwagent-node-metadata-{}", name(node)), "annotations": {
+        "metadata": {"namespace": "amazon-cloudwatch", "name": format!("cwagent-node-metadata-{}", name(node)), "annotations": {
             "cwagent.amazonaws.com/host.id": format!("i-{node:017x}"),
             "cwagent.amazonaws.com/host.name": name(node),
-            "cwagent.amazonaws.com/host.type": ["m6i.4xlarge", "c6i.8xlarge", "r6i.4xlarge"][node % 3],
+            "cwagent.amazonaws.com/host.type": (["m6i.4xlarge", "c6i.8xlarge", "r6i.4xlarge"][node % 3]),
             "cwagent.amazonaws.com/host.image.id": "ami-0123456789abcdef0",
-            "cwagent.amazonaws.com/cloud.availability_zone": ["us-east-1a", "us-east-1b"][node % 2],
+            "cwagent.amazonaws.com/cloud.availability_zone": (["us-east-1a", "us-east-1b"][node % 2]),
             "cwagent.amazonaws.com/cloud.provider": "aws",
             "cwagent.amazonaws.com/cloud.region": "us-east-1",
             "cwagent.amazonaws.com/cloud.account.id": "123456789012",
@@ -54,7 +54,7 @@ fn filled() -> (Runtime, LeaseCache, Events) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let (send, events) = unbounded();
-    let cache = runtime.block_on(async { LeaseCache::from_stream(events).spawn() });
+    let cache = runtime.block_on(async { LeaseCache::from_stream(events, "amazon-cloudwatch").spawn() });
     let leases = (0..NODES).map(|node| Event::InitApply(lease(node, 0)));
     for event in [Event::Init].into_iter().chain(leases).chain([Event::InitDone]) {
         send.unbounded_send(Ok(event)).expect("the cache listens");

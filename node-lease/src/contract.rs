@@ -95,6 +95,16 @@ pub enum ContractError {
         /// The prefix.
         prefix: String,
     },
+    /// A label that the API server would refuse.
+    #[error(
+        "{key:?}: {value:?} is no label: keys and values are up to 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit; a key may have a domain and '/' before it"
+    )]
+    BadLabel {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
     /// Leases would end before they are renewed.
     #[error(
         "Leases of {duration:?} can't be renewed every {interval:?}: the duration must be whole seconds, from 1 s to 68 years, and longer than the interval and a tenth"
@@ -153,9 +163,17 @@ impl Contract {
     }
 
     /// Another label for Leases, by which a reader can select them.
-    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.label = (key.into(), value.into());
-        self
+    pub fn label(self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, ContractError> {
+        let (key, value) = (key.into(), value.into());
+        let name = match key.split_once('/') {
+            Some((domain, name)) if is_subdomain(domain) => name,
+            Some(_) => "",
+            None => &key,
+        };
+        if !is_label_text(name) || !(value.is_empty() || is_label_text(&value)) {
+            return Err(ContractError::BadLabel { key, value });
+        }
+        Ok(Self { label: (key, value), ..self })
     }
 
     /// The name of a node's Lease.
@@ -204,8 +222,9 @@ impl Contract {
 
     /// Metadata as annotations.
     pub fn write(&self, metadata: &NodeMetadata) -> BTreeMap<String, String> {
+        let other = metadata.other().map(|(key, value)| (format!("{}{key}", self.annotation_prefix), value.to_owned()));
         let known = metadata.iter().map(|(attribute, value)| (self.annotation(attribute), value.to_owned()));
-        known.chain([(self.schema_version_key(), SCHEMA_VERSION.to_owned())]).collect()
+        other.chain(known).chain([(self.schema_version_key(), SCHEMA_VERSION.to_owned())]).collect()
     }
 
     /// Annotations as metadata. `bad` hears of each that is under the prefix and can't be taken.
@@ -224,12 +243,28 @@ impl Contract {
             };
             match Attribute::from_name(name) {
                 Some(attribute) => metadata.put(attribute, value.into()),
-                None if metadata.set_other(name, value) => {}
-                None => bad(key, BadValue::Malformed),
+                None => {
+                    if let Err(why) = metadata.set_other(name, value) {
+                        bad(key, why);
+                    }
+                }
             }
         }
         metadata
     }
+}
+
+/// What a label's value is, and its key's name.
+fn is_label_text(text: &str) -> bool {
+    let ends = [text.bytes().next(), text.bytes().next_back()];
+    text.len() <= 63
+        && ends.iter().all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()))
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+}
+
+/// What a namespace's name is.
+pub(crate) fn is_label(name: &str) -> bool {
+    name.len() <= 63 && !name.contains('.') && is_subdomain(name)
 }
 
 /// RFC 1123: what names of nodes and Leases are.
@@ -282,6 +317,17 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_checked() {
+        let label = |key: &str, value: &str| Contract::cloudwatch().label(key, value).map(|it| it.label.1);
+        assert_eq!(label("example.com/a_b", "C-d.e"), Ok("C-d.e".to_owned()));
+        assert_eq!(label("a", ""), Ok(String::new()));
+        for (key, value) in [("", "a"), ("a/b/c", "a"), ("A.b/c", "a"), ("a", "a,b"), ("a", "-b"), ("a=b", "c")] {
+            assert!(matches!(label(key, value), Err(ContractError::BadLabel { .. })), "{key} {value}");
+        }
+        assert!(label("a", &"x".repeat(64)).is_err());
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let contract = Contract::cloudwatch();
         let metadata = Attribute::ALL.into_iter().fold(NodeMetadata::new(), |all, one| all.with(one, one.label()));
@@ -289,6 +335,7 @@ mod tests {
         assert_eq!(written.len(), 9);
         assert_eq!(written["cwagent.amazonaws.com/cloud.availability_zone"], "cloud_availability_zone");
         let read = contract.read(&written, |key, why| panic!("{key}: {why:?}"));
+        assert_eq!(contract.write(&read), written);
         assert_eq!(read.iter().collect::<Vec<_>>(), metadata.iter().collect::<Vec<_>>());
         assert_eq!(read.other().collect::<Vec<_>>(), [("schema.version", "1")]);
     }

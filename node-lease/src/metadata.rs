@@ -94,7 +94,7 @@ impl fmt::Display for Attribute {
 pub enum BadValue {
     /// It is empty, or white space: nothing is known.
     Empty,
-    /// It is longer than [`MAX_VALUE_LEN`], or has control characters.
+    /// It is longer than [`MAX_VALUE_LEN`], or has control characters; or its key is none, or one too many.
     Malformed,
 }
 
@@ -217,7 +217,8 @@ impl NodeMetadata {
             }
         }
         for (key, value) in newer.other() {
-            self.set_other(key, value);
+            // What stands there was checked when it came; there may be no room for more.
+            let _ = self.set_other(key, value);
         }
     }
 
@@ -228,6 +229,12 @@ impl NodeMetadata {
                 self.put(attribute, value.clone());
             }
         }
+        for (key, value) in fallback.other() {
+            if !self.group.other.contains_key(key) {
+                // The same.
+                let _ = self.set_other(key, value);
+            }
+        }
     }
 
     /// Annotations under the contract's prefix that this crate does not know, by their key without the prefix: what
@@ -236,14 +243,19 @@ impl NodeMetadata {
         self.group.other.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Adds an unknown annotation, [`MAX_OTHER`] at most; whether it was taken.
-    pub(crate) fn set_other(&mut self, key: &str, value: &str) -> bool {
-        let other = &mut Arc::make_mut(&mut self.group).other;
-        let room = other.len() < MAX_OTHER || other.contains_key(key);
-        if room {
-            other.insert(key.to_owned(), value.to_owned());
+    /// Adds a value that this crate has no attribute for, by the key of its annotation without the prefix; [`MAX_OTHER`]
+    /// of them at most. A reader of this crate finds it in [`other`](Self::other).
+    pub fn set_other(&mut self, key: &str, value: &str) -> Result<(), BadValue> {
+        let value = checked(value)?;
+        let name = key.len() <= 63 && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c));
+        let ends = [key.bytes().next(), key.bytes().next_back()];
+        let named = name && ends.iter().all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()));
+        let room = self.group.other.len() < MAX_OTHER || self.group.other.contains_key(key);
+        if !named || !room || Attribute::from_name(key).is_some() {
+            return Err(BadValue::Malformed);
         }
-        room
+        Arc::make_mut(&mut self.group).other.insert(key.to_owned(), value.to_owned());
+        Ok(())
     }
 }
 
@@ -295,10 +307,13 @@ mod tests {
     fn unknown_annotations_are_bounded() {
         let mut metadata = NodeMetadata::new();
         for n in 0..MAX_OTHER {
-            assert!(metadata.set_other(&n.to_string(), "x"));
+            assert_eq!(metadata.set_other(&n.to_string(), "x"), Ok(()));
         }
-        assert!(!metadata.set_other("more", "x"));
-        assert!(metadata.set_other("0", "y"), "a known key changes");
+        assert_eq!(metadata.set_other("more", "x"), Err(BadValue::Malformed));
+        assert_eq!(metadata.set_other("0", "y"), Ok(()), "a known key changes");
+        assert_eq!(metadata.set_other("host.id", "x"), Err(BadValue::Malformed), "that is an attribute");
+        assert_eq!(metadata.set_other("a/b", "x"), Err(BadValue::Malformed));
+        assert_eq!(metadata.set_other("0", " "), Err(BadValue::Empty));
         assert_eq!(metadata.other().count(), MAX_OTHER);
     }
 }

@@ -33,8 +33,8 @@ metrics_table! {
         "Times that a writer asked its source: result=success, partial (something is missing) or failure."
     WRITES "node_lease_writes_total" counter ("result")
         "Times that a writer wrote its Lease: result=success, superseded (another writer has it), or the status code, timeout, unreachable or bad_answer."
-    HELD "node_lease_held" gauge ("") "1 while a writer of this process holds its Lease."
-    NODES "node_lease_cache_nodes" gauge ("") "Nodes in the cache; set when one comes or goes."
+    HELD "node_lease_held" gauge ("") "Writers of this process that hold their Leases."
+    NODES "node_lease_cache_nodes" gauge ("") "Nodes in the caches of this process."
     EVENTS "node_lease_cache_events_total" counter ("kind") "Leases that came in: kind=listed, changed or deleted."
     REJECTED "node_lease_cache_rejected_total" counter ("reason")
         "Leases of the contract that the cache can't take: reason=undecodable, no_renew_time, bad_duration, no_metadata or expired."
@@ -44,7 +44,7 @@ metrics_table! {
         "Nodes that left the cache: reason=deleted, expired, rejected (an update made the Lease useless), or full (the cache's bound)."
     FAILURES "node_lease_cache_failures_total" counter ("reason")
         "Lists and watches that failed: the status code, timeout, unreachable or bad_answer."
-    CONNECTED "node_lease_cache_connected" gauge ("") "1 while the last list or watch of Leases went well."
+    CONNECTED "node_lease_cache_connected" gauge ("") "Caches of this process whose last list or watch of Leases went well."
     SKEWED "node_lease_cache_skewed_total" counter ("")
         "Renewals whose time was more than a minute off this machine's clock when they were seen."
     ENRICHED "node_lease_enriched_total" counter ("result")
@@ -75,14 +75,10 @@ pub(crate) fn published(answer: &Result<Published, ApiError>) {
         Err(error) => error.word(),
     };
     counter!(WRITES, "result" => result).increment(1);
-    match answer {
-        Ok(Published::Held) => gauge!(HELD).set(1.0),
-        Ok(Published::Superseded(_)) => gauge!(HELD).set(0.0),
-        // A Lease that can't be renewed is held for as long as it lasts.
-        Err(_) => {}
-    }
 }
 
-pub(crate) fn not_held() {
-    gauge!(HELD).set(0.0);
+/// A writer holds its Lease from now on, or not.
+pub(crate) fn held(held: bool) {
+    let gauge = gauge!(HELD);
+    if held { gauge.increment(1.0) } else { gauge.decrement(1.0) }
 }

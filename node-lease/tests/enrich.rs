@@ -41,10 +41,15 @@ fn resource(pairs: &[(&str, &str)]) -> Option<Resource> {
 
 #[test]
 fn the_node_decides_and_what_was_there_is_replaced() {
-    let mut attributes = map(&[("k8s.node.name", "a"), ("host.id", "the collector's"), ("host.name", "kept")]);
+    let mut attributes = map(&[
+        ("k8s.node.name", "a"),
+        ("host.id", "the collector's"),
+        ("host.name", "the collector's"),
+        ("cloud.region", "kept"),
+    ]);
     assert_eq!(Enricher::new(known()).enrich(&mut attributes), Enriched::Hit);
-    let want = [("host.id", "i-a"), ("host.name", "kept"), ("host.type", "m6i.large"), ("k8s.node.name", "a")];
-    assert_eq!(attributes, map(&want));
+    let want = [("cloud.region", "kept"), ("host.id", "i-a"), ("host.type", "m6i.large"), ("k8s.node.name", "a")];
+    assert_eq!(attributes, map(&want), "the name of another host does not stay beside the node's id");
 }
 
 #[test]

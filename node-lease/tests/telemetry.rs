@@ -34,14 +34,17 @@ impl CounterFn for Value {
 }
 
 impl GaugeFn for Value {
-    fn increment(&self, _: f64) {}
+    fn increment(&self, value: f64) {
+        #[expect(clippy::cast_possible_truncation, reason = "gauges of this crate are counts")]
+        self.0.store(self.0.load(Ordering::Relaxed).strict_add_signed(value as i64), Ordering::Relaxed);
+    }
 
-    fn decrement(&self, _: f64) {}
+    fn decrement(&self, value: f64) {
+        GaugeFn::increment(self, -value);
+    }
 
-    fn set(&self, value: f64) {
-        assert!(value >= 0.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "gauges of this crate are counts")]
-        self.0.store(value as u64, Ordering::Relaxed);
+    fn set(&self, _: f64) {
+        panic!("several writers and caches share a gauge");
     }
 }
 

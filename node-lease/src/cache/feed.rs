@@ -28,6 +28,8 @@ const MAX_PAGE: usize = 64 << 20;
 const MAX_EVENT: usize = 4 << 20;
 /// What a page may take.
 const LIST_DEADLINE: Duration = Duration::from_mins(1);
+/// What the making of a client may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a watch is asked to last, in seconds; a connection that went silent is noticed a quarter later.
 const WATCH_SECONDS: u32 = 290;
 const WATCH_DEADLINE: Duration = Duration::from_secs(363);
@@ -90,7 +92,21 @@ impl fmt::Debug for Connection {
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub(super) namespace: String,
-    pub(super) label_selector: Option<String>,
+    /// Only those with this label.
+    pub(super) label: Option<(String, String)>,
+}
+
+impl Scope {
+    /// Whether a Lease of another watch is in it.
+    pub(super) fn has(&self, lease: &Lease) -> bool {
+        let labels = lease.metadata.labels.as_ref();
+        let labelled = |(key, value): &(String, String)| labels.is_some_and(|labels| labels.get(key) == Some(value));
+        lease.metadata.namespace.as_ref() == Some(&self.namespace) && self.label.as_ref().is_none_or(labelled)
+    }
+
+    fn selector(&self) -> Option<String> {
+        self.label.as_ref().map(|(key, value)| format!("{key}={value}"))
+    }
 }
 
 pub(super) struct Feed {
@@ -122,22 +138,22 @@ impl Feed {
         let mut from: Option<String> = None;
         loop {
             let began = Instant::now();
-            let ended = match &from {
-                None => self.list(&client).await?,
-                Some(version) => self.watch(&client, version.clone()).await?,
+            let watched = from.is_some();
+            let ended = match &mut from {
+                None => self.list(&client).await?.map(|version| from = Some(version)),
+                Some(version) => self.watch(&client, version).await?,
             };
+            let long = watched && began.elapsed() >= SHORT;
+            if long {
+                self.backoff.reset();
+            }
             match ended {
-                Ok(version) => {
-                    let was_list = from.replace(version).is_none();
-                    if !was_list && began.elapsed() < SHORT {
-                        self.pause(None).await;
-                    } else if !was_list {
-                        self.backoff.reset();
-                    }
-                }
-                // The version is too old, and only a new list helps; at once, if it was a watch.
+                Ok(()) if watched && !long => self.pause(None).await,
+                Ok(()) => {}
+                // The version is too old, and only a new list helps; at once, if it was good for a while.
                 Err(error) if error.code() == Some(410) => {
-                    if from.take().is_none() {
+                    from = None;
+                    if !long {
                         self.fail(&error).await?;
                     }
                 }
@@ -148,7 +164,8 @@ impl Feed {
 
     async fn connect(&mut self, connect: &Connect) -> Result<Client, Closed> {
         loop {
-            match connect().await {
+            let connected = timeout(CONNECT_DEADLINE, connect()).await;
+            match connected.unwrap_or_else(|_| Err(format!("none within {CONNECT_DEADLINE:?}").into())) {
                 Ok(client) => {
                     self.backoff.reset();
                     return Ok(client);
@@ -195,7 +212,7 @@ impl Feed {
             #[serde(rename = "continue")]
             token: Option<String>,
         }
-        let label_selector = self.scope.label_selector.clone();
+        let label_selector = self.scope.selector();
         let mut params = ListParams { limit: Some(PAGE), label_selector, ..ListParams::default() };
         let mut begun = false;
         loop {
@@ -218,21 +235,16 @@ impl Feed {
         }
     }
 
-    /// Watches from a version on; the version to go on from, once the watch's time is over.
-    async fn watch(&mut self, client: &Client, from: String) -> Result<Result<String, ApiError>, Closed> {
-        let mut version = from;
-        let watching = self.watch_to_end(client, &mut version);
-        match timeout(WATCH_DEADLINE, watching).await {
-            Ok(Ok(Ok(()))) => Ok(Ok(version)),
-            Ok(Ok(Err(error))) => Ok(Err(error)),
-            Ok(Err(Closed)) => Err(Closed),
-            Err(_) => Ok(Err(ApiError::Timeout { what: "watch Leases", after: WATCH_DEADLINE })),
-        }
+    /// Watches from a version on, which moves with what comes, until the watch's time is over.
+    async fn watch(&mut self, client: &Client, version: &mut String) -> Result<Result<(), ApiError>, Closed> {
+        let watching = self.watch_to_end(client, version);
+        let late = || Ok(Err(ApiError::Timeout { what: "watch Leases", after: WATCH_DEADLINE }));
+        timeout(WATCH_DEADLINE, watching).await.unwrap_or_else(|_| late())
     }
 
     async fn watch_to_end(&self, client: &Client, version: &mut String) -> Result<Result<(), ApiError>, Closed> {
         const WHAT: &str = "watch Leases";
-        let label_selector = self.scope.label_selector.clone();
+        let label_selector = self.scope.selector();
         let params =
             WatchParams { label_selector, timeout: Some(WATCH_SECONDS), bookmarks: true, ..WatchParams::default() };
         let response = match timeout(LIST_DEADLINE, send(client, WHAT, self.request().watch(&params, version))).await {

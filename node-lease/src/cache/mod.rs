@@ -239,14 +239,18 @@ impl LeaseCacheBuilder {
     }
 
     /// Starts it, on the runtime that this is called from.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn spawn(self) -> LeaseCache {
         let table = Arc::new(Table::new(self.capacity));
         let status =
             Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, since: Instant::now(), synced: false }));
         let stop = CancellationToken::new();
         let (label, value) = self.contract.label_pair();
-        let label_selector = self.by_label.then(|| format!("{label}={value}"));
-        let scope = Scope { namespace: self.namespace, label_selector };
+        let label = self.by_label.then(|| (label.to_owned(), value.to_owned()));
+        let scope = Scope { namespace: self.namespace, label };
         let keeper = Keeper::new(table.clone(), self.contract, self.policy, self.outage_grace, self.clock);
         tokio::spawn(run(self.source, scope, keeper, status.clone(), stop.clone()));
         let receiver = status.subscribe();
@@ -260,7 +264,7 @@ async fn run(source: Source, scope: Scope, keeper: Keeper, status: Arc<watch::Se
     let feeding = async {
         match source {
             Source::Server(connection) => Feed::new(scope, out).run(connection).await,
-            Source::Stream(stream) => forward(stream, out).await,
+            Source::Stream(stream) => forward(stream, &scope, out).await,
         }
     };
     let both = async { tokio::join!(feeding, keeping.keep(events)) };
@@ -273,10 +277,17 @@ async fn run(source: Source, scope: Scope, keeper: Keeper, status: Arc<watch::Se
 /// The host's stream as a feed.
 async fn forward(
     mut stream: BoxStream<'static, Result<watcher::Event<Lease>, watcher::Error>>,
+    scope: &Scope,
     out: mpsc::Sender<FeedEvent>,
 ) {
     while let Some(event) = stream.next().await {
         let told = match event {
+            // Anybody may write Leases somewhere: only those of one namespace are believed.
+            Ok(watcher::Event::InitApply(lease) | watcher::Event::Apply(lease) | watcher::Event::Delete(lease))
+                if !scope.has(&lease) =>
+            {
+                continue;
+            }
             Ok(watcher::Event::Init) => FeedEvent::ListBegins,
             Ok(watcher::Event::InitApply(lease)) => FeedEvent::Listed(Box::new(lease)),
             Ok(watcher::Event::InitDone) => FeedEvent::ListEnds,
@@ -326,7 +337,7 @@ impl Keeping<'_> {
             FeedEvent::ListBegins => self.keeper.begin_list(),
             FeedEvent::Listed(lease) => {
                 counted("listed");
-                self.keeper.put(&lease);
+                self.keeper.put(&lease, true);
             }
             FeedEvent::ListEnds => {
                 self.keeper.end_list();
@@ -334,7 +345,7 @@ impl Keeping<'_> {
             }
             FeedEvent::Changed(lease) => {
                 counted("changed");
-                self.keeper.put(&lease);
+                self.keeper.put(&lease, false);
                 self.connected(false);
             }
             FeedEvent::Deleted(name) => {
@@ -392,7 +403,10 @@ impl Keeping<'_> {
 /// use node_lease::{Attribute, LeaseCache};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let cache = LeaseCache::builder(kube::Client::try_default().await?, "amazon-cloudwatch").spawn();
+/// // The cache retries by itself, at its own pace.
+/// let mut config = kube::Config::infer().await?;
+/// config.default_retry = false;
+/// let cache = LeaseCache::builder(kube::Client::try_from(config)?, "amazon-cloudwatch").spawn();
 /// cache.synced().await;
 /// if let Some(metadata) = cache.get("ip-10-0-0-1.ec2.internal") {
 ///     println!("{:?}", metadata.get(Attribute::HostType));
@@ -416,7 +430,8 @@ impl fmt::Debug for LeaseCache {
 }
 
 impl LeaseCache {
-    /// A cache of the Leases in `namespace`.
+    /// A cache of the Leases in `namespace`. The client must not retry by itself (`kube::Config::default_retry = false`):
+    /// it would hide how long a server asks to wait.
     pub fn builder(client: Client, namespace: impl Into<String>) -> LeaseCacheBuilder {
         LeaseCacheBuilder::new(Source::Server(Connection::Ready(client)), namespace.into())
     }
@@ -438,12 +453,14 @@ impl LeaseCache {
         LeaseCacheBuilder::new(Source::Server(Connection::Lazy(Arc::new(connect))), namespace.into())
     }
 
-    /// A cache of the Leases of a watch that the host has: `kube::runtime::watcher` on Leases, or a part of a shared one.
-    /// The stream must go on after its errors, as that with a back-off does.
+    /// A cache of the Leases in `namespace`, from a watch that the host has: `kube::runtime::watcher` on Leases, or a part
+    /// of a shared one. The stream must go on after its errors, as that with a back-off does; after one, the cache counts
+    /// as [degraded](CacheState::Degraded) until the next event.
     pub fn from_stream(
         stream: impl Stream<Item = Result<watcher::Event<Lease>, watcher::Error>> + Send + 'static,
+        namespace: impl Into<String>,
     ) -> LeaseCacheBuilder {
-        LeaseCacheBuilder::new(Source::Stream(stream.boxed()), String::new())
+        LeaseCacheBuilder::new(Source::Stream(stream.boxed()), namespace.into())
     }
 
     /// What is known of a node; nothing if its Lease is over.
@@ -461,7 +478,8 @@ impl LeaseCache {
         self.table.nodes()
     }
 
-    /// What changes from now on. Take it before [`nodes`](Self::nodes), and no change is missed between the two.
+    /// What changes from now on, until the cache is shut down. Take it before [`nodes`](Self::nodes), and no change is
+    /// missed between the two.
     pub fn changes(&self) -> impl Stream<Item = NodeChange> + Send + Unpin + use<> {
         let changes = self.table.subscribe();
         futures::stream::unfold(changes, async |mut changes| match changes.recv().await {
@@ -469,6 +487,7 @@ impl LeaseCache {
             Err(RecvError::Lagged(missed)) => Some((NodeChange::Missed(missed), changes)),
             Err(RecvError::Closed) => None,
         })
+        .take_until(self.stop.clone().cancelled_owned())
         .boxed()
     }
 
@@ -480,15 +499,15 @@ impl LeaseCache {
 
     /// Waits until all Leases were listed once, or the cache was shut down.
     pub async fn synced(&self) {
-        self.wait_for(|status| status.synced || status.state == CacheState::Stopped).await;
+        self.wait(|status| status.synced || status.state == CacheState::Stopped).await;
     }
 
     /// Waits until its state is as wanted.
-    pub async fn state(&self, mut wanted: impl FnMut(&CacheState) -> bool) {
-        self.wait_for(|status| wanted(&status.state)).await;
+    pub async fn wait_for(&self, mut wanted: impl FnMut(&CacheState) -> bool) {
+        self.wait(|status| wanted(&status.state)).await;
     }
 
-    async fn wait_for(&self, wanted: impl FnMut(&Inner) -> bool) {
+    async fn wait(&self, wanted: impl FnMut(&Inner) -> bool) {
         // An error is the end of the task, which says `Stopped` last.
         let _ = self.status.clone().wait_for(wanted).await;
     }
@@ -496,6 +515,6 @@ impl LeaseCache {
     /// Stops the watch and empties the cache; nothing comes back. Calling it again does no harm.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        self.wait_for(|status| status.state == CacheState::Stopped).await;
+        self.wait(|status| status.state == CacheState::Stopped).await;
     }
 }

@@ -33,14 +33,14 @@ impl Default for ExpiryPolicy {
 }
 
 impl ExpiryPolicy {
-    /// For how much longer a Lease is good. `now` is this machine's time of day, and `unchanged` for how long this
-    /// renewal has been known here: zero for a new one; none if the Lease is seen for the first time.
+    /// For how much longer a Lease is good that is seen for the first time, or whose renewal is. `now` is this machine's
+    /// time of day.
     pub(super) fn remaining(
         self,
         renewed: Timestamp,
         duration: Duration,
         now: Timestamp,
-        unchanged: Option<Duration>,
+        first_sight: bool,
     ) -> Duration {
         let left_by_writer = left(renewed, duration, now);
         match self {
@@ -48,11 +48,10 @@ impl ExpiryPolicy {
                 let tolerance = SignedDuration::try_from(tolerance).unwrap_or(SignedDuration::MAX);
                 positive(left_by_writer.saturating_add(tolerance))
             }
-            Self::ObservedRenewals { max_skew } => match unchanged {
-                Some(unchanged) => duration.saturating_sub(unchanged),
-                None if left_by_writer.unsigned_abs() > max_skew && left_by_writer.is_negative() => Duration::ZERO,
-                None => duration,
-            },
+            Self::ObservedRenewals { max_skew } => {
+                let history = left_by_writer.is_negative() && left_by_writer.unsigned_abs() > max_skew;
+                if first_sight && history { Duration::ZERO } else { duration }
+            }
         }
     }
 }
@@ -74,37 +73,36 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
     const TWO_HOURS: Duration = Duration::from_hours(2);
 
-    fn remaining(policy: ExpiryPolicy, hours_behind: i64, unchanged: Option<Duration>) -> Duration {
+    fn remaining(policy: ExpiryPolicy, hours_behind: i64, first_sight: bool) -> Duration {
         let now: Timestamp = "2026-11-27T12:00:00Z".parse().unwrap();
-        policy.remaining(now - SignedDuration::from_hours(hours_behind), TWO_HOURS, now, unchanged)
+        policy.remaining(now - SignedDuration::from_hours(hours_behind), TWO_HOURS, now, first_sight)
     }
 
     #[test]
     fn by_the_writers_clock() {
         let policy = ExpiryPolicy::WriterClock { tolerance: HOUR };
-        assert_eq!(remaining(policy, 0, None), 3 * HOUR);
-        assert_eq!(remaining(policy, 1, Some(HOUR)), 2 * HOUR, "whenever it was seen");
-        assert_eq!(remaining(policy, 3, None), Duration::ZERO);
-        assert_eq!(remaining(policy, -3, None), 6 * HOUR);
+        for first_sight in [true, false] {
+            assert_eq!(remaining(policy, 0, first_sight), 3 * HOUR);
+            assert_eq!(remaining(policy, 1, first_sight), 2 * HOUR);
+            assert_eq!(remaining(policy, 3, first_sight), Duration::ZERO);
+            assert_eq!(remaining(policy, -3, first_sight), 6 * HOUR);
+        }
     }
 
     #[test]
     fn by_observed_renewals_a_clock_does_not_matter() {
-        let policy = ExpiryPolicy::default();
         for hours_behind in [-3, 0, 3] {
-            assert_eq!(remaining(policy, hours_behind, None), TWO_HOURS);
-            assert_eq!(remaining(policy, hours_behind, Some(Duration::ZERO)), TWO_HOURS);
-            assert_eq!(remaining(policy, hours_behind, Some(HOUR)), HOUR);
-            assert_eq!(remaining(policy, hours_behind, Some(TWO_HOURS)), Duration::ZERO);
+            assert_eq!(remaining(ExpiryPolicy::default(), hours_behind, true), TWO_HOURS);
+            assert_eq!(remaining(ExpiryPolicy::default(), hours_behind, false), TWO_HOURS);
         }
     }
 
     #[test]
     fn what_was_over_for_days_is_history_until_it_is_renewed() {
         let policy = ExpiryPolicy::default();
-        assert_eq!(remaining(policy, 27, None), Duration::ZERO);
-        assert_eq!(remaining(policy, 25, None), TWO_HOURS, "over for 23 hours");
-        assert_eq!(remaining(policy, 27, Some(Duration::ZERO)), TWO_HOURS, "a renewal was seen");
+        assert_eq!(remaining(policy, 27, true), Duration::ZERO);
+        assert_eq!(remaining(policy, 25, true), TWO_HOURS, "over for 23 hours");
+        assert_eq!(remaining(policy, 27, false), TWO_HOURS, "a renewal was seen");
     }
 
     #[test]
@@ -112,7 +110,7 @@ mod tests {
         for renewed in [Timestamp::MIN, Timestamp::MAX] {
             for duration in [Duration::ZERO, Duration::MAX] {
                 for policy in [ExpiryPolicy::default(), ExpiryPolicy::WriterClock { tolerance: Duration::MAX }] {
-                    policy.remaining(renewed, duration, Timestamp::UNIX_EPOCH, None);
+                    policy.remaining(renewed, duration, Timestamp::UNIX_EPOCH, true);
                 }
             }
         }

@@ -28,6 +28,9 @@ const CHANGES: usize = 1024;
 /// Clocks that differ by more are counted.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
+/// What is shorter is no outage.
+const OUTAGE: Duration = Duration::from_mins(1);
+
 /// After an outage, writers have so long to renew what ended meanwhile: they wait up to 30 s between attempts.
 const RECOVERY: Duration = Duration::from_mins(2);
 
@@ -51,7 +54,9 @@ struct Known {
 pub(super) struct Table {
     nodes: Cache<Arc<str>, Known>,
     began: Instant,
-    /// Until when Leases that are over stay, since they can't be renewed.
+    /// When the outage began that goes on, or was the last. Leases that ended before it are not kept for it.
+    outage: AtomicU64,
+    /// Until when Leases stay that are over since, because they can't be renewed.
     kept_until: AtomicU64,
     closed: AtomicBool,
     changes: broadcast::Sender<NodeChange>,
@@ -71,8 +76,8 @@ impl Table {
                 }
             })
             .build();
-        let (kept_until, closed) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { nodes, began: Instant::now(), kept_until, closed, changes }
+        let (outage, kept_until, closed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self { nodes, began: Instant::now(), outage, kept_until, closed, changes }
     }
 
     fn now(&self) -> u64 {
@@ -80,7 +85,8 @@ impl Table {
     }
 
     fn is_over(&self, known: &Known, now: u64) -> bool {
-        known.until <= now && self.kept_until.load(Ordering::Relaxed) <= now
+        known.until <= now
+            && (known.until < self.outage.load(Ordering::Relaxed) || self.kept_until.load(Ordering::Relaxed) <= now)
     }
 
     fn look_up(&self, node: &str) -> Option<(Known, u64)> {
@@ -128,6 +134,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// By how many seconds a writer's clock is behind.
+fn skew(renewed: Timestamp, wall: Timestamp) -> i32 {
+    let behind = wall.duration_since(renewed);
+    if behind.abs() > SKEW {
+        counter!(telemetry::SKEWED).increment(1);
+    }
+    i32::try_from(behind.as_secs()).unwrap_or(if behind.is_negative() { i32::MIN } else { i32::MAX })
+}
+
 fn removed(changes: &broadcast::Sender<NodeChange>, node: Arc<str>, reason: RemovalReason) {
     counter!(telemetry::REMOVED, "reason" => reason.as_str()).increment(1);
     // Without a subscriber there is nobody to tell.
@@ -146,18 +161,30 @@ pub(super) struct Keeper {
     list: u32,
     /// The earliest end of a Lease, or an earlier moment.
     earliest: Option<u64>,
-    failing: bool,
-    /// Renewals that ended here, of Leases that are still in the API server: to see them again is no renewal.
-    over: HashMap<Arc<str>, Timestamp>,
+    failing: Option<Failing>,
+    /// Renewals that ended here, of Leases that are still in the API server, and the list that had them: to see them
+    /// again is no renewal.
+    over: HashMap<Arc<str>, (Timestamp, u32)>,
+    /// What the gauges count of this cache.
+    told_nodes: u64,
+    told_connected: bool,
     /// What many nodes have alike, kept once.
     groups: HashSet<Arc<Group>>,
+}
+
+/// Since when the API server can't be asked, and until when Leases were kept for an outage before that.
+struct Failing {
+    since: u64,
+    kept_until: u64,
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.table.closed.store(true, Ordering::Release);
         self.table.nodes.invalidate_all();
-        gauge!(telemetry::NODES).set(0.0);
+        self.table.nodes.run_pending_tasks();
+        self.tell_nodes(0);
+        self.tell_connected(false);
     }
 }
 
@@ -179,8 +206,10 @@ impl Keeper {
             capacity: capacity.unwrap_or(usize::MAX),
             list: 0,
             earliest: None,
-            failing: false,
+            failing: None,
             over: HashMap::new(),
+            told_nodes: 0,
+            told_connected: false,
             groups: HashSet::new(),
         }
     }
@@ -195,17 +224,19 @@ impl Keeper {
         for (node, _) in gone {
             self.remove(&node, RemovalReason::Deleted);
         }
+        let list = self.list;
+        self.over.retain(|_, (_, seen)| *seen == list);
         self.tidy();
     }
 
-    /// A Lease that is listed, new or changed.
-    pub(super) fn put(&mut self, lease: &Lease) {
+    /// A Lease that is new or changed; `listed`: nobody knows since when.
+    pub(super) fn put(&mut self, lease: &Lease, listed: bool) {
         let Some(node) = lease.metadata.name.as_deref().and_then(|name| self.contract.node_of(name)) else { return };
         let reading = read(&self.contract, lease, |_, why| {
             counter!(telemetry::BAD_ANNOTATIONS, "reason" => why.as_str()).increment(1);
         });
         match reading {
-            Ok(reading) => self.take(node, reading),
+            Ok(reading) => self.take(node, reading, listed),
             Err(why) => {
                 tracing::debug!(node, reason = why.as_str(), "a Lease can't be taken");
                 counter!(telemetry::REJECTED, "reason" => why.as_str()).increment(1);
@@ -214,44 +245,37 @@ impl Keeper {
         }
     }
 
-    fn take(&mut self, node: &str, reading: Reading) {
+    fn take(&mut self, node: &str, reading: Reading, listed: bool) {
         let now = self.table.now();
         let wall = self.clock.now();
+        let Reading { metadata, renewed, duration } = reading;
+        let good =
+            |first_sight| now.saturating_add(millis(self.policy.remaining(renewed, duration, wall, first_sight)));
         let before = self.table.nodes.get(node);
-        // Since when this renewal is known; none at first sight.
-        let (since, skew) = match (&before, self.over.get(node)) {
-            (Some(known), _) if known.renewed == reading.renewed => (Some(known.since), known.skew),
-            (None, Some(over)) if *over == reading.renewed => (Some(0), None),
-            (None, None) => (None, None),
-            _ => (Some(now), Some(Self::skew(reading.renewed, wall))),
+        let (since, until, skew) = match (&before, self.over.get(node)) {
+            // Nothing is longer good than it was, whoever tells it again.
+            (Some(known), _) if known.renewed == renewed => (known.since, known.until, known.skew),
+            (None, Some((over, _))) if *over == renewed => (0, 0, None),
+            (None, None) => (now, good(true), None),
+            // A list does not tell how long ago that was.
+            _ => (now, good(false), (!listed).then(|| skew(renewed, wall))),
         };
-        let unchanged = since.map(|since| Duration::from_millis(now.saturating_sub(since)));
-        let remaining = match (&before, unchanged) {
-            // Seen before, and no renewal: nothing is longer good than it was.
-            (Some(known), Some(unchanged)) if !unchanged.is_zero() && known.renewed == reading.renewed => {
-                Duration::from_millis(known.until.saturating_sub(now))
-            }
-            (None, Some(unchanged)) if !unchanged.is_zero() => Duration::ZERO,
-            _ => self.policy.remaining(reading.renewed, reading.duration, wall, unchanged),
-        };
-        let kept = before.is_some() && self.table.kept_until.load(Ordering::Relaxed) > now;
-        if remaining.is_zero() && !kept {
-            counter!(telemetry::REJECTED, "reason" => "expired").increment(1);
-            self.remember_over(node.into(), reading.renewed);
-            self.remove(node, RemovalReason::Expired);
-            return;
-        }
-        self.over.remove(node);
-        let until = now.saturating_add(millis(remaining));
-        self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
         let node: Arc<str> = node.into();
         let metadata = match &before {
-            Some(known) if *known.metadata == reading.metadata => known.metadata.clone(),
-            _ => Arc::new(self.sharing(&node, reading.metadata)),
+            Some(known) if *known.metadata == metadata => known.metadata.clone(),
+            _ => Arc::new(self.sharing(&node, metadata)),
         };
         let changed = before.as_ref().is_none_or(|known| !Arc::ptr_eq(&known.metadata, &metadata));
-        let since = since.unwrap_or(now);
-        let known = Known { metadata: metadata.clone(), renewed: reading.renewed, since, until, skew, list: self.list };
+        let known = Known { metadata: metadata.clone(), renewed, since, until, skew, list: self.list };
+        // What is kept for an outage was known before it.
+        if self.table.is_over(&known, now) || (until <= now && before.is_none()) {
+            counter!(telemetry::REJECTED, "reason" => "expired").increment(1);
+            self.remove(&node, RemovalReason::Expired);
+            self.remember_over(node, renewed);
+            return;
+        }
+        self.over.remove(&node);
+        self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
         self.table.nodes.insert(node.clone(), known);
         if changed {
             // Without a subscriber there is nobody to tell.
@@ -259,17 +283,9 @@ impl Keeper {
         }
     }
 
-    fn skew(renewed: Timestamp, wall: Timestamp) -> i32 {
-        let behind = wall.duration_since(renewed);
-        if behind.abs() > SKEW {
-            counter!(telemetry::SKEWED).increment(1);
-        }
-        i32::try_from(behind.as_secs()).unwrap_or(if behind.is_negative() { i32::MIN } else { i32::MAX })
-    }
-
     fn remember_over(&mut self, node: Arc<str>, renewed: Timestamp) {
         if self.over.len() < self.capacity || self.over.contains_key(&node) {
-            self.over.insert(node, renewed);
+            self.over.insert(node, (renewed, self.list));
         }
     }
 
@@ -302,28 +318,52 @@ impl Keeper {
 
     /// The API server can't be asked.
     pub(super) fn failed(&mut self) {
-        if !std::mem::replace(&mut self.failing, true) {
-            self.keep_for(self.outage_grace);
+        if self.failing.is_none() {
+            let now = self.table.now();
+            let kept_until = self.table.kept_until.load(Ordering::Relaxed);
+            self.failing = Some(Failing { since: now, kept_until });
+            // One that follows the recovery from another goes on with it: what ended in between could not be renewed.
+            if kept_until <= now {
+                self.table.outage.store(now, Ordering::Relaxed);
+            }
+            self.keep_until(now.saturating_add(millis(self.outage_grace)));
         }
-        gauge!(telemetry::CONNECTED).set(0.0);
+        self.tell_connected(false);
     }
 
     /// It answers.
     pub(super) fn connected(&mut self) {
-        if std::mem::replace(&mut self.failing, false) {
-            self.keep_for(RECOVERY.min(self.outage_grace));
+        if let Some(Failing { since, kept_until }) = self.failing.take() {
+            let now = self.table.now();
+            let outage = now.saturating_sub(since) >= millis(OUTAGE);
+            // A connection that broke kept nobody from renewing.
+            let recovery = now.saturating_add(millis(RECOVERY.min(self.outage_grace)));
+            self.keep_until(if outage { recovery } else { kept_until });
         }
-        gauge!(telemetry::CONNECTED).set(1.0);
+        self.tell_connected(true);
     }
 
-    fn keep_for(&self, time: Duration) {
-        let until = self.table.now().saturating_add(millis(time));
-        self.table.kept_until.store(until, Ordering::Relaxed);
+    fn keep_until(&self, moment: u64) {
+        self.table.kept_until.store(moment, Ordering::Relaxed);
+    }
+
+    fn tell_connected(&mut self, connected: bool) {
+        if std::mem::replace(&mut self.told_connected, connected) != connected {
+            let gauge = gauge!(telemetry::CONNECTED);
+            if connected { gauge.increment(1.0) } else { gauge.decrement(1.0) }
+        }
+    }
+
+    fn tell_nodes(&mut self, nodes: u64) {
+        let before = std::mem::replace(&mut self.told_nodes, nodes);
+        gauge!(telemetry::NODES).increment(nodes as f64 - before as f64);
     }
 
     /// When [`sweep`](Self::sweep) has something to do, perhaps.
     pub(super) fn next_sweep(&self) -> Option<Instant> {
-        let at = self.earliest?.max(self.table.kept_until.load(Ordering::Relaxed));
+        let earliest = self.earliest?;
+        let kept = earliest >= self.table.outage.load(Ordering::Relaxed);
+        let at = if kept { earliest.max(self.table.kept_until.load(Ordering::Relaxed)) } else { earliest };
         Some(self.table.began + Duration::from_millis(at))
     }
 
@@ -352,6 +392,6 @@ impl Keeper {
     pub(super) fn tidy(&mut self) {
         self.table.nodes.run_pending_tasks();
         self.groups.retain(|group| Arc::strong_count(group) > 1);
-        gauge!(telemetry::NODES).set(self.table.len() as f64);
+        self.tell_nodes(self.table.len());
     }
 }

@@ -45,6 +45,11 @@ pub trait Attributes {
     /// Sets an attribute, in place of what it was.
     fn set(&mut self, key: &'static str, value: &str);
 
+    /// Takes an attribute away; where that is not possible, nothing happens.
+    fn remove(&mut self, key: &str) {
+        let _ = key;
+    }
+
     /// Whether an attribute is there.
     fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
@@ -52,6 +57,10 @@ pub trait Attributes {
 }
 
 impl<S: BuildHasher> Attributes for HashMap<String, String, S> {
+    fn remove(&mut self, key: &str) {
+        HashMap::remove(self, key);
+    }
+
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         HashMap::get(self, key).map(Into::into)
     }
@@ -62,6 +71,10 @@ impl<S: BuildHasher> Attributes for HashMap<String, String, S> {
 }
 
 impl Attributes for BTreeMap<String, String> {
+    fn remove(&mut self, key: &str) {
+        BTreeMap::remove(self, key);
+    }
+
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         BTreeMap::get(self, key).map(Into::into)
     }
@@ -170,7 +183,8 @@ impl Enricher {
         self
     }
 
-    /// Whether attributes that are there already are replaced; they are by default.
+    /// Whether attributes that are there already are replaced; they are by default, and what they tell of a host goes
+    /// where the node's id is known and the rest is not (yet): it would be another host's.
     pub fn overwrite(mut self, on: bool) -> Self {
         self.overwrite = on;
         self
@@ -203,10 +217,15 @@ impl Enricher {
             }
         };
         let Some(metadata) = metadata else { return Enriched::Miss };
+        // Where the host is another one, nothing of it may stay beside the node's id.
+        let other_host = self.overwrite && metadata.get(Attribute::HostId).is_some();
         for attribute in &self.attributes {
-            let Some(value) = metadata.get(*attribute) else { continue };
-            if self.overwrite || !attributes.has(attribute.name()) {
-                attributes.set(attribute.name(), value);
+            match metadata.get(*attribute) {
+                Some(value) if self.overwrite || !attributes.has(attribute.name()) => {
+                    attributes.set(attribute.name(), value);
+                }
+                None if other_host && attribute.name().starts_with("host.") => attributes.remove(attribute.name()),
+                _ => {}
             }
         }
         Enriched::Hit

@@ -32,6 +32,10 @@ impl Attributes for Resource {
         self.attributes.push(KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() });
     }
 
+    fn remove(&mut self, key: &str) {
+        self.attributes.retain(|attribute| attribute.key != key);
+    }
+
     fn has(&self, key: &str) -> bool {
         self.attributes.iter().any(|attribute| attribute.key == key)
     }

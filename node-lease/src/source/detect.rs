@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use tokio::sync::OnceCell;
+
 use super::aws::Imds;
 use super::azure::Azure;
 use super::gce::Gce;
-use super::node::ProviderId;
-use super::{MetadataSource, SourceError};
+use super::node::{NodeObject, ProviderId};
+use super::{Fetched, MetadataSource, SourceError};
 
 /// A cloud that has a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,6 +136,12 @@ impl Detector {
         Ok(Detected { cloud, by, source })
     }
 
+    /// A source that finds the cloud out when it is asked, again and again until it is known: neither the network nor the
+    /// API server need to be there when the node starts. `node` tells the `providerID`, where nothing told it before.
+    pub fn source(self, node: Option<NodeObject>) -> AnyCloud {
+        AnyCloud { detector: self, node, found: OnceCell::new() }
+    }
+
     async fn by_services(&self) -> Result<Cloud, SourceError> {
         let timeout = self.timeout;
         let found = tokio::join!(self.gce.is_there(timeout), self.azure.is_there(timeout), self.aws.is_there(timeout));
@@ -143,6 +152,42 @@ impl Detector {
             (.., true) => Ok(Cloud::Aws),
             _ => Err(SourceError::Undetected),
         }
+    }
+}
+
+/// The service of whichever cloud this is; made by [`Detector::source`].
+#[derive(Debug)]
+pub struct AnyCloud {
+    detector: Detector,
+    node: Option<NodeObject>,
+    found: OnceCell<Detected>,
+}
+
+impl AnyCloud {
+    /// The cloud, once it is known.
+    pub fn cloud(&self) -> Option<Cloud> {
+        self.found.get().map(|detected| detected.cloud)
+    }
+
+    async fn detect(&self) -> Result<Detected, SourceError> {
+        let mut detector = self.detector.clone();
+        if let (None, Some(node)) = (&detector.provider_id, &self.node) {
+            // Without it, the firmware or the services themselves tell.
+            detector.provider_id = node.get().await.ok().and_then(|node| node.spec?.provider_id);
+        }
+        let detected = detector.detect().await?;
+        tracing::info!(cloud = %detected.cloud, by = ?detected.by, "this is the cloud");
+        Ok(detected)
+    }
+}
+
+impl MetadataSource for AnyCloud {
+    fn name(&self) -> &'static str {
+        "the cloud's metadata service"
+    }
+
+    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, SourceError>> {
+        Box::pin(async { self.found.get_or_try_init(|| self.detect()).await?.source.fetch().await })
     }
 }
 

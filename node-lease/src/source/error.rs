@@ -8,6 +8,9 @@ use thiserror::Error;
 use crate::api::ApiError;
 use crate::metadata::{Attribute, MAX_VALUE_LEN};
 
+/// What a Node has until its cloud's controller has filled it in.
+pub(super) const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+
 /// Why metadata can't be fetched. All of them are tried again; the message says what to change.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -136,6 +139,9 @@ pub enum SourceError {
         /// Its name.
         node: String,
     },
+    /// The cloud's controller has not looked at the Node yet.
+    #[error("the Node has the taint {UNINITIALIZED}: its cloud's controller is yet to tell what machine it is")]
+    NodeUninitialized,
     /// The API server did not give the Node.
     #[error(transparent)]
     Api(#[from] ApiError),

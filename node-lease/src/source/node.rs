@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 
+use super::error::UNINITIALIZED;
 use super::{Fetched, MetadataSource, SourceError};
 use crate::api::call;
 use crate::metadata::Attribute;
@@ -98,6 +99,10 @@ pub fn read(node: &Node) -> Fetched {
         (Attribute::AccountId, account),
     ] {
         fetched.take(attribute, value);
+    }
+    let taints = || node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    if taints().any(|taint| taint.key == UNINITIALIZED) {
+        fetched.problems.push(SourceError::NodeUninitialized);
     }
     fetched
 }

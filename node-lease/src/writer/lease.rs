@@ -23,17 +23,6 @@ pub(super) struct Desired<'a> {
     pub(super) now: Timestamp,
 }
 
-/// The Node as the owner of its Lease: when it goes, the Lease is collected.
-pub(super) fn node_owner(node: &str, uid: &str) -> OwnerReference {
-    OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Node".to_owned(),
-        name: node.to_owned(),
-        uid: uid.to_owned(),
-        ..OwnerReference::default()
-    }
-}
-
 impl Desired<'_> {
     /// Exactly what this writer says of the Lease: what is applied, and what a new Lease has.
     pub(super) fn lease(&self) -> Lease {
@@ -109,6 +98,16 @@ mod tests {
             owner: Some(node_owner("n", "u2")),
             acquired: "2026-11-27T10:00:00Z".parse().unwrap(),
             now: "2026-11-27T11:00:00.5Z".parse().unwrap(),
+        }
+    }
+
+    fn node_owner(node: &str, uid: &str) -> OwnerReference {
+        OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Node".to_owned(),
+            name: node.to_owned(),
+            uid: uid.to_owned(),
+            ..OwnerReference::default()
         }
     }
 

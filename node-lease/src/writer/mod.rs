@@ -10,37 +10,40 @@
 //! |---|---|---|
 //! | `create`, `patch`, `get` | `leases` in the namespace | server-side apply; `get` where the Lease was changed by others |
 //! | `create`, `get`, `update` | `leases` in the namespace | where `patch` is forbidden |
-//! | `delete` | `leases` in the namespace | [`OnStop::Delete`] |
+//! | `delete` | `leases` in the namespace | [`OnStop::Delete`]; and to set an owner, where the admission plugin `OwnerReferencesPermissionEnforcement` is on, as on OpenShift |
 //! | `get` | `nodes` | [`Owner::Node`] |
 
 mod lease;
 mod leases;
+mod owner;
 mod publish;
 mod run;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
+use parking_lot::Mutex;
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::leases::Leases;
+use self::owner::Ownership;
 pub use self::publish::Mode;
 pub(crate) use self::publish::Published;
 use self::publish::Publisher;
 use self::run::Writer;
 use crate::clock::{Clock, WallClock};
-use crate::contract::{Contract, ContractError};
+use crate::contract::{Contract, ContractError, is_label};
 use crate::metadata::NodeMetadata;
 use crate::pace::Jitter;
 use crate::source::MetadataSource;
-use crate::telemetry;
+use crate::source::node::NodeObject;
 
 /// How long a stop may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -52,11 +55,17 @@ pub enum WriterError {
     /// The Lease can't have this name.
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// Nothing says in which namespace.
+    /// Nothing says in which namespace, or what says so is no namespace's name.
     #[error(
-        "the namespace is empty: give the one whose Leases the reader watches (K8S_NAMESPACE from the downward API)"
+        "{namespace:?} is no namespace: give the one whose Leases the reader watches (K8S_NAMESPACE from the downward API)"
     )]
-    NoNamespace,
+    BadNamespace {
+        /// What was given.
+        namespace: String,
+    },
+    /// The Node's uid is empty.
+    #[error("the Node's uid is empty: let it be looked up (`Owner::Node`), or have no owner (`Owner::None`)")]
+    NoNodeUid,
     /// Nothing says who holds the Lease.
     #[error(
         "the holder identity is empty: give the pod's name (from the downward API), so that its successor is told apart"
@@ -72,6 +81,9 @@ pub enum WriterError {
         /// The longest.
         longest: Duration,
     },
+    /// There is nothing to run it on.
+    #[error("there is no tokio runtime here: start the writer from within one")]
+    NoRuntime,
     /// It was started before.
     #[error("the writer was started before: build another one")]
     AlreadyStarted,
@@ -133,7 +145,7 @@ pub enum StopOutcome {
     Kept,
     /// There was none of this writer's: never written, gone, or taken over by another.
     NotHeld,
-    /// It could not be deleted in time. It ends by itself.
+    /// It could not be deleted in time, or the writer's task ended by a panic of its source. It ends by itself.
     NotDeleted,
 }
 
@@ -233,8 +245,11 @@ impl LeaseWriterBuilder {
     /// Checks everything that can be checked without a server.
     pub fn build(self) -> Result<LeaseWriter, WriterError> {
         let lease_name = self.contract.lease_name(&self.node)?;
-        if self.namespace.is_empty() {
-            return Err(WriterError::NoNamespace);
+        if !is_label(&self.namespace) {
+            return Err(WriterError::BadNamespace { namespace: self.namespace });
+        }
+        if matches!(&self.owner, Owner::NodeUid(uid) if uid.is_empty()) {
+            return Err(WriterError::NoNodeUid);
         }
         if self.holder.is_empty() {
             return Err(WriterError::NoHolder);
@@ -251,8 +266,8 @@ impl LeaseWriterBuilder {
             renewed: None,
             mode,
         };
-        let status = Arc::new(watch::Sender::new(status));
-        Ok(LeaseWriter { lease_name, settings: self, started: AtomicBool::new(false), status })
+        let unstarted = Mutex::new(Some(watch::Sender::new(status)));
+        Ok(LeaseWriter { lease_name, settings: self, unstarted })
     }
 }
 
@@ -263,7 +278,10 @@ impl LeaseWriterBuilder {
 /// use node_lease::{LeaseWriter, OnStop};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = kube::Client::try_default().await?;
+/// // The writer retries by itself, at its own pace.
+/// let mut config = kube::Config::infer().await?;
+/// config.default_retry = false;
+/// let client = kube::Client::try_from(config)?;
 /// let (node, pod) = (std::env::var("K8S_NODE_NAME")?, std::env::var("K8S_POD_NAME")?);
 /// let source = NodeObject::new(client.clone(), &node);
 /// let writer = LeaseWriter::builder(client, source, node, "amazon-cloudwatch", pod).on_stop(OnStop::Keep).build()?;
@@ -277,8 +295,8 @@ impl LeaseWriterBuilder {
 pub struct LeaseWriter {
     settings: LeaseWriterBuilder,
     lease_name: String,
-    started: AtomicBool,
-    status: Arc<watch::Sender<WriterStatus>>,
+    /// Until it is started.
+    unstarted: Mutex<Option<watch::Sender<WriterStatus>>>,
 }
 
 impl fmt::Debug for LeaseWriter {
@@ -289,7 +307,8 @@ impl fmt::Debug for LeaseWriter {
 
 impl LeaseWriter {
     /// A writer of `node`'s Lease in `namespace`. `holder` identifies the pod that writes: it tells a Lease that is
-    /// still held from one that the pod's successor has taken over.
+    /// still held from one that the pod's successor has taken over. The client must not retry by itself
+    /// (`kube::Config::default_retry = false`): it would hide how long a server asks to wait, and try more often.
     pub fn builder(
         client: Client,
         source: impl MetadataSource,
@@ -321,9 +340,9 @@ impl LeaseWriter {
 
     /// Starts it, on the runtime that this is called from. It can be started once.
     pub fn spawn(&self) -> Result<WriterHandle, WriterError> {
-        if self.started.swap(true, Ordering::AcqRel) {
-            return Err(WriterError::AlreadyStarted);
-        }
+        let runtime = Handle::try_current().map_err(|_| WriterError::NoRuntime)?;
+        let status = self.unstarted.lock().take().ok_or(WriterError::AlreadyStarted)?;
+        let receiver = status.subscribe();
         let settings = &self.settings;
         let leases = Leases {
             client: settings.client.clone(),
@@ -331,25 +350,22 @@ impl LeaseWriter {
             name: self.lease_name.clone(),
             deadline: settings.deadline,
         };
-        let publisher = Publisher::new(
-            leases,
-            settings.contract.clone(),
-            settings.node.clone(),
-            settings.holder.clone(),
-            settings.owner.clone(),
-            settings.clock.clone(),
-        );
+        let node = NodeObject::new(settings.client.clone(), settings.node.clone());
+        let ownership = Ownership::new(settings.owner.clone(), node, settings.node.clone());
+        let (contract, clock) = (settings.contract.clone(), settings.clock.clone());
+        let publisher = Publisher::new(leases, contract, settings.holder.clone(), ownership, clock);
         let writer = Writer {
             source: settings.source.clone(),
             publisher,
             jitter: Jitter::new(settings.seed),
             start_jitter: settings.start_jitter,
             backoff: settings.backoff,
-            status: self.status.clone(),
+            status,
+            told_held: false,
         };
         let (stop, drop) = (CancellationToken::new(), CancellationToken::new());
-        tokio::spawn(run(writer, stop.clone(), drop.clone(), settings.on_stop));
-        Ok(WriterHandle { stop, status: self.status.subscribe(), _drop: Arc::new(drop.drop_guard()) })
+        runtime.spawn(run(writer, stop.clone(), drop.clone(), settings.on_stop));
+        Ok(WriterHandle { stop, status: receiver, _drop: Arc::new(drop.drop_guard()) })
     }
 }
 
@@ -374,7 +390,6 @@ async fn run(mut writer: Writer, stop: CancellationToken, dropped: CancellationT
             },
         },
     };
-    telemetry::not_held();
     writer.status.send_modify(|status| status.state = WriterState::Stopped(outcome));
 }
 

@@ -2,15 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::Owner;
-use super::lease::{Desired, holder, node_owner, renewed};
+use super::lease::{Desired, holder, renewed};
 use super::leases::Leases;
+use super::owner::Ownership;
 use crate::api::ApiError;
 use crate::clock::WallClock;
 use crate::contract::Contract;
-use crate::metadata::NodeMetadata;
-use crate::source::node::NodeObject;
+use crate::metadata::{Attribute, NodeMetadata};
 
 /// So many writes are tried for one renewal, before it counts as failed and is backed off.
 const MAX_WRITES: usize = 3;
@@ -34,50 +34,44 @@ pub(crate) enum Published {
 }
 
 pub(super) struct Publisher {
-    pub(super) leases: Leases,
+    leases: Leases,
     pub(super) contract: Contract,
-    pub(super) node: NodeObject,
-    pub(super) node_name: String,
-    pub(super) holder: String,
-    pub(super) owner: Owner,
+    holder: String,
+    ownership: Ownership,
     pub(super) clock: WallClock,
     mode: Mode,
     /// The Lease as it was last seen, if it was there.
     live: Option<Box<Lease>>,
+    /// What the Lease told before this writer wrote it for the first time, where this writer did not know everything.
+    inherited: NodeMetadata,
+    /// Whether a write was begun: the Lease may be held, whatever became of the answer.
+    attempted: bool,
     /// Since when this writer holds the Lease.
     acquired: Option<Timestamp>,
     /// What is there must be looked at before it is written: it is another writer's, or not what it was thought to be.
     look_first: bool,
-    /// The Node's uid, once it was looked up.
-    node_uid: Option<String>,
-    /// The last failure to look it up, so that it is logged once.
-    no_owner: Option<String>,
 }
 
 impl Publisher {
     pub(super) fn new(
         leases: Leases,
         contract: Contract,
-        node_name: String,
         holder: String,
-        owner: Owner,
+        ownership: Ownership,
         clock: WallClock,
     ) -> Self {
-        let node = NodeObject::new(leases.client.clone(), node_name.clone());
         Self {
             leases,
             contract,
-            node,
-            node_name,
             holder,
-            owner,
+            ownership,
             clock,
             mode: Mode::Apply,
             live: None,
+            inherited: NodeMetadata::new(),
+            attempted: false,
             acquired: None,
             look_first: false,
-            node_uid: None,
-            no_owner: None,
         }
     }
 
@@ -85,34 +79,50 @@ impl Publisher {
         self.mode
     }
 
-    /// Writes the Lease. The first time whoever holds it loses it; from then on it is not taken back from a writer that
-    /// has taken it over and is alive.
-    pub(super) async fn publish(&mut self, metadata: &NodeMetadata) -> Result<Published, ApiError> {
+    /// Whether the Lease lacks its owner, who could be known soon.
+    pub(super) fn lacks_owner(&self) -> bool {
+        self.ownership.is_pending()
+    }
+
+    /// Writes the Lease; `complete`: there is nothing more to know. The first time whoever holds it loses it; from then
+    /// on it is not taken back from a writer that has taken it over and is alive.
+    pub(super) async fn publish(&mut self, known: &NodeMetadata, complete: bool) -> Result<Published, ApiError> {
         if self.look_first
             && let Some(by) = self.look().await?
         {
             return Ok(Published::Superseded(by));
         }
+        let mut owner = self.ownership.reference().await?;
+        if !self.attempted && (!complete || self.lacks_owner()) {
+            self.inherit().await?;
+            owner = self.ownership.reference().await?;
+        }
+        self.attempted = true;
+        let metadata = self.with_inherited(known);
         let mut writes = 0;
         loop {
-            let error = match self.write(metadata).await {
+            let answer = self.write(&metadata, owner.clone()).await;
+            writes += 1;
+            let error = match answer {
                 Ok(lease) => {
                     let anew = self.made_anew(&lease);
                     self.acquired.get_or_insert_with(|| self.clock.now());
                     self.live = Some(Box::new(lease));
-                    if anew && self.owner == Owner::Node {
-                        // The Node may have been made anew too, and its former uid have taken the Lease with it.
-                        self.node_uid = None;
-                        writes += 1;
-                        continue;
+                    if !anew || writes == MAX_WRITES {
+                        return Ok(Published::Held);
                     }
-                    return Ok(Published::Held);
+                    self.ownership.forget();
+                    owner = self.ownership.reference().await?;
+                    continue;
                 }
                 Err(error) => error,
             };
-            writes += 1;
             match (error.code(), self.mode, &self.live) {
                 _ if writes == MAX_WRITES => return Err(error),
+                (Some(403), ..) if owner.is_some() && is_about_owner(&error) => {
+                    self.ownership.refuse(&error);
+                    owner = None;
+                }
                 // Forbidden to patch: the other way may be allowed.
                 (Some(403), Mode::Apply, _) => self.mode = Mode::Update,
                 // Neither is allowed, for now.
@@ -120,14 +130,15 @@ impl Publisher {
                     self.mode = Mode::Apply;
                     return Err(error);
                 }
-                // It changed or went meanwhile, or was there already.
-                (Some(404 | 409), _, Some(_)) | (Some(409), Mode::Update, _) => {
+                // It changed, went, or is another one meanwhile; or it was there already.
+                (Some(404 | 409 | 422), _, Some(_)) | (Some(409), Mode::Update, _) => {
                     if let Some(by) = self.look().await? {
                         return Ok(Published::Superseded(by));
                     }
+                    owner = self.ownership.reference().await?;
                 }
                 // What is there may be other than it was thought to be.
-                (Some(400 | 422 | 500), _, Some(_)) => {
+                (Some(400 | 500), _, Some(_)) => {
                     self.look_first = true;
                     return Err(error);
                 }
@@ -136,10 +147,8 @@ impl Publisher {
         }
     }
 
-    async fn write(&mut self, metadata: &NodeMetadata) -> Result<Lease, ApiError> {
-        let owner = self.owner().await;
+    async fn write(&self, metadata: &NodeMetadata, owner: Option<OwnerReference>) -> Result<Lease, ApiError> {
         let now = self.clock.now();
-        let acquired = self.acquired.unwrap_or(now);
         let desired = Desired {
             contract: &self.contract,
             name: &self.leases.name,
@@ -147,15 +156,17 @@ impl Publisher {
             holder: &self.holder,
             metadata,
             owner,
-            acquired,
+            acquired: self.acquired.unwrap_or(now),
             now,
         };
         match (self.mode, &self.live) {
             (Mode::Apply, live) => {
                 let mut lease = desired.lease();
                 if let Some(seen) = live {
-                    // What changed since it was seen is not overwritten: it may have another holder.
+                    // What changed since it was seen is not overwritten: it may have another holder. One that went is not
+                    // made anew unseen: its Node may have gone with it.
                     lease.metadata.resource_version.clone_from(&seen.metadata.resource_version);
+                    lease.metadata.uid.clone_from(&seen.metadata.uid);
                 }
                 self.leases.apply(&lease).await
             }
@@ -164,7 +175,35 @@ impl Publisher {
         }
     }
 
-    /// Whether a Lease that was written is another one than was there before: that one went meanwhile.
+    /// Looks at what a predecessor wrote, before it is written for the first time by a writer that does not know
+    /// everything: server-side apply takes away what the manager of that name, which all writers have, names no more.
+    async fn inherit(&mut self) -> Result<(), ApiError> {
+        let lease = match self.leases.get().await {
+            Ok(lease) => lease,
+            Err(error) if matches!(error.code(), Some(403 | 404)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if let Some(annotations) = &lease.metadata.annotations {
+            // What is malformed there is none of this writer's making.
+            self.inherited = self.contract.read(annotations, |_, _| {});
+        }
+        self.ownership.inherit(&lease);
+        self.live = Some(Box::new(lease));
+        Ok(())
+    }
+
+    /// What is known, and where that lacks something, what the predecessor knew of the same machine.
+    fn with_inherited(&self, known: &NodeMetadata) -> NodeMetadata {
+        let mut metadata = known.clone();
+        let ids = (known.get(Attribute::HostId), self.inherited.get(Attribute::HostId));
+        if !matches!(ids, (Some(ours), Some(theirs)) if ours != theirs) {
+            metadata.fill(&self.inherited);
+        }
+        metadata
+    }
+
+    /// Whether a Lease that was written is another one than was there before: that one went meanwhile. (Servers before
+    /// 1.31 or so make it anew, though another uid was named.)
     fn made_anew(&self, lease: &Lease) -> bool {
         self.live.as_ref().is_some_and(|seen| seen.metadata.uid != lease.metadata.uid)
     }
@@ -174,8 +213,8 @@ impl Publisher {
         let lease = match self.leases.get().await {
             Ok(lease) => lease,
             Err(error) if error.code() == Some(404) => {
-                // The Node may have been made anew, and its former uid have taken the Lease with it.
-                (self.live, self.node_uid, self.look_first) = (None, None, false);
+                self.ownership.forget();
+                (self.live, self.look_first) = (None, false);
                 return Ok(None);
             }
             // It must not be read: then it can only be written.
@@ -202,40 +241,12 @@ impl Publisher {
         holder(lease).is_some_and(|holder| !holder.is_empty() && holder != self.holder) && renewed_lately
     }
 
-    /// The Node as the Lease's owner. Without its uid the Lease has none, until it is known.
-    async fn owner(&mut self) -> Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference> {
-        let uid = match &self.owner {
-            Owner::None => return None,
-            Owner::NodeUid(uid) => uid.clone(),
-            Owner::Node => match &self.node_uid {
-                Some(uid) => uid.clone(),
-                None => self.look_up_node().await?,
-            },
-        };
-        Some(node_owner(&self.node_name, &uid))
-    }
-
-    async fn look_up_node(&mut self) -> Option<String> {
-        let why = match self.node.get().await {
-            Ok(node) => {
-                (self.node_uid, self.no_owner) = (node.metadata.uid, None);
-                return self.node_uid.clone();
-            }
-            Err(error) => error.to_string(),
-        };
-        if self.no_owner.as_ref() != Some(&why) {
-            tracing::warn!(node = self.node_name, error = why, "the Lease has no owner yet: it would outlive its node");
-            self.no_owner = Some(why);
-        }
-        None
-    }
-
     /// Deletes the Lease, if it is still held; whether it was.
     pub(super) async fn release(&mut self) -> Result<bool, ApiError> {
-        if self.acquired.is_none() {
+        if !self.attempted {
             return Ok(false);
         }
-        if let Some(seen) = &self.live {
+        if let Some(seen) = self.live.as_ref().filter(|seen| holder(seen) == Some(&self.holder)) {
             match self.leases.delete(seen).await {
                 Ok(()) => return Ok(true),
                 Err(error) if error.code() == Some(404) => return Ok(false),
@@ -243,7 +254,8 @@ impl Publisher {
                 Err(error) => return Err(error),
             }
         }
-        // It changed since it was written: by another writer, or by somebody who labelled it.
+        // It changed since it was written, by another writer, or by somebody who labelled it; or the answer to a write
+        // never came.
         let lease = match self.leases.get().await {
             Err(error) if error.code() == Some(404) => return Ok(false),
             answer => answer?,
@@ -253,4 +265,10 @@ impl Publisher {
         }
         self.leases.delete(&lease).await.map(|()| true)
     }
+}
+
+/// Whether a refusal is about the owner: "cannot set an ownerRef on a resource you can't delete", says the admission
+/// plugin `OwnerReferencesPermissionEnforcement`, which OpenShift has on.
+fn is_about_owner(error: &ApiError) -> bool {
+    matches!(error, ApiError::Status { message, .. } if message.contains("ownerRef"))
 }

@@ -104,6 +104,7 @@ async fn a_lease_that_is_not_renewed_ends_and_is_evicted() {
         let cache = synced(builder(&sim).expiry(policy)).await;
         sleep((HOUR * hours).checked_sub(10 * SECOND).unwrap()).await;
         let freshness = cache.freshness("a").unwrap();
+        assert_eq!(freshness.skew, None, "nobody knows how old what is listed is");
         let left = freshness.remaining.unwrap();
         assert!(left > 8 * SECOND && left <= 10 * SECOND, "{left:?}");
         assert_eq!(cache.status().nodes, 1);
@@ -221,24 +222,35 @@ async fn a_relist_is_a_swap_and_removes_what_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_breaks_off_removes_nothing() {
+async fn a_list_of_several_pages_that_breaks_off_removes_nothing() {
     let sim = cluster(&[]).await;
-    for node in ["a", "b", "c"] {
-        sim.create(cloudwatch_lease(node, "m", wall())).unwrap();
+    let count = 1200;
+    for node in 0..count {
+        sim.create(cloudwatch_lease(&format!("n{node}"), "m", wall())).unwrap();
     }
     let cache = synced(builder(&sim)).await;
-    let cut = sim.faults().add(Fault::on(Verb::List).resource("leases").truncate());
-    sim.create(cloudwatch_lease("d", "m", wall())).unwrap();
-    sim.compact_now();
-    sim.restart();
-    sleep(10 * MINUTE).await;
-    assert!(sim.faults().spoiled(cut) > 5);
-    assert!(["a", "b", "c"].iter().all(|node| cache.get(node).is_some()));
-    assert!(matches!(cache.status().state, CacheState::Degraded { .. }));
-    sim.faults().clear();
-    sleep(MINUTE).await;
-    assert_eq!(cache.status().state, CacheState::Synced);
-    assert_eq!(cache.status().nodes, 4);
+    assert_eq!(sim.requests().count(Verb::List, "leases"), 3);
+    assert_eq!(cache.nodes().len(), count);
+    // While nobody watches, one comes, and the history is forgotten. Then some pages break off, or are too old.
+    let spoil = || Fault::on(Verb::List).resource("leases").share(0.5);
+    for (name, fault) in [("broken", spoil().truncate()), ("old", spoil().status(410))] {
+        let cut = sim.faults().add(Fault::on_any().resource("leases").reset_before());
+        sim.restart();
+        settle().await;
+        sim.create(cloudwatch_lease(name, "m", wall())).unwrap();
+        sim.compact_now();
+        let spoilt = sim.faults().add(fault);
+        sim.faults().remove(cut);
+        for _ in 0..10 {
+            sleep(10 * SECOND).await;
+            assert!(cache.nodes().len() >= count, "{}", cache.nodes().len());
+        }
+        assert!(sim.faults().spoiled(spoilt) > 0);
+        sim.faults().clear();
+        sleep(MINUTE).await;
+        assert_eq!(cache.status().state, CacheState::Synced);
+        assert!(cache.get(name).is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +264,7 @@ async fn only_labelled_leases_are_asked_for_where_that_is_wanted() {
     let labelled = synced(builder(&sim).by_label(true)).await;
     assert!(all.get("ours").is_some() && all.get("theirs").is_some());
     assert!(labelled.get("ours").is_some() && labelled.get("theirs").is_none());
-    let contract = Contract::cloudwatch().label("another", "label");
+    let contract = Contract::cloudwatch().label("another", "label").unwrap();
     assert_eq!(synced(builder(&sim).by_label(true).contract(contract)).await.status().nodes, 0);
 }
 
@@ -312,6 +324,8 @@ async fn after_a_shutdown_nothing_is_there_and_nothing_comes_back() {
     let requests = sim.requests().total();
     sleep(HOUR).await;
     assert_eq!(sim.requests().total(), requests);
+    // Changes end.
+    assert_eq!(timeout(HOUR, cache.changes().next()).await, Ok(None));
     // The same where the handle is just dropped.
     let cache = synced(builder(&sim)).await;
     let requests = sim.requests().total();

@@ -230,10 +230,41 @@ async fn a_clock_that_is_off_changes_what_is_written_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_comes_later_is_waited_for() {
-    let sim = Sim::builder().start().await.unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    let sim = Sim::builder().objects([node]).start().await.unwrap();
     let handle = start(&sim);
     until(&handle, |state| matches!(state, WriterState::Failing { .. })).await;
     assert_eq!(asked(&sim).len(), 1, "a Lease that can't be created is not looked for");
     sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).unwrap();
     held(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_do_not_jump_over_the_patience_that_a_server_asks_for() {
+    let sim = cluster(&["n"]).await;
+    sim.faults().add(Fault::on(Verb::Patch).resource("leases").status(429).retry_after(200).count(1));
+    let partial = node_lease::NodeMetadata::new().with(node_lease::Attribute::HostId, "i-1");
+    let script = Script::new([Answer::Partial(partial), Answer::Metadata(machine("m"))]);
+    let writer = writer(&sim, script, "n", "pod-a").start_jitter(Duration::ZERO).build().unwrap();
+    let handle = writer.spawn().unwrap();
+    held(&handle).await;
+    let patches: Vec<Instant> = times(&sim);
+    let pause = patches[patches.len() - 1] - patches[patches.len() - 2];
+    assert!(pause >= 200 * SECOND, "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lets_it_set_no_owner_gets_a_lease_without_one() {
+    let sim = cluster(&["n"]).await;
+    let refusal = "leases is forbidden: cannot set an ownerRef on a resource you can't delete: , <nil>";
+    let client = refusing(&sim, "ownerReferences", refusal);
+    let writer = node_lease::LeaseWriter::builder(client, Fixed(machine("m")), "n", NAMESPACE, "pod-a")
+        .clock(clock(SignedDuration::ZERO))
+        .start_jitter(Duration::ZERO)
+        .build()
+        .unwrap();
+    let handle = writer.spawn().unwrap();
+    held(&handle).await;
+    assert_eq!(handle.status().mode, Mode::Apply);
+    assert_eq!(lease(&sim, "n").unwrap()["metadata"]["ownerReferences"], serde_json::Value::Null);
 }

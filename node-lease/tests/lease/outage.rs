@@ -21,7 +21,7 @@ fn builder(sim: &Sim) -> LeaseCacheBuilder {
 }
 
 async fn until_degraded(cache: &LeaseCache) -> String {
-    timeout(HOUR, cache.state(|state| matches!(state, CacheState::Degraded { .. }))).await.unwrap();
+    timeout(HOUR, cache.wait_for(|state| matches!(state, CacheState::Degraded { .. }))).await.unwrap();
     let CacheState::Degraded { error, .. } = cache.status().state else { panic!("{:?}", cache.status()) };
     error
 }
@@ -135,6 +135,13 @@ async fn a_watch_goes_on_from_where_it_was() {
     }
     assert_eq!(cache.nodes().len(), 10);
     assert_eq!(sim.requests().count(Verb::List, "leases"), 1);
+    let version = |query: &str| {
+        query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")?.parse::<u64>().ok()).unwrap()
+    };
+    let watches = sim.requests().newest().into_iter().filter(|request| request.verb == Verb::Watch);
+    let versions: Vec<u64> = watches.map(|watch| version(&watch.query)).collect();
+    assert_eq!(versions.len(), 11);
+    assert!(versions[10] > versions[1] + 5, "each goes on from what was seen: {versions:?}");
     // In a quiet day, watches are renewed and nothing else.
     sim.requests().clear();
     sleep(24 * HOUR).await;
@@ -169,10 +176,15 @@ async fn a_server_that_asks_for_patience_gets_it() {
 async fn a_stream_of_the_hosts_is_as_good_as_an_own_watch() {
     let (send, receive) = mpsc::unbounded_channel::<Result<Event<Lease>, watcher::Error>>();
     let events = stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
-    let cache =
-        LeaseCache::from_stream(events).clock(clock(SignedDuration::ZERO)).expiry(ExpiryPolicy::default()).spawn();
+    let cache = LeaseCache::from_stream(events, NAMESPACE)
+        .clock(clock(SignedDuration::ZERO))
+        .expiry(ExpiryPolicy::default())
+        .spawn();
     let lease = |node: &str, kind: &str| serde_json::from_value::<Lease>(cloudwatch_lease(node, kind, wall())).unwrap();
-    for event in [Event::Init, Event::InitApply(lease("a", "m")), Event::InitApply(lease("b", "m")), Event::InitDone] {
+    let mut elsewhere = lease("evil", "m");
+    elsewhere.metadata.namespace = Some("elsewhere".to_owned());
+    let (a, b) = (Event::InitApply(lease("a", "m")), Event::InitApply(lease("b", "m")));
+    for event in [Event::Init, a, b, Event::InitApply(elsewhere), Event::InitDone] {
         send.send(Ok(event)).unwrap();
     }
     timeout(HOUR, cache.synced()).await.unwrap();
@@ -195,4 +207,38 @@ async fn a_stream_of_the_hosts_is_as_good_as_an_own_watch() {
     assert_eq!(until_degraded(&cache).await, "the host's stream of Leases ended");
     sleep(24 * HOUR).await;
     assert_eq!(cache.status().nodes, 0, "expiry goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_break_every_minute_keep_nobody_who_is_dead() {
+    let sim = cluster(&[]).await;
+    sim.create(cloudwatch_lease("a", "m", wall())).unwrap();
+    let cache = builder(&sim).spawn();
+    timeout(HOUR, cache.synced()).await.unwrap();
+    for _ in 0..3 * 60 {
+        sleep(MINUTE).await;
+        sim.restart();
+    }
+    assert!(cache.get("a").is_none());
+    assert_eq!(cache.status().nodes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_that_are_always_too_old_are_no_tight_loop() {
+    let sim = cluster(&[]).await;
+    sim.faults().add(Fault::on(Verb::Watch).resource("leases").status(410));
+    let cache = builder(&sim).spawn();
+    timeout(HOUR, cache.synced()).await.unwrap();
+    sleep(HOUR).await;
+    let lists = sim.requests().count(Verb::List, "leases");
+    assert!((100..=200).contains(&lists), "{lists}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_comes_is_not_waited_for_in_silence() {
+    let connect = || std::future::pending::<Result<kube::Client, String>>();
+    let cache = LeaseCache::connecting(connect, NAMESPACE).spawn();
+    let began = Instant::now();
+    assert_eq!(until_degraded(&cache).await, "no client: none within 30s");
+    assert_eq!(began.elapsed(), 30 * SECOND);
 }

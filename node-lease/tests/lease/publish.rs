@@ -1,6 +1,6 @@
 //! Metadata → a Lease, and the Lease over the hours.
 
-use cluster_sim::{Deny, Verb};
+use cluster_sim::{Deny, Fault, Verb};
 use jiff::{SignedDuration, Timestamp};
 use node_lease::source::Fixed;
 use node_lease::writer::Mode;
@@ -189,6 +189,16 @@ async fn an_owner_is_looked_up_once_given_or_left_out() {
         assert_eq!(sim.requests().count(Verb::Get, "nodes"), 0);
         handle.shutdown().await;
     }
+    // A server that is busy is asked again soon.
+    let busy = sim.faults().add(Fault::on(Verb::Get).resource("nodes").status(503).count(2));
+    let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
+    held(&handle).await;
+    assert_eq!(owners(lease(&sim, "n")), Value::Null);
+    sleep(6 * MINUTE).await;
+    assert_eq!(owners(lease(&sim, "n"))[0]["name"], "n");
+    handle.shutdown().await;
+    sim.faults().remove(busy);
+    sim.requests().clear();
     // Without the right to read it there is no owner, until there is.
     sim.deny(Deny::everything().verb(Verb::Get).resource("nodes"));
     let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
@@ -220,7 +230,8 @@ async fn the_lease_of_a_node_that_was_made_anew_is_the_new_ones() {
 async fn another_contract_is_kept_to() {
     let sim = cluster(&["n"]).await;
     let contract = Contract::new("acme-", "acme.example/").unwrap().times(10 * MINUTE, 4 * MINUTE).unwrap();
-    let writer = writer(&sim, Fixed(machine("m")), "n", "pod-a").contract(contract.label("a/b", "c")).build().unwrap();
+    let writer =
+        writer(&sim, Fixed(machine("m")), "n", "pod-a").contract(contract.label("a/b", "c").unwrap()).build().unwrap();
     assert_eq!(writer.lease_name(), "acme-n");
     let handle = writer.spawn().unwrap();
     held(&handle).await;
@@ -244,7 +255,12 @@ async fn what_can_not_be_is_refused_before_anything_is_asked() {
     let long = build(&"n".repeat(240), NAMESPACE, "pod").unwrap_err();
     assert!(matches!(long, WriterError::Contract(ContractError::NameTooLong { .. })), "{long}");
     assert!(matches!(build("UPPER", NAMESPACE, "pod"), Err(WriterError::Contract(ContractError::BadName { .. }))));
-    assert_eq!(build("n", "", "pod"), Err(WriterError::NoNamespace));
+    for namespace in ["", "A", "a.b"] {
+        assert_eq!(build("n", namespace, "pod"), Err(WriterError::BadNamespace { namespace: namespace.to_owned() }));
+    }
+    let owner = Owner::NodeUid(String::new());
+    let uid = writer(&sim, Fixed::default(), "n", "pod").owner(owner).build().map(drop);
+    assert_eq!(uid, Err(WriterError::NoNodeUid));
     assert_eq!(build("n", NAMESPACE, ""), Err(WriterError::NoHolder));
     let backoff = writer(&sim, Fixed::default(), "n", "pod").backoff(2 * SECOND, SECOND).build().map(drop);
     assert!(matches!(backoff, Err(WriterError::BadBackoff { .. })));
@@ -252,4 +268,67 @@ async fn what_can_not_be_is_refused_before_anything_is_asked() {
     let _running = writer.spawn().unwrap();
     assert_eq!(writer.spawn().map(drop), Err(WriterError::AlreadyStarted));
     assert_eq!(sim.requests().total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_knows_nothing_is_asked_with_growing_pauses() {
+    let sim = cluster(&["n"]).await;
+    let script = Script::new([Answer::Metadata(NodeMetadata::new())]);
+    let handle = writer(&sim, script.clone(), "n", "pod-a").build().unwrap().spawn().unwrap();
+    sleep(10 * HOUR).await;
+    let asked = script.asked.lock().len();
+    assert!((40..=65).contains(&asked), "at last one in about 15 minutes: {asked}");
+    assert_eq!(handle.status().state, WriterState::NoMetadata);
+    assert_eq!(sim.requests().total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_knows_less_takes_over_what_its_predecessor_knew() {
+    for forbidden in [None, Some(Verb::Patch)] {
+        let sim = cluster(&["n"]).await;
+        if let Some(verb) = forbidden {
+            sim.deny(Deny::everything().verb(verb).resource("leases"));
+        }
+        let mut known = machine("m");
+        known.set_other("rack", "r7").unwrap();
+        let old = writer(&sim, Fixed(known), "n", "pod-a").build().unwrap().spawn().unwrap();
+        held(&old).await;
+        let before = lease(&sim, "n").unwrap();
+        drop(old);
+        // The new one can't read the Node either.
+        sim.deny(Deny::everything().verb(Verb::Get).resource("nodes"));
+        let partial = NodeMetadata::new().with(Attribute::HostId, "host_id").with(Attribute::HostType, "n");
+        let script = Script::new([Answer::Partial(partial)]);
+        let new = writer(&sim, script, "n", "pod-b").build().unwrap().spawn().unwrap();
+        held(&new).await;
+        let after = lease(&sim, "n").unwrap();
+        assert_eq!(after["spec"]["holderIdentity"], "pod-b");
+        let annotation = |key: &str| after["metadata"]["annotations"][format!("cwagent.amazonaws.com/{key}")].clone();
+        assert_eq!(annotation("host.type"), "n");
+        assert_eq!(annotation("host.image.id"), "host_image_id");
+        assert_eq!(annotation("rack"), "r7");
+        assert_eq!(after["metadata"]["ownerReferences"], before["metadata"]["ownerReferences"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_on_another_machine_takes_nothing_over() {
+    let sim = cluster(&["n"]).await;
+    sim.create(cloudwatch_lease("n", "m", wall())).unwrap();
+    let script = Script::new([Answer::Partial(NodeMetadata::new().with(Attribute::HostId, "i-other"))]);
+    let handle = writer(&sim, script, "n", "pod-b").build().unwrap().spawn().unwrap();
+    held(&handle).await;
+    let annotations = lease(&sim, "n").unwrap()["metadata"]["annotations"].clone();
+    assert_eq!(annotations["cwagent.amazonaws.com/host.id"], "i-other");
+    assert_eq!(handle.status().metadata, NodeMetadata::new().with(Attribute::HostId, "i-other"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_node_there_is_no_lease() {
+    let sim = cluster(&[]).await;
+    let handle = writer(&sim, Fixed(machine("m")), "n", "pod-a").build().unwrap().spawn().unwrap();
+    until(&handle, |state| matches!(state, WriterState::Failing { .. })).await;
+    assert_eq!(lease(&sim, "n"), None);
+    sim.create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})).unwrap();
+    held(&handle).await;
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cluster_sim::{Deny, Fault, Sim, Verb};
+use futures::future::BoxFuture;
 use node_lease::source::Fixed;
-use node_lease::{OnStop, StopOutcome, WriterHandle, WriterState};
-use tokio::time::{Instant, sleep};
+use node_lease::{Fetched, MetadataSource, OnStop, SourceError, StopOutcome, WriterHandle, WriterState};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::*;
 
@@ -113,14 +114,45 @@ async fn a_stop_is_bounded_whatever_hangs() {
     let began = Instant::now();
     assert_eq!(handle.shutdown().await, StopOutcome::NotDeleted);
     assert_eq!(began.elapsed(), 5 * SECOND);
-    // Nothing was written yet: there is nothing to wait for.
+    // The first write hangs: nobody knows whether there is a Lease.
     let sim = cluster(&["n"]).await;
     sim.faults().add(hung());
     let handle = start(&sim, "pod-a", OnStop::Delete);
     settle().await;
     let began = Instant::now();
-    assert_eq!(handle.shutdown().await, StopOutcome::NotHeld);
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(handle.shutdown().await, StopOutcome::NotDeleted);
+    assert_eq!(began.elapsed(), 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_write_whose_answer_is_lost_is_undone_too() {
+    let sim = cluster(&["n"]).await;
+    sim.faults().add(Fault::on(Verb::Patch).resource("leases").reset_mid_body());
+    let handle = start(&sim, "pod-a", OnStop::Delete);
+    until(&handle, |state| matches!(state, WriterState::Failing { .. })).await;
+    assert_ne!(lease(&sim, "n"), None);
+    assert_eq!(handle.shutdown().await, StopOutcome::Deleted);
+    assert_eq!(lease(&sim, "n"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_ends_the_writer_and_hangs_nobody() {
+    struct Panics;
+    impl MetadataSource for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+
+        fn fetch(&self) -> BoxFuture<'_, Result<Fetched, SourceError>> {
+            panic!("a source of the host's")
+        }
+    }
+    let sim = cluster(&["n"]).await;
+    let writer = writer(&sim, Panics, "n", "pod-a").build().unwrap();
+    let handle = writer.spawn().unwrap();
+    timeout(HOUR, handle.held()).await.unwrap();
+    assert_eq!(handle.status().state, WriterState::Stopped(StopOutcome::NotDeleted));
+    assert_eq!(timeout(HOUR, handle.shutdown()).await, Ok(StopOutcome::NotDeleted));
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,3 +145,24 @@ pub(crate) async fn until(handle: &WriterHandle, wanted: impl FnMut(&WriterState
     let waited = timeout(24 * HOUR, handle.wait_for(wanted)).await;
     assert!(waited.is_ok(), "not within a day: {:?}", handle.status());
 }
+
+/// A client whose writes with some word in their bodies are forbidden by an admission plugin, in these words.
+pub(crate) fn refusing(sim: &Sim, word: &'static str, message: &'static str) -> kube::Client {
+    let client = sim.client_in_memory();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let client = client.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await?;
+            if String::from_utf8_lossy(&body).contains(word) {
+                let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "reason": "Forbidden", "code": 403, "message": message});
+                let refused =
+                    http::Response::builder().status(403).body(status.to_string().into_bytes().into()).unwrap();
+                return Ok::<_, kube::Error>(refused);
+            }
+            client.send(http::Request::from_parts(head, body.to_vec().into())).await
+        }
+    });
+    kube::Client::new(service, "default")
+}
