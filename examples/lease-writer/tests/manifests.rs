@@ -164,10 +164,9 @@ async fn live(objects: Vec<Value>) -> (BTreeSet<Right>, BTreeSet<Right>, BTreeSe
     let node = sim.list("v1", "nodes").unwrap().remove(0)["metadata"]["name"].as_str().unwrap().to_owned();
     let (variables, mut args) = started(&pod.containers[0], &node);
     // What differs from a pod: its port, where the metadata service is, and how long an hour is.
-    let port = args.iter().position(|arg| arg == "--port=8080").unwrap();
-    args[port] = "--port=0".to_owned();
+    args.retain(|arg| arg != "--port=8080");
     args.push(format!("--imds-endpoint={}", sim.metadata_of(&node).await.unwrap().url()));
-    for flag in ["--source=aws", "--start-jitter=0s", "--renew-interval=1s", "--lease-duration=1m"] {
+    for flag in ["--port=0", "--source=aws", "--start-jitter=0s", "--renew-interval=1s", "--lease-duration=1m"] {
         args.push(flag.to_owned());
     }
     let folder = tempfile::tempdir().unwrap();

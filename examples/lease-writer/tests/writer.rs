@@ -139,8 +139,8 @@ async fn what_it_can_not_find_out_it_says() {
     let url = host.url("serving at");
     let ready = get_until(&format!("{url}/readyz"), |answer| answer.text().contains("no metadata yet")).await;
     assert_eq!(ready.status, 503);
-    assert!(ready.text().contains("metadata service is disabled"), "{}", ready.text());
-    assert!(get(&url).await.text().contains("metadata service is disabled"));
+    assert!(ready.text().contains("switch it on (on EC2 by HttpEndpoint)"), "{}", ready.text());
+    assert!(get(&url).await.text().contains("switch it on (on EC2 by HttpEndpoint)"));
     // It is asked again.
     cluster.metadata.set_disabled(false);
     status_when(&host, "held").await;
