@@ -1,6 +1,7 @@
 //! Looking a node up, enriching a batch, taking a renewal in.
 #![allow(clippy::expect_used, reason = "a benchmark that can't be set up ends")]
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +82,7 @@ fn look_up(cache: &LeaseCache, names: &Arc<[String]>, threads: u64, gets: u64) -
                 at = (at + 7_919) % NODES;
                 black_box(cache.get(&names[at]));
             }
-            thread_time() - began
+            thread_time().saturating_sub(began)
         })
     };
     let readers: Vec<_> = (0..threads).map(reader).collect();
@@ -159,12 +160,12 @@ fn renew(criterion: &mut Criterion) {
     let (runtime, cache, events) = filled();
     let mut group = criterion.benchmark_group("node_lease/renewal");
     group.throughput(Throughput::Elements(1_000));
-    let mut renewal = 0;
+    let renewal = Cell::new(0);
     group.bench_function("of_1000_nodes", |bencher| {
         bencher.iter_batched(
             || {
-                renewal += 1;
-                (0..1_000).map(|node| lease(node, renewal)).collect::<Vec<_>>()
+                renewal.set(renewal.get() + 1);
+                (0..1_000).map(|node| lease(node, renewal.get())).collect::<Vec<_>>()
             },
             |leases| {
                 for lease in leases {
@@ -172,9 +173,9 @@ fn renew(criterion: &mut Criterion) {
                 }
                 // A change that is told comes after all that was sent before it.
                 let mut changes = cache.changes();
-                let mut last = lease(0, renewal);
+                let mut last = lease(0, renewal.get());
                 if let Some(annotations) = &mut last.metadata.annotations {
-                    annotations.insert("cwagent.amazonaws.com/host.type".to_owned(), renewal.to_string());
+                    annotations.insert("cwagent.amazonaws.com/host.type".to_owned(), renewal.get().to_string());
                 }
                 events.unbounded_send(Ok(Event::Apply(last))).expect("the cache listens");
                 runtime.block_on(futures::StreamExt::next(&mut changes))

@@ -106,7 +106,7 @@ impl Nodes {
         let cache = LeaseCache::builder(cluster.client.clone(), namespace).spawn();
         let changes = cache.changes().boxed();
         // Without the right to list them, nothing is waited for: the state says so at once.
-        let begun = cache.state(|state| *state != CacheState::Starting);
+        let begun = cache.wait_for(|state| *state != CacheState::Starting);
         if timeout(HEAD_START, begun).await.is_err() {
             tracing::warn!(namespace, "the Leases of nodes are not listed yet: labels come later");
         }

@@ -66,10 +66,10 @@ impl Ownership {
 
     /// Takes over the owner that a Lease has, where this writer could not find it out.
     pub(super) fn inherit(&mut self, lease: &Lease) {
-        let owners = lease.metadata.owner_references.iter().flatten();
-        let known = owners.filter(|owner| owner.kind == "Node" && owner.name == self.node_name).map(|owner| &owner.uid);
+        let mut owners = lease.metadata.owner_references.iter().flatten();
         if let (Owner::Node, None) = (&self.owner, &self.node_uid) {
-            self.node_uid = known.last().cloned();
+            let known = owners.find(|owner| owner.kind == "Node" && owner.name == self.node_name);
+            self.node_uid = known.map(|owner| owner.uid.clone());
         }
     }
 

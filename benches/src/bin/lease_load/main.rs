@@ -115,6 +115,10 @@ async fn run(args: &Args) -> Result<()> {
     );
     println!("{} requests in a second at most during the outage, {} after it", most(&during), most(&after));
     ensure!(held(&handles) == handles.len(), "not all writers have recovered");
+    // What 5,000 nodes may ask for, in proportion.
+    let share = f64::from(args.nodes) / 5_000.0;
+    ensure!(total as f64 / f64::from(args.hours) <= 5_250.0 * share.max(0.1), "more than a write per node and hour");
+    ensure!(most(&after) as f64 <= 50.0 * share.max(1.0), "more than 50 requests in a second after the outage");
     Ok(())
 }
 
