@@ -11,7 +11,7 @@
 //! | a Lease is not renewed in time | forgets its node; by whose clock is the [`ExpiryPolicy`]'s matter |
 //! | a Lease is deleted, or made useless by an update | forgets its node |
 //! | the API server can't be asked | keeps everything, also what is not renewed, for [`LeaseCacheBuilder::outage_grace`]; says so in [`LeaseCache::status`]; tries again by itself |
-//! | more nodes come than it may hold | forgets those that were not looked up for the longest time, and counts them |
+//! | more nodes come than it may hold | forgets those whose Leases would end first, and counts them |
 //! | it is shut down | is empty, and stays so |
 
 mod feed;
@@ -171,7 +171,7 @@ pub struct LeaseCacheBuilder {
     contract: Contract,
     policy: ExpiryPolicy,
     outage_grace: Duration,
-    capacity: u64,
+    capacity: usize,
     clock: WallClock,
 }
 
@@ -227,7 +227,7 @@ impl LeaseCacheBuilder {
     }
 
     /// The most nodes that are kept; 50,000 by default.
-    pub fn capacity(mut self, nodes: u64) -> Self {
+    pub fn capacity(mut self, nodes: usize) -> Self {
         self.capacity = nodes.max(1);
         self
     }
@@ -244,14 +244,15 @@ impl LeaseCacheBuilder {
     ///
     /// Outside of a tokio runtime.
     pub fn spawn(self) -> LeaseCache {
-        let table = Arc::new(Table::new(self.capacity));
+        let table = Arc::new(Table::new());
         let status =
             Arc::new(watch::Sender::new(Inner { state: CacheState::Starting, since: Instant::now(), synced: false }));
         let stop = CancellationToken::new();
         let (label, value) = self.contract.label_pair();
         let label = self.by_label.then(|| (label.to_owned(), value.to_owned()));
         let scope = Scope { namespace: self.namespace, label };
-        let keeper = Keeper::new(table.clone(), self.contract, self.policy, self.outage_grace, self.clock);
+        let keeper =
+            Keeper::new(table.clone(), self.contract, self.policy, self.outage_grace, self.clock, self.capacity);
         tokio::spawn(run(self.source, scope, keeper, status.clone(), stop.clone()));
         let receiver = status.subscribe();
         LeaseCache { table, status: receiver, stop: stop.clone(), _drop: Arc::new(stop.drop_guard()) }

@@ -2,15 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use metrics::{counter, gauge};
-use moka::notification::RemovalCause;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use parking_lot::RwLock;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -50,34 +48,30 @@ struct Known {
     list: u32,
 }
 
+/// A plain map behind a lock that the one writer takes for an insertion at a time. moka was measured beside it: it notes
+/// down who was looked up, to evict the others, which takes twice the time of the look-up itself.
+type Nodes = HashMap<Arc<str>, Known, foldhash::fast::RandomState>;
+
 /// What readers share.
 pub(super) struct Table {
-    nodes: Cache<Arc<str>, Known>,
+    nodes: RwLock<Nodes>,
     began: Instant,
     /// When the outage began that goes on, or was the last. Leases that ended before it are not kept for it.
     outage: AtomicU64,
     /// Until when Leases stay that are over since, because they can't be renewed.
     kept_until: AtomicU64,
-    closed: AtomicBool,
     changes: broadcast::Sender<NodeChange>,
 }
 
 impl Table {
-    pub(super) fn new(capacity: u64) -> Self {
-        let (changes, _) = broadcast::channel(CHANGES);
-        let evicted = changes.clone();
-        let nodes = Cache::builder()
-            .max_capacity(capacity)
-            // Nodes that are looked up stay; the default policy would rather refuse new ones.
-            .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |node: Arc<Arc<str>>, _, cause| {
-                if cause == RemovalCause::Size {
-                    removed(&evicted, node.as_ref().clone(), RemovalReason::Full);
-                }
-            })
-            .build();
-        let (outage, kept_until, closed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Self { nodes, began: Instant::now(), outage, kept_until, closed, changes }
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: RwLock::default(),
+            began: Instant::now(),
+            outage: AtomicU64::new(0),
+            kept_until: AtomicU64::new(0),
+            changes: broadcast::Sender::new(CHANGES),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -89,40 +83,40 @@ impl Table {
             && (known.until < self.outage.load(Ordering::Relaxed) || self.kept_until.load(Ordering::Relaxed) <= now)
     }
 
-    fn look_up(&self, node: &str) -> Option<(Known, u64)> {
-        let known = self.nodes.get(node)?;
+    /// Shows what is known of a node, and what time it is.
+    fn look_up<T>(&self, node: &str, show: impl FnOnce(&Known, u64) -> T) -> Option<T> {
         let now = self.now();
-        // Closed is checked last: what a look-up found meanwhile is not given out.
-        (!self.is_over(&known, now) && !self.closed.load(Ordering::Acquire)).then_some((known, now))
+        let nodes = self.nodes.read();
+        let known = nodes.get(node).filter(|known| !self.is_over(known, now))?;
+        Some(show(known, now))
     }
 
     pub(super) fn get(&self, node: &str) -> Option<Arc<NodeMetadata>> {
-        self.look_up(node).map(|(known, _)| known.metadata)
+        self.look_up(node, |known, _| known.metadata.clone())
     }
 
     pub(super) fn freshness(&self, node: &str) -> Option<Freshness> {
-        let (known, now) = self.look_up(node)?;
-        let left = known.until.checked_sub(now).filter(|left| *left > 0);
-        Some(Freshness {
-            seen: Duration::from_millis(now.saturating_sub(known.since)),
-            renewed: known.renewed,
-            skew: known.skew.map(|seconds| SignedDuration::from_secs(seconds.into())),
-            remaining: left.map(Duration::from_millis),
+        self.look_up(node, |known, now| {
+            let left = known.until.checked_sub(now).filter(|left| *left > 0);
+            Freshness {
+                seen: Duration::from_millis(now.saturating_sub(known.since)),
+                renewed: known.renewed,
+                skew: known.skew.map(|seconds| SignedDuration::from_secs(seconds.into())),
+                remaining: left.map(Duration::from_millis),
+            }
         })
     }
 
     /// The nodes that are known now.
     pub(super) fn nodes(&self) -> Vec<(Arc<str>, Arc<NodeMetadata>)> {
-        if self.closed.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let now = self.now();
-        let all = self.nodes.iter().filter(|(_, known)| !self.is_over(known, now));
-        all.map(|(node, known)| (node.as_ref().clone(), known.metadata)).collect()
+        let nodes = self.nodes.read();
+        let all = nodes.iter().filter(|(_, known)| !self.is_over(known, now));
+        all.map(|(node, known)| (node.clone(), known.metadata.clone())).collect()
     }
 
     pub(super) fn len(&self) -> u64 {
-        if self.closed.load(Ordering::Acquire) { 0 } else { self.nodes.entry_count() }
+        self.nodes.read().len() as u64
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<NodeChange> {
@@ -149,7 +143,7 @@ fn removed(changes: &broadcast::Sender<NodeChange>, node: Arc<str>, reason: Remo
     let _ = changes.send(NodeChange::Removed { node, reason });
 }
 
-/// The one that writes. When it is dropped, the table is closed and empty, and stays so: nobody else can fill it.
+/// The one that writes. When it is dropped, the table is empty, and stays so: nobody else can fill it.
 pub(super) struct Keeper {
     table: Arc<Table>,
     contract: Contract,
@@ -180,9 +174,7 @@ struct Failing {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.table.closed.store(true, Ordering::Release);
-        self.table.nodes.invalidate_all();
-        self.table.nodes.run_pending_tasks();
+        *self.table.nodes.write() = Nodes::default();
         self.tell_nodes(0);
         self.tell_connected(false);
     }
@@ -195,15 +187,15 @@ impl Keeper {
         policy: ExpiryPolicy,
         outage_grace: Duration,
         clock: WallClock,
+        capacity: usize,
     ) -> Self {
-        let capacity = table.nodes.policy().max_capacity().and_then(|most| usize::try_from(most).ok());
         Self {
             table,
             contract,
             policy,
             outage_grace,
             clock,
-            capacity: capacity.unwrap_or(usize::MAX),
+            capacity,
             list: 0,
             earliest: None,
             failing: None,
@@ -220,10 +212,7 @@ impl Keeper {
 
     /// Nodes whose Leases the list did not have are gone.
     pub(super) fn end_list(&mut self) {
-        let gone: Vec<_> = self.table.nodes.iter().filter(|(_, known)| known.list != self.list).collect();
-        for (node, _) in gone {
-            self.remove(&node, RemovalReason::Deleted);
-        }
+        self.remove_all(|known| known.list != self.list, RemovalReason::Deleted);
         let list = self.list;
         self.over.retain(|_, (_, seen)| *seen == list);
         self.tidy();
@@ -251,7 +240,7 @@ impl Keeper {
         let Reading { metadata, renewed, duration } = reading;
         let good =
             |first_sight| now.saturating_add(millis(self.policy.remaining(renewed, duration, wall, first_sight)));
-        let before = self.table.nodes.get(node);
+        let before = self.table.nodes.read().get(node).cloned();
         let (since, until, skew) = match (&before, self.over.get(node)) {
             // Nothing is longer good than it was, whoever tells it again.
             (Some(known), _) if known.renewed == renewed => (known.since, known.until, known.skew),
@@ -276,7 +265,10 @@ impl Keeper {
         }
         self.over.remove(&node);
         self.earliest = Some(self.earliest.map_or(until, |earliest| earliest.min(until)));
-        self.table.nodes.insert(node.clone(), known);
+        if before.is_none() && self.table.len() >= self.capacity as u64 {
+            self.make_room();
+        }
+        self.table.nodes.write().insert(node.clone(), known);
         if changed {
             // Without a subscriber there is nobody to tell.
             let _ = self.table.changes.send(NodeChange::Changed { node, metadata });
@@ -311,8 +303,33 @@ impl Keeper {
     }
 
     fn remove(&self, node: &str, reason: RemovalReason) {
-        if self.table.nodes.remove(node).is_some() {
+        let gone = self.table.nodes.write().remove(node);
+        if gone.is_some() {
             removed(&self.table.changes, node.into(), reason);
+        }
+    }
+
+    /// Removes all that are so; which, and the renewals that they had.
+    fn remove_all(&self, so: impl Fn(&Known) -> bool, reason: RemovalReason) -> Vec<(Arc<str>, Timestamp)> {
+        let all: Vec<_> = self
+            .table
+            .nodes
+            .read()
+            .iter()
+            .filter(|(_, known)| so(known))
+            .map(|(node, known)| (node.clone(), known.renewed))
+            .collect();
+        for (node, _) in &all {
+            self.remove(node, reason);
+        }
+        all
+    }
+
+    /// Removes the node whose Lease would end first: the one that is dead the most likely.
+    fn make_room(&self) {
+        let first = self.table.nodes.read().iter().min_by_key(|(_, known)| known.until).map(|(node, _)| node.clone());
+        if let Some(node) = first {
+            self.remove(&node, RemovalReason::Full);
         }
     }
 
@@ -370,27 +387,17 @@ impl Keeper {
     /// Removes the nodes whose Leases are over.
     pub(super) fn sweep(&mut self) {
         let now = self.table.now();
-        let mut earliest: Option<u64> = None;
-        let mut over = Vec::new();
-        for (node, known) in &self.table.nodes {
-            if self.table.is_over(&known, now) {
-                over.push((node, known.renewed));
-            } else {
-                let until = known.until.max(now.saturating_add(1));
-                earliest = Some(earliest.map_or(until, |earliest| earliest.min(until)));
-            }
+        for (node, renewed) in self.remove_all(|known| self.table.is_over(known, now), RemovalReason::Expired) {
+            self.remember_over(node, renewed);
         }
-        self.earliest = earliest;
-        for (node, renewed) in over {
-            self.remove(&node, RemovalReason::Expired);
-            self.remember_over(node.as_ref().clone(), renewed);
-        }
+        let ends = self.table.nodes.read().values().map(|known| known.until).min();
+        // What is over and still there is kept, until another moment.
+        self.earliest = ends.map(|until| until.max(now.saturating_add(1)));
         self.tidy();
     }
 
     /// Lets go of what only the keeper still holds.
     pub(super) fn tidy(&mut self) {
-        self.table.nodes.run_pending_tasks();
         self.groups.retain(|group| Arc::strong_count(group) > 1);
         self.tell_nodes(self.table.len());
     }

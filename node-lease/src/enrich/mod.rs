@@ -45,6 +45,11 @@ pub trait Attributes {
     /// Sets an attribute, in place of what it was.
     fn set(&mut self, key: &'static str, value: &str);
 
+    /// So many attributes are about to be set.
+    fn reserve(&mut self, additional: usize) {
+        let _ = additional;
+    }
+
     /// Takes an attribute away; where that is not possible, nothing happens.
     fn remove(&mut self, key: &str) {
         let _ = key;
@@ -217,6 +222,7 @@ impl Enricher {
             }
         };
         let Some(metadata) = metadata else { return Enriched::Miss };
+        attributes.reserve(self.attributes.len());
         // Where the host is another one, nothing of it may stay beside the node's id.
         let other_host = self.overwrite && metadata.get(Attribute::HostId).is_some();
         for attribute in &self.attributes {

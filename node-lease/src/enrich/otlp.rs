@@ -32,6 +32,10 @@ impl Attributes for Resource {
         self.attributes.push(KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() });
     }
 
+    fn reserve(&mut self, additional: usize) {
+        self.attributes.reserve(additional);
+    }
+
     fn remove(&mut self, key: &str) {
         self.attributes.retain(|attribute| attribute.key != key);
     }
