@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nri_plugin::cgroup::CgroupFs;
+use nri_plugin::index::{ContainerInfo, PodInfo};
 use tempfile::TempDir;
 
 pub(crate) const UNIFIED: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -77,4 +78,36 @@ impl Host {
 
 pub(crate) fn inode(path: &Path) -> u64 {
     fs::metadata(path).unwrap().ino()
+}
+
+pub(crate) fn uid(number: usize) -> String {
+    format!("{number:08x}-1234-4abc-8def-0123456789ab")
+}
+
+/// The pod's cgroup with the cgroupfs driver.
+pub(crate) fn pod_cgroup(number: usize) -> String {
+    format!("/kubepods/burstable/pod{}", uid(number))
+}
+
+pub(crate) fn pod(number: usize) -> PodInfo {
+    PodInfo {
+        id: id(1_000_000 + number),
+        name: format!("web-{number}"),
+        namespace: "shop".to_owned(),
+        uid: uid(number),
+        labels: [("app".to_owned(), "web".to_owned())].into(),
+        cgroup_parent: pod_cgroup(number),
+        ..PodInfo::default()
+    }
+}
+
+/// A container of `pod`, whose cgroup the cgroupfs driver makes.
+pub(crate) fn container(number: usize, of: usize) -> ContainerInfo {
+    ContainerInfo {
+        id: id(number),
+        pod_id: id(1_000_000 + of),
+        name: format!("app-{number}"),
+        cgroups_path: format!("{}/{}", pod_cgroup(of), id(number)),
+        ..ContainerInfo::default()
+    }
 }

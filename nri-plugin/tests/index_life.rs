@@ -1,0 +1,299 @@
+//! Events in time → what is known, for how long, and what is told of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Host, container, id, inode, pod};
+use futures::{FutureExt, Stream, StreamExt};
+use nri_plugin::cgroup::CgroupFs;
+use nri_plugin::index::{Change, Container, ContainerIndex, ContainerInfo, Event, Reason};
+use proptest::prelude::*;
+use tokio::time::{advance, sleep};
+
+fn index(host: &Host) -> ContainerIndex {
+    ContainerIndex::builder(host.cgroups()).build()
+}
+
+fn ids(containers: &[Arc<Container>]) -> Vec<String> {
+    let mut ids: Vec<_> = containers.iter().map(|container| container.id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+/// Starts a container, whose cgroup is made; the cgroup's id.
+fn start(host: &Host, index: &ContainerIndex, number: usize, of: usize) -> u64 {
+    let told = container(number, of);
+    let cgroup = host.make(&told.cgroups_path);
+    index.apply(Event::ContainerStarted(told));
+    cgroup
+}
+
+/// The changes that were told and not yet read.
+fn told(changes: &mut (impl Stream<Item = Change> + Unpin)) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Some(Some(change)) = changes.next().now_or_never() {
+        told.push(match change {
+            Change::Changed(container) if container.is_ended() => "ended".to_owned(),
+            Change::Changed(container) => format!("live in {:?}", container.pod_name().unwrap_or("no pod")),
+            Change::Forgotten { reason, .. } => reason.as_str().to_owned(),
+            Change::Missed(missed) => format!("{missed} missed"),
+            _ => unreachable!(),
+        });
+    }
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_container_is_known_for_the_grace_time() {
+    let host = Host::unified();
+    let index = index(&host);
+    let cgroup = start(&host, &index, 1, 2);
+    index.apply(Event::ContainerStopped(id(1)));
+    assert!(index.by_cgroup_id(cgroup).unwrap().is_ended());
+    let sweeping = tokio::spawn({
+        let index = index.clone();
+        async move { index.run().await }
+    });
+    sleep(Duration::from_secs(100)).await;
+    assert!(index.by_cgroup_id(cgroup).is_some(), "still known to its runtime");
+    assert_eq!(ids(&index.apply(Event::ContainerRemoved(id(1)))), [id(1)]);
+    sleep(Duration::from_secs(59)).await;
+    let late = index.by_cgroup_id(cgroup).unwrap();
+    assert_eq!((late.name(), late.is_ended()), (Some("app-1"), true));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(index.by_cgroup_id(cgroup), None);
+    assert_eq!(index.by_container_id(&id(1)), None);
+    assert_eq!(index.by_path(&host.path(&container(1, 2).cgroups_path)), None);
+    sweeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_task_an_index_forgets_at_the_next_event() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).grace(Duration::from_secs(5)).build();
+    start(&host, &index, 1, 2);
+    index.apply(Event::ContainerRemoved(id(1)));
+    advance(Duration::from_secs(6)).await;
+    assert_eq!(index.len(), 1);
+    index.apply(Event::ContainerStopped(id(9)));
+    assert!(index.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_lives_again_stays() {
+    let host = Host::unified();
+    let index = index(&host);
+    start(&host, &index, 1, 2);
+    index.apply(Event::ContainerRemoved(id(1)));
+    start(&host, &index, 1, 2);
+    advance(Duration::from_secs(61)).await;
+    index.apply(Event::ContainerStopped(id(9)));
+    assert!(!index.by_container_id(&id(1)).unwrap().is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_set_ends_what_it_does_not_have() {
+    let host = Host::unified();
+    let index = index(&host);
+    for number in 1..=3 {
+        start(&host, &index, number, 10);
+    }
+    index.apply(Event::PodStarted(pod(10)));
+    let stopped = ContainerInfo { stopped: true, ..container(3, 10) };
+    let full =
+        Event::Synchronized { pods: vec![pod(11)], containers: vec![container(2, 10), stopped, container(4, 11)] };
+    assert_eq!(ids(&index.apply(full.clone())), [id(1), pod(10).id]);
+    let state: Vec<_> = (1..=4).map(|number| index.by_container_id(&id(number)).unwrap().is_ended()).collect();
+    assert_eq!(state, [true, false, true, false]);
+    assert_eq!(index.by_container_id(&id(4)).unwrap().pod_name(), Some("web-11"));
+    assert_eq!(index.apply(full), [], "the same again is no news");
+    advance(Duration::from_secs(61)).await;
+    index.apply(Event::ContainerStopped(id(9)));
+    let known: Vec<_> = (1..=4).map(|number| index.by_container_id(&id(number)).is_some()).collect();
+    assert_eq!(known, [false, true, true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_pod_go_its_containers() {
+    let host = Host::unified();
+    let index = index(&host);
+    index.apply(Event::PodStarted(pod(2)));
+    start(&host, &index, 1, 2);
+    start(&host, &index, 3, 4);
+    index.apply(Event::PodStopped(pod(2).id));
+    assert!(index.by_container_id(&pod(2).id).unwrap().is_ended());
+    assert_eq!(ids(&index.apply(Event::PodRemoved(pod(2).id))), [id(1), pod(2).id]);
+    assert!(!index.by_container_id(&id(3)).unwrap().is_ended());
+    assert_eq!(index.apply(Event::PodRemoved(pod(2).id)), []);
+}
+
+/// Two directories under one name in turn, with the same inode: what a kernel of 32 bits may give twice.
+#[tokio::test(start_paused = true)]
+async fn a_cgroup_id_that_is_used_again_is_the_newcomers() {
+    let host = Host::unified();
+    let index = index(&host);
+    let cgroup = start(&host, &index, 1, 2);
+    index.apply(Event::ContainerRemoved(id(1)));
+    let (old, new) = (host.path(&container(1, 2).cgroups_path), host.path(&container(3, 2).cgroups_path));
+    fs::rename(old, &new).unwrap();
+    assert_eq!(inode(&new), cgroup);
+    index.apply(Event::ContainerStarted(container(3, 2)));
+    assert_eq!(index.by_cgroup_id(cgroup).unwrap().name(), Some("app-3"));
+    // News of the old one don't take it back, nor does its end take it away.
+    index.apply(Event::PodStarted(pod(2)));
+    assert_eq!(index.by_cgroup_id(cgroup).unwrap().name(), Some("app-3"));
+    advance(Duration::from_secs(61)).await;
+    index.apply(Event::ContainerStopped(id(9)));
+    assert_eq!(index.by_container_id(&id(1)), None);
+    assert_eq!(index.by_cgroup_id(cgroup).unwrap().name(), Some("app-3"));
+}
+
+#[test]
+fn a_directory_that_was_made_anew_has_its_new_id() {
+    let host = Host::unified();
+    let index = index(&host);
+    let old = start(&host, &index, 1, 2);
+    let path = container(1, 2).cgroups_path;
+    // The new one is made while the old one is there: a file system would give the same inode again.
+    host.make("/new");
+    fs::rename(host.path(&path), host.path("/old")).unwrap();
+    fs::rename(host.path("/new"), host.path(&path)).unwrap();
+    let new = inode(&host.path(&path));
+    assert_eq!(index.find_cgroup_id(new).unwrap().name(), Some("app-1"));
+    assert_eq!(index.by_cgroup_id(old), None);
+}
+
+#[test]
+fn a_full_index_forgets_what_has_ended_and_takes_nothing_where_nothing_has() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).max_containers(3).build();
+    let mut changes = index.changes();
+    for number in 1..=4 {
+        start(&host, &index, number, 10);
+    }
+    assert_eq!(index.len(), 3);
+    assert_eq!(index.by_container_id(&id(4)), None);
+    index.apply(Event::ContainerStopped(id(1)));
+    index.apply(Event::ContainerRemoved(id(2)));
+    told(&mut changes);
+    for number in 4..=6 {
+        start(&host, &index, number, 10);
+    }
+    assert_eq!(ids(&index.containers()), [id(3), id(4), id(5)], "the removed one went first, then the ended one");
+    assert_eq!(told(&mut changes).iter().filter(|told| *told == Reason::Full.as_str()).count(), 2);
+}
+
+#[test]
+fn cgroups_inside_of_containers_are_bounded() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).max_nested(3).build();
+    let inside = |number: usize, count: usize| {
+        let made = |at| host.make(&format!("{}/{at}", container(number, 2).cgroups_path));
+        (0..count).map(made).collect::<Vec<_>>()
+    };
+    let (first, second) = (inside(1, 2), inside(3, 4));
+    start(&host, &index, 1, 2);
+    start(&host, &index, 3, 2);
+    let known = |ids: &[u64]| ids.iter().filter(|cgroup| index.by_cgroup_id(**cgroup).is_some()).count();
+    assert_eq!((known(&first), known(&second)), (2, 1));
+}
+
+#[test]
+fn changes_are_told_once_and_a_slow_listener_hears_what_it_missed() {
+    let host = Host::unified();
+    let index = index(&host);
+    let mut changes = index.changes();
+    start(&host, &index, 1, 2);
+    start(&host, &index, 1, 2);
+    assert_eq!(told(&mut changes), ["live in \"no pod\""]);
+    index.apply(Event::PodStarted(pod(2)));
+    assert_eq!(told(&mut changes), ["live in \"web-2\"", "live in \"web-2\""], "the sandbox and the container");
+    index.apply(Event::ContainerStopped(id(1)));
+    index.apply(Event::ContainerRemoved(id(1)));
+    assert_eq!(told(&mut changes), ["ended"]);
+    for number in 0..1_030 {
+        index.apply(Event::ContainerStarted(container(number, 2)));
+    }
+    assert_eq!(told(&mut changes)[0], "6 missed");
+    drop(index);
+    assert_eq!(changes.next().now_or_never(), Some(None), "it ends with the index");
+}
+
+/// An event of few ids, so that they meet.
+fn event() -> impl Strategy<Value = Event> {
+    let info = |pid: Option<u32>| {
+        move |(number, of, stopped): (usize, usize, bool)| {
+            Event::ContainerStarted(ContainerInfo { pid, stopped, ..container(number, of) })
+        }
+    };
+    let of_container = (0..4_usize, 0..3_usize, any::<bool>());
+    prop_oneof![
+        of_container.clone().prop_map(info(None)),
+        of_container.prop_map(info(Some(u32::MAX))),
+        (0..3_usize).prop_map(|of| Event::PodStarted(pod(of))),
+        (0..4_usize).prop_map(|number| Event::ContainerStopped(id(number))),
+        (0..4_usize).prop_map(|number| Event::ContainerRemoved(id(number))),
+        (0..3_usize).prop_map(|of| Event::PodRemoved(pod(of).id)),
+        // A sandbox with a container's id, and the other way round.
+        (0..4_usize).prop_map(|number| Event::PodStarted(nri_plugin::index::PodInfo { id: id(number), ..pod(1) })),
+        (0..3_usize).prop_map(|of| Event::ContainerStarted(ContainerInfo {
+            id: pod(of).id,
+            cgroups_path: String::new(),
+            ..container(1, of)
+        })),
+        prop::collection::vec((0..4_usize, 0..3_usize), 0..4).prop_map(|all| Event::Synchronized {
+            pods: all.iter().map(|(_, of)| pod(*of)).collect(),
+            containers: all.iter().map(|(number, of)| container(*number, *of)).collect(),
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// After whatever happened, a full set and a grace time leave exactly that set.
+    #[test]
+    fn a_full_set_puts_everything_right(events in prop::collection::vec(event(), 0..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let host = Host::unified();
+            let index = ContainerIndex::builder(host.cgroups()).max_containers(5).build();
+            let mut cgroups: Vec<u64> = Vec::new();
+            for number in 0..4 {
+                for of in 0..3 {
+                    cgroups.push(host.make(&container(number, of).cgroups_path));
+                }
+            }
+            for event in events {
+                index.apply(event);
+                advance(Duration::from_secs(7)).await;
+                assert!(index.len() <= 5);
+            }
+            let full = Event::Synchronized { pods: vec![pod(1)], containers: vec![container(2, 1)] };
+            index.apply(full);
+            advance(Duration::from_secs(61)).await;
+            index.apply(Event::ContainerStopped(String::new()));
+            assert_eq!(ids(&index.containers()), [id(2), pod(1).id]);
+            let known: Vec<_> = cgroups.iter().filter_map(|cgroup| index.by_cgroup_id(*cgroup)).collect();
+            assert_eq!(ids(&known), [id(2)]);
+            assert_eq!(known[0].pod_name(), Some("web-1"));
+        });
+    }
+
+    #[test]
+    fn no_text_of_a_runtime_panics(id in any::<String>(), path in "[/:.a-z-]{0,40}", parent in any::<String>()) {
+        let host = Host::unified();
+        let index = ContainerIndex::builder(CgroupFs::discover_in(host.root()).unwrap()).build();
+        let told = ContainerInfo { id, cgroups_path: path, pod_id: parent.clone(), ..ContainerInfo::default() };
+        index.apply(Event::PodStarted(nri_plugin::index::PodInfo {
+            id: parent.clone(),
+            cgroup_parent: parent,
+            ..Default::default()
+        }));
+        index.apply(Event::ContainerStarted(told));
+    }
+}
