@@ -200,3 +200,33 @@ impl ContainerIndex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn readers_wait_for_no_writer() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        let mountinfo = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        fs::write(root.path().join("proc/self/mountinfo"), mountinfo).unwrap();
+        let directory = root.path().join("sys/fs/cgroup/a");
+        fs::create_dir_all(&directory).unwrap();
+        let index = ContainerIndex::builder(CgroupFs::discover_in(root.path()).unwrap()).build();
+        index.apply(Event::ContainerStarted(ContainerInfo {
+            id: "c".to_owned(),
+            cgroups_path: "/a".to_owned(),
+            ..ContainerInfo::default()
+        }));
+        let id = index.by_container_id("c").unwrap().cgroup.as_ref().unwrap().id;
+        // A lock that this thread holds already is one that it would wait for without end.
+        let (_table, _misses) = (index.inner.table.lock(), index.inner.misses.lock());
+        assert!(index.by_cgroup_id(id).is_some());
+        assert!(index.by_container_id("c").is_some());
+        assert_eq!(index.containers().len(), 1);
+        assert!(index.by_path(&directory).is_some());
+    }
+}
