@@ -110,7 +110,16 @@ async fn a_full_set_ends_what_it_does_not_have() {
     let state: Vec<_> = (1..=4).map(|number| index.by_container_id(&id(number)).unwrap().is_ended()).collect();
     assert_eq!(state, [true, false, true, false]);
     assert_eq!(index.by_container_id(&id(4)).unwrap().pod_name(), Some("web-11"));
-    assert_eq!(index.apply(full), [], "the same again is no news");
+    // What has ended is not looked for: its directory may be another's.
+    host.make(&container(5, 10).cgroups_path);
+    let ended = ContainerInfo { stopped: true, ..container(5, 10) };
+    index.apply(Event::ContainerStarted(ended));
+    assert_eq!(index.by_container_id(&id(5)).unwrap().cgroup, None);
+    index.apply(Event::ContainerRemoved(id(5)));
+    let mut changes = index.changes();
+    advance(Duration::from_secs(5)).await;
+    assert_eq!(index.apply(full), []);
+    assert_eq!(told(&mut changes), [""; 0], "the same again is no news");
     advance(Duration::from_secs(61)).await;
     index.apply(Event::ContainerStopped(id(9)));
     let known: Vec<_> = (1..=4).map(|number| index.by_container_id(&id(number)).is_some()).collect();
@@ -138,10 +147,11 @@ async fn a_cgroup_id_that_is_used_again_is_the_newcomers() {
     let index = index(&host);
     let cgroup = start(&host, &index, 1, 2);
     index.apply(Event::ContainerRemoved(id(1)));
-    let (old, new) = (host.path(&container(1, 2).cgroups_path), host.path(&container(3, 2).cgroups_path));
+    let (old, new) = (host.path(&container(1, 2).cgroups_path), host.path(&container(3, 4).cgroups_path));
+    fs::create_dir_all(new.parent().unwrap()).unwrap();
     fs::rename(old, &new).unwrap();
     assert_eq!(inode(&new), cgroup);
-    index.apply(Event::ContainerStarted(container(3, 2)));
+    index.apply(Event::ContainerStarted(container(3, 4)));
     assert_eq!(index.by_cgroup_id(cgroup).unwrap().name(), Some("app-3"));
     // News of the old one don't take it back, nor does its end take it away.
     index.apply(Event::PodStarted(pod(2)));
@@ -150,6 +160,32 @@ async fn a_cgroup_id_that_is_used_again_is_the_newcomers() {
     index.apply(Event::ContainerStopped(id(9)));
     assert_eq!(index.by_container_id(&id(1)), None);
     assert_eq!(index.by_cgroup_id(cgroup).unwrap().name(), Some("app-3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_is_used_again_is_the_newcomers() {
+    let host = Host::unified();
+    let index = index(&host);
+    let path = container(1, 2).cgroups_path;
+    start(&host, &index, 1, 2);
+    index.apply(Event::ContainerRemoved(id(1)));
+    index.apply(Event::ContainerStarted(ContainerInfo { cgroups_path: path.clone(), ..container(3, 2) }));
+    advance(Duration::from_secs(61)).await;
+    index.apply(Event::ContainerStopped(id(9)));
+    assert_eq!(index.by_container_id(&id(1)), None);
+    assert_eq!(index.by_path(&host.path(&path)).unwrap().name(), Some("app-3"));
+}
+
+#[test]
+fn a_container_is_of_the_pod_that_was_told_last() {
+    let host = Host::unified();
+    let index = index(&host);
+    index.apply(Event::ContainerStarted(container(1, 2)));
+    index.apply(Event::ContainerStarted(container(1, 4)));
+    index.apply(Event::PodStarted(pod(2)));
+    index.apply(Event::PodStarted(pod(4)));
+    assert_eq!(index.by_container_id(&id(1)).unwrap().pod_name(), Some("web-4"));
+    assert_eq!(ids(&index.apply(Event::PodRemoved(pod(2).id))), [pod(2).id]);
 }
 
 #[test]
@@ -180,17 +216,19 @@ fn a_full_index_forgets_what_has_ended_and_takes_nothing_where_nothing_has() {
     index.apply(Event::ContainerStopped(id(1)));
     index.apply(Event::ContainerRemoved(id(2)));
     told(&mut changes);
-    for number in 4..=6 {
+    start(&host, &index, 4, 10);
+    assert_eq!(ids(&index.containers()), [id(1), id(3), id(4)], "the removed one goes first");
+    for number in 5..=6 {
         start(&host, &index, number, 10);
     }
-    assert_eq!(ids(&index.containers()), [id(3), id(4), id(5)], "the removed one went first, then the ended one");
+    assert_eq!(ids(&index.containers()), [id(3), id(4), id(5)], "then the ended one");
     assert_eq!(told(&mut changes).iter().filter(|told| *told == Reason::Full.as_str()).count(), 2);
 }
 
 #[test]
 fn cgroups_inside_of_containers_are_bounded() {
     let host = Host::unified();
-    let index = ContainerIndex::builder(host.cgroups()).max_nested(3).build();
+    let index = ContainerIndex::builder(host.cgroups()).max_nested(3).grace(Duration::ZERO).build();
     let inside = |number: usize, count: usize| {
         let made = |at| host.make(&format!("{}/{at}", container(number, 2).cgroups_path));
         (0..count).map(made).collect::<Vec<_>>()
@@ -200,6 +238,10 @@ fn cgroups_inside_of_containers_are_bounded() {
     start(&host, &index, 3, 2);
     let known = |ids: &[u64]| ids.iter().filter(|cgroup| index.by_cgroup_id(**cgroup).is_some()).count();
     assert_eq!((known(&first), known(&second)), (2, 1));
+    // Who leaves makes room.
+    index.apply(Event::ContainerRemoved(id(1)));
+    start(&host, &index, 3, 2);
+    assert_eq!((known(&first), known(&second)), (0, 3));
 }
 
 #[test]

@@ -92,6 +92,24 @@ fn cruns_cgroup_inside_the_scope_is_the_containers() {
 }
 
 #[test]
+fn a_path_that_no_rule_knows_is_the_containers_too() {
+    let host = Host::unified();
+    let index = index(&host);
+    let inside = host.make("/custom/c/inside");
+    let own = host.make("/custom/c");
+    host.process(7, "/custom/c/inside");
+    let told = ContainerInfo { cgroups_path: "/custom/c".to_owned(), pid: Some(7), ..container(1, 2) };
+    index.apply(Event::ContainerStarted(told.clone()));
+    assert_eq!(index.by_container_id(&id(1)).unwrap().cgroup.as_ref().unwrap().id, own);
+    // What comes later is known by the cgroup inside as well.
+    index.apply(Event::PodStarted(pod(2)));
+    assert_eq!(index.by_cgroup_id(inside).unwrap().pod_name(), Some("web-2"));
+    // It moves into what was inside of it.
+    index.apply(Event::ContainerStarted(ContainerInfo { cgroups_path: "/custom/c/inside".to_owned(), ..told }));
+    assert_eq!((name_of(&index, inside).as_deref(), name_of(&index, own)), (Some("app-1"), None));
+}
+
+#[test]
 fn the_process_is_believed_where_path_and_process_differ() {
     let host = Host::unified();
     let index = index(&host);
@@ -112,8 +130,8 @@ fn a_container_has_no_cgroup_before_its_start_and_never_the_root() {
     host.process_with(7, "4:memory:/kubepods/x\n0::/\n");
     index.apply(Event::ContainerStarted(ContainerInfo { pid: Some(7), ..container(1, 2) }));
     assert_eq!(index.by_container_id(&id(1)).unwrap().cgroup, None);
+    // It has a directory, and its process is in the hierarchies of version 1 alone.
     let cgroup = host.make(&container(1, 2).cgroups_path);
-    host.process(7, &container(1, 2).cgroups_path);
     index.apply(Event::ContainerStarted(ContainerInfo { pid: Some(7), ..container(1, 2) }));
     assert_eq!(name_of(&index, cgroup).as_deref(), Some("app-1"));
 }
@@ -124,6 +142,9 @@ fn a_process_in_version_1_hierarchies_alone_is_found_by_their_names() {
     let index = index(&host);
     start(&index, &pod(2), &container(1, 2));
     host.process_with(7, &format!("4:memory:{}/inner\n0::/\n", container(1, 2).cgroups_path));
+    assert_eq!(index.by_pid(7).unwrap().name(), Some("app-1"));
+    // One that docker made in it, and that nobody told of.
+    host.process_with(7, &format!("4:memory:{}/docker/{}\n0::/\n", container(1, 2).cgroups_path, id(3)));
     assert_eq!(index.by_pid(7).unwrap().name(), Some("app-1"));
 }
 
@@ -204,11 +225,14 @@ fn containers_inside_of_containers_keep_their_own() {
         let (own, between) = (host.make(&inner.cgroups_path), host.make(&format!("{}/docker", outer.cgroups_path)));
         let order = if inner_first { [&inner, &outer] } else { [&outer, &inner] };
         for told in order {
-            start(&index, &pod(2), told);
+            index.apply(Event::ContainerStarted(told.clone()));
         }
+        let names = || [own, deep, between].map(|cgroup| name_of(&index, cgroup).unwrap());
+        // News of the outer one change nothing.
+        index.apply(Event::PodStarted(pod(2)));
+        assert_eq!(name_of(&index, own).as_deref(), Some("app-3"), "{inner_first}");
         index.find_cgroup_id(u64::MAX);
-        let names = [own, deep, between].map(|cgroup| name_of(&index, cgroup).unwrap());
-        assert_eq!(names, ["app-3", "app-3", "app-1"], "{inner_first}");
+        assert_eq!(names(), ["app-3", "app-3", "app-1"], "{inner_first}");
     }
 }
 
@@ -231,6 +255,31 @@ fn a_scan_finds_containers_that_get_their_names_later() {
     let named = index.by_cgroup_id(cgroup).unwrap();
     assert_eq!((named.kind, named.name(), named.pod_name()), (Kind::Container, Some("app-1"), Some("web-2")));
     assert_eq!(index.len(), 2, "the container and its sandbox");
+}
+
+#[test]
+fn a_scan_tells_the_pod_of_a_container_that_came_before_it() {
+    let host = Host::unified();
+    let index = index(&host);
+    host.make(&container(1, 2).cgroups_path);
+    index.apply(Event::ContainerStarted(container(1, 2)));
+    assert_eq!(index.by_container_id(&id(1)).unwrap().pod_uid(), None);
+    index.scan();
+    assert_eq!(index.by_container_id(&id(1)).unwrap().pod_uid(), Some(uid(2).as_str()));
+}
+
+#[test]
+fn nothing_vanishes_by_a_scan_that_did_not_see_all() {
+    let host = Host::unified();
+    let index = index(&host);
+    host.make(&container(1, 2).cgroups_path);
+    index.scan();
+    host.remove("/kubepods");
+    host.make(&"/deep".repeat(40));
+    let scan = index.scan();
+    assert_eq!((scan.complete, scan.vanished), (false, vec![]));
+    host.remove("/deep");
+    assert_eq!(index.scan().vanished.len(), 1);
 }
 
 #[test]

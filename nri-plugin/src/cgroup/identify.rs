@@ -27,7 +27,7 @@ pub enum Runtime {
 pub struct Identity<'a> {
     /// The container's id.
     pub container_id: &'a str,
-    /// The pod's uid; that of a static pod is the hash of its manifest, without dashes.
+    /// The uid of the innermost pod above it; that of a static pod is the hash of its manifest, without dashes.
     pub pod_uid: Option<Arc<str>>,
     /// The runtime; none for `<id>` alone, as containerd's cgroupfs driver names it.
     pub runtime: Option<Runtime>,
@@ -63,7 +63,7 @@ pub fn identify(path: &Path) -> Option<Identity<'_>> {
         };
         let above = directory.parent().into_iter().flat_map(Path::ancestors);
         let above = above.filter_map(|above| above.file_name()?.to_str());
-        let pod_uid = place.into_iter().chain(above.take(2)).find_map(pod_uid);
+        let pod_uid = place.into_iter().chain(above).find_map(pod_uid);
         Some(Identity { container_id, pod_uid, runtime, directory })
     })
 }
@@ -148,6 +148,9 @@ mod tests {
         }
         let inner = ID.replace('0', "1");
         assert_eq!(told(&format!("/docker/{ID}/kubepods/pod{UID}/{inner}")).unwrap().0, inner);
+        // One that docker made in a pod is of that pod.
+        let (id, uid, ..) = told(&format!("/kubepods/pod{UID}/{ID}/docker/{inner}")).unwrap();
+        assert_eq!((id, uid.as_deref()), (inner, Some(UID)));
     }
 
     #[test]

@@ -260,12 +260,11 @@ impl Table {
         self.tell(Change::Changed(container));
     }
 
-    /// The cgroups inside a container, in place of those that were known unless there may be more.
+    /// The cgroups inside a container, in place of those that were known.
     pub(super) fn put_nested(&mut self, id: &str, found: &[CgroupDir], complete: bool) {
         let Some(slot) = self.slots.get_mut(id) else { return };
-        let mut now: BTreeSet<u64> = found.iter().map(|cgroup| cgroup.id).collect();
+        let now: BTreeSet<u64> = found.iter().map(|cgroup| cgroup.id).collect();
         if !complete {
-            now.extend(&slot.nested);
             counter!(telemetry::DROPPED, "what" => "nested").increment(1);
         }
         let others = self.nested - slot.nested.len();
