@@ -62,18 +62,20 @@ impl Published {
     }
 
     /// A cgroup becomes a container's, unless it is another's by a better right: what lives goes before what has ended,
-    /// a container's own cgroup before one inside another container.
-    fn claim(&self, cgroup: u64, container: &Arc<Container>) {
-        if let Some(owner) = self.by_cgroup(cgroup).filter(|owner| owner.id != container.id) {
+    /// a container's own cgroup before one inside another container. The one that lost it.
+    fn claim(&self, cgroup: u64, container: &Arc<Container>) -> Option<Arc<Container>> {
+        let loser = self.by_cgroup(cgroup).filter(|owner| owner.id != container.id);
+        if let Some(owner) = &loser {
             let own = is_own(container, cgroup);
             if container.is_ended() || (!own && self.is_anothers(cgroup, &container.id)) {
-                return;
+                return None;
             }
-            if is_own(&owner, cgroup) {
+            if is_own(owner, cgroup) {
                 counter!(telemetry::REUSED).increment(1);
             }
         }
         self.cgroups.pin().insert(cgroup, container.clone());
+        loser
     }
 
     fn release(&self, cgroup: u64, container: &str) {
@@ -244,19 +246,19 @@ impl Table {
             slot.known = before;
             return;
         }
+        let nested = slot.nested.clone();
         let published = &*self.published;
         if let Some(old) = before.cgroup.as_ref().filter(|old| container.cgroup.as_ref() != Some(*old)) {
             published.release(old.id, id);
             published.release_directory(&old.path, id);
         }
+        published.containers.pin().insert(id.clone(), container.clone());
         if let Some(own) = &container.cgroup {
-            published.claim(own.id, &container);
             published.directories.pin().insert(own.path.clone(), id.clone());
         }
-        for cgroup in &slot.nested {
-            published.claim(*cgroup, &container);
+        for cgroup in container.cgroup.iter().map(|own| own.id).chain(nested) {
+            self.claim(cgroup, &container);
         }
-        published.containers.pin().insert(id.clone(), container.clone());
         self.tell(Change::Changed(container));
     }
 
@@ -278,12 +280,24 @@ impl Table {
                 self.published.release(*gone, id);
             }
         }
-        for cgroup in &now {
-            self.published.claim(*cgroup, &slot.known);
-        }
+        let known = slot.known.clone();
         self.nested = others + now.len();
-        slot.nested = now;
+        slot.nested.clone_from(&now);
+        for cgroup in now {
+            self.claim(cgroup, &known);
+        }
         gauge!(telemetry::NESTED).set(self.nested as f64);
+    }
+
+    /// A cgroup becomes a container's. Whoever had it inside has it no more, also when it is published anew.
+    fn claim(&mut self, cgroup: u64, container: &Arc<Container>) {
+        if let Some(loser) = self.published.claim(cgroup, container)
+            && let Some(slot) = self.slots.get_mut(&loser.id)
+            && let Ok(at) = slot.nested.binary_search(&cgroup)
+        {
+            slot.nested.remove(at);
+            self.nested -= 1;
+        }
     }
 
     /// A container has ended; it is still known to its runtime.
