@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Host, container, id, inode, pod};
 use futures::{FutureExt, Stream, StreamExt};
 use nri_plugin::cgroup::CgroupFs;
-use nri_plugin::index::{Change, Container, ContainerIndex, ContainerInfo, Event, Reason};
+use nri_plugin::index::{Change, Container, ContainerIndex, ContainerInfo, Event, PodInfo, Reason};
 use proptest::prelude::*;
 use tokio::time::{advance, sleep};
 
@@ -281,7 +281,7 @@ fn event() -> impl Strategy<Value = Event> {
         (0..4_usize).prop_map(|number| Event::ContainerRemoved(id(number))),
         (0..3_usize).prop_map(|of| Event::PodRemoved(pod(of).id)),
         // A sandbox with a container's id, and the other way round.
-        (0..4_usize).prop_map(|number| Event::PodStarted(nri_plugin::index::PodInfo { id: id(number), ..pod(1) })),
+        (0..4_usize).prop_map(|number| Event::PodStarted(PodInfo { id: id(number), ..pod(1) })),
         (0..3_usize).prop_map(|of| Event::ContainerStarted(ContainerInfo {
             id: pod(of).id,
             cgroups_path: String::new(),
@@ -331,11 +331,40 @@ proptest! {
         let host = Host::unified();
         let index = ContainerIndex::builder(CgroupFs::discover_in(host.root()).unwrap()).build();
         let told = ContainerInfo { id, cgroups_path: path, pod_id: parent.clone(), ..ContainerInfo::default() };
-        index.apply(Event::PodStarted(nri_plugin::index::PodInfo {
+        index.apply(Event::PodStarted(PodInfo {
             id: parent.clone(),
             cgroup_parent: parent,
             ..Default::default()
         }));
         index.apply(Event::ContainerStarted(told));
     }
+}
+
+#[test]
+fn a_reader_never_misses_a_container_that_changes() {
+    let host = Host::unified();
+    let index = index(&host);
+    let own = start(&host, &index, 1, 2);
+    let inside = host.make(&format!("{}/container", container(1, 2).cgroups_path));
+    start(&host, &index, 1, 2);
+    let writer = std::thread::spawn({
+        let index = index.clone();
+        move || {
+            for version in 0..2_000 {
+                let texts = || [("version".to_owned(), version.to_string())].into();
+                let pod = PodInfo { labels: texts(), annotations: texts(), ..pod(2) };
+                index.apply(Event::PodStarted(pod));
+                index.apply(Event::ContainerStarted(ContainerInfo { labels: texts(), ..container(1, 2) }));
+            }
+        }
+    });
+    while !writer.is_finished() {
+        for cgroup in [own, inside] {
+            let container = index.by_cgroup_id(cgroup).unwrap();
+            if let Some(pod) = &container.pod {
+                assert_eq!(pod.labels, pod.annotations);
+            }
+        }
+    }
+    writer.join().unwrap();
 }
