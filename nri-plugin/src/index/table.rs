@@ -1,6 +1,6 @@
 //! What is known: one writer at a time keeps it, and publishes what readers look up without a lock.
 //!
-//! Readers see a container whole, as it was or as it is. Maps whose readers take no lock cost a look-up some 25 ns, also
+//! Readers see a container whole, as it was or as it is. Maps whose readers take no lock cost a look-up some 26 ns, also
 //! while a writer is at work (`benches/container_index`).
 
 use std::borrow::Borrow;
