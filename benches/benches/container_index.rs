@@ -88,7 +88,7 @@ fn look_up(ids: &[u64], gets: u64, get: impl Fn(u64) -> Option<Arc<Container>>) 
         at = (at + 379) % ids.len();
         black_box(get(ids[at]).expect("a container"));
     }
-    thread_time() - began
+    thread_time().saturating_sub(began)
 }
 
 /// Runs `work` while another thread writes without a pause.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use common::{Host, container, id, inode, pod};
 use futures::{FutureExt, Stream, StreamExt};
-use nri_plugin::cgroup::CgroupFs;
 use nri_plugin::index::{Change, Container, ContainerIndex, ContainerInfo, Event, PodInfo, Reason};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use tokio::time::{advance, sleep};
 
 fn index(host: &Host) -> ContainerIndex {
@@ -169,7 +169,10 @@ async fn a_path_that_is_used_again_is_the_newcomers() {
     let path = container(1, 2).cgroups_path;
     start(&host, &index, 1, 2);
     index.apply(Event::ContainerRemoved(id(1)));
-    index.apply(Event::ContainerStarted(ContainerInfo { cgroups_path: path.clone(), ..container(3, 2) }));
+    index.apply(Event::ContainerStarted(ContainerInfo { cgroups_path: path.clone(), ..container(3, 4) }));
+    // News of the old one don't take it back, nor does its end take it away.
+    index.apply(Event::PodStarted(pod(2)));
+    assert_eq!(index.by_path(&host.path(&path)).unwrap().name(), Some("app-3"));
     advance(Duration::from_secs(61)).await;
     index.apply(Event::ContainerStopped(id(9)));
     assert_eq!(index.by_container_id(&id(1)), None);
@@ -280,6 +283,11 @@ fn event() -> impl Strategy<Value = Event> {
         (0..4_usize).prop_map(|number| Event::ContainerStopped(id(number))),
         (0..4_usize).prop_map(|number| Event::ContainerRemoved(id(number))),
         (0..3_usize).prop_map(|of| Event::PodRemoved(pod(of).id)),
+        // One in another's cgroup, or inside of it.
+        (0..4_usize, 0..4_usize, prop_oneof!["", "/in", "/in/deep"]).prop_map(|(number, at, inside)| {
+            let cgroups_path = container(at, 1).cgroups_path + &inside;
+            Event::ContainerStarted(ContainerInfo { cgroups_path, ..container(number, 1) })
+        }),
         // A sandbox with a container's id, and the other way round.
         (0..4_usize).prop_map(|number| Event::PodStarted(PodInfo { id: id(number), ..pod(1) })),
         (0..3_usize).prop_map(|of| Event::ContainerStarted(ContainerInfo {
@@ -294,50 +302,56 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })
+}
 
-    /// After whatever happened, a full set and a grace time leave exactly that set.
-    #[test]
-    fn a_full_set_puts_everything_right(events in prop::collection::vec(event(), 0..40)) {
+/// After whatever happened, a full set and a grace time leave exactly that set.
+#[test]
+fn a_full_set_puts_everything_right() {
+    let host = Host::unified();
+    let mut cgroups: Vec<u64> = Vec::new();
+    for (number, of) in (0..4).flat_map(|number| [(number, 0), (number, 1), (number, 2)]) {
+        let path = container(number, of).cgroups_path;
+        cgroups.extend(["/in/deep", "/in", ""].map(|inside| host.make(&format!("{path}{inside}"))));
+    }
+    let case = async |events: Vec<Event>| {
+        let index = ContainerIndex::builder(host.cgroups()).max_containers(5).max_nested(7).build();
+        for event in events {
+            index.apply(event);
+            advance(Duration::from_secs(7)).await;
+            assert!(index.len() <= 5);
+        }
+        index.apply(Event::Synchronized { pods: vec![pod(1)], containers: vec![container(2, 1)] });
+        advance(Duration::from_secs(61)).await;
+        index.apply(Event::ContainerStopped(String::new()));
+        assert_eq!(ids(&index.containers()), [id(2), pod(1).id]);
+        // What somebody else held inside of it is found again by looking.
+        index.find_cgroup_id(u64::MAX);
+        let known: Vec<_> = cgroups.iter().filter_map(|cgroup| index.by_cgroup_id(*cgroup)).collect();
+        assert_eq!(ids(&known), [id(2), id(2), id(2)], "its own, and two inside");
+        assert_eq!(known[0].pod_name(), Some("web-1"));
+    };
+    let ran = runner().run(&prop::collection::vec(event(), 0..40), |events| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let host = Host::unified();
-            let index = ContainerIndex::builder(host.cgroups()).max_containers(5).build();
-            let mut cgroups: Vec<u64> = Vec::new();
-            for number in 0..4 {
-                for of in 0..3 {
-                    cgroups.push(host.make(&container(number, of).cgroups_path));
-                }
-            }
-            for event in events {
-                index.apply(event);
-                advance(Duration::from_secs(7)).await;
-                assert!(index.len() <= 5);
-            }
-            let full = Event::Synchronized { pods: vec![pod(1)], containers: vec![container(2, 1)] };
-            index.apply(full);
-            advance(Duration::from_secs(61)).await;
-            index.apply(Event::ContainerStopped(String::new()));
-            assert_eq!(ids(&index.containers()), [id(2), pod(1).id]);
-            let known: Vec<_> = cgroups.iter().filter_map(|cgroup| index.by_cgroup_id(*cgroup)).collect();
-            assert_eq!(ids(&known), [id(2)]);
-            assert_eq!(known[0].pod_name(), Some("web-1"));
-        });
-    }
+        runtime.block_on(case(events));
+        Ok(())
+    });
+    ran.unwrap();
+}
 
-    #[test]
-    fn no_text_of_a_runtime_panics(id in any::<String>(), path in "[/:.a-z-]{0,40}", parent in any::<String>()) {
-        let host = Host::unified();
-        let index = ContainerIndex::builder(CgroupFs::discover_in(host.root()).unwrap()).build();
-        let told = ContainerInfo { id, cgroups_path: path, pod_id: parent.clone(), ..ContainerInfo::default() };
-        index.apply(Event::PodStarted(PodInfo {
-            id: parent.clone(),
-            cgroup_parent: parent,
-            ..Default::default()
-        }));
-        index.apply(Event::ContainerStarted(told));
-    }
+#[test]
+fn no_text_of_a_runtime_panics() {
+    let host = Host::unified();
+    let texts = (any::<String>(), "[/:.a-z-]{0,40}", any::<String>());
+    let ran = runner().run(&texts, |(id, cgroups_path, pod_id)| {
+        let index = ContainerIndex::builder(host.cgroups()).build();
+        let (cgroup_parent, sandbox) = (pod_id.clone(), pod_id.clone());
+        index.apply(Event::PodStarted(PodInfo { id: sandbox, cgroup_parent, ..PodInfo::default() }));
+        index.apply(Event::ContainerStarted(ContainerInfo { id, cgroups_path, pod_id, ..ContainerInfo::default() }));
+        Ok(())
+    });
+    ran.unwrap();
 }
 
 #[test]

@@ -78,6 +78,13 @@ impl Published {
         loser
     }
 
+    /// The same of a directory.
+    fn claim_directory(&self, directory: &Arc<Path>, container: &Container) {
+        if !container.is_ended() || get(&self.directories, &**directory).is_none() {
+            self.directories.pin().insert(directory.clone(), container.id.clone());
+        }
+    }
+
     fn release(&self, cgroup: u64, container: &str) {
         if self.by_cgroup(cgroup).is_some_and(|owner| *owner.id == *container) {
             self.cgroups.pin().remove(&cgroup);
@@ -228,23 +235,22 @@ impl Table {
 
     fn store(&mut self, container: Container) {
         let container = Arc::new(container);
-        let id = &container.id;
+        let id = &container.id.clone();
         let slot = self.slots.entry(id.clone()).or_insert_with(|| Slot {
             known: container.clone(),
             pod: None,
             nested: Vec::new(),
             leaves: None,
         });
-        let before = std::mem::replace(&mut slot.known, container.clone());
+        let before = slot.known.clone();
+        let is_news = Arc::ptr_eq(&before, &container) || before != container;
+        // What is as it was is published again, since another may have held its cgroups for a time.
+        let container = if is_news { container } else { before.clone() };
+        slot.known = container.clone();
         if !container.is_ended()
             && let Some(at) = slot.leaves.take()
         {
             self.leaving.remove(&(at, id.clone()));
-        }
-        let is_new = Arc::ptr_eq(&before, &container);
-        if !is_new && before == container {
-            slot.known = before;
-            return;
         }
         let nested = slot.nested.clone();
         let published = &*self.published;
@@ -254,12 +260,14 @@ impl Table {
         }
         published.containers.pin().insert(id.clone(), container.clone());
         if let Some(own) = &container.cgroup {
-            published.directories.pin().insert(own.path.clone(), id.clone());
+            published.claim_directory(&own.path, &container);
         }
         for cgroup in container.cgroup.iter().map(|own| own.id).chain(nested) {
             self.claim(cgroup, &container);
         }
-        self.tell(Change::Changed(container));
+        if is_news {
+            self.tell(Change::Changed(container));
+        }
     }
 
     /// The cgroups inside a container, in place of those that were known.
