@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod mux;
+pub mod telemetry;
