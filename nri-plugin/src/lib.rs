@@ -3,3 +3,4 @@
 pub mod api;
 pub mod mux;
 pub mod telemetry;
+pub mod ttrpc;

@@ -28,6 +28,8 @@ macro_rules! metrics_table {
 metrics_table! {
     FRAMES_DROPPED "nri_plugin_mux_frames_dropped_total" counter ("reason")
         "Frames that nobody took: reason=not_open (no such connection) or stalled (its queue stayed full, and it was closed)."
+    MESSAGES_DROPPED "nri_plugin_ttrpc_messages_dropped_total" counter ("reason")
+        "Messages that nobody took: reason=unknown_stream (an answer to a call that was given up), oversize, undecodable or bad_type."
 }
 
 /// Why a frame was dropped.
@@ -43,4 +45,23 @@ pub(crate) fn dropped_frame(reason: DroppedFrame) {
         DroppedFrame::Stalled => "stalled",
     };
     counter!(FRAMES_DROPPED, "reason" => reason).increment(1);
+}
+
+/// Why a message was dropped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DroppedMessage {
+    UnknownStream,
+    Oversize,
+    Undecodable,
+    BadType,
+}
+
+pub(crate) fn dropped_message(reason: DroppedMessage) {
+    let reason = match reason {
+        DroppedMessage::UnknownStream => "unknown_stream",
+        DroppedMessage::Oversize => "oversize",
+        DroppedMessage::Undecodable => "undecodable",
+        DroppedMessage::BadType => "bad_type",
+    };
+    counter!(MESSAGES_DROPPED, "reason" => reason).increment(1);
 }
