@@ -2,5 +2,12 @@
 
 pub mod api;
 pub mod mux;
+pub mod plugin;
+pub mod session;
 pub mod telemetry;
 pub mod ttrpc;
+
+pub use plugin::{
+    Answer, BadIdentity, Configuration, HandlerError, Identity, Plugin, Refusal, Role, SyncLimits, handled_events,
+};
+pub use session::{End, Runtime, Session, SessionBuilder, SessionError, UpdateError};

@@ -30,6 +30,10 @@ metrics_table! {
         "Frames that nobody took: reason=not_open (no such connection) or stalled (its queue stayed full, and it was closed)."
     MESSAGES_DROPPED "nri_plugin_ttrpc_messages_dropped_total" counter ("reason")
         "Messages that nobody took: reason=unknown_stream (an answer to a call that was given up), oversize, undecodable or bad_type."
+    HANDLED "nri_plugin_handled_total" counter ("event, result")
+        "Events that were handled: result=ok, error, panic, overrun (it took longer than the runtime waits) or undecodable. An observer answers all of them with success."
+    SESSIONS "nri_plugin_sessions_total" counter ("end")
+        "Sessions that ended: end=runtime_closed, shutdown (the runtime asked for it), stopped (the host did) or error."
 }
 
 /// Why a frame was dropped.
@@ -64,4 +68,12 @@ pub(crate) fn dropped_message(reason: DroppedMessage) {
         DroppedMessage::BadType => "bad_type",
     };
     counter!(MESSAGES_DROPPED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn handled(event: &'static str, result: &'static str) {
+    counter!(HANDLED, "event" => event, "result" => result).increment(1);
+}
+
+pub(crate) fn session_ended(end: &'static str) {
+    counter!(SESSIONS, "end" => end).increment(1);
 }

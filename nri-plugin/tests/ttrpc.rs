@@ -16,6 +16,7 @@ use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Does what the method says; the message is any with a text.
 #[derive(Default)]
@@ -64,6 +65,7 @@ struct Pair {
     client: Client,
     doer: Arc<Doer>,
     server: JoinHandle<MuxError>,
+    stop: CancellationToken,
     near: Mux,
     _far: Mux,
 }
@@ -73,8 +75,9 @@ fn pair(client: Config, server: Config) -> Pair {
     let (near, [calling]) = Mux::start(near, mux::Config::default(), [1]).unwrap();
     let (far, [serving]) = Mux::start(far, mux::Config::default(), [1]).unwrap();
     let doer = Arc::new(Doer::default());
-    let server = tokio::spawn(serve(serving, doer.clone(), server));
-    Pair { client: Client::new(calling, client), doer, server, near, _far: far }
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(serving, doer.clone(), server, stop.clone()));
+    Pair { client: Client::new(calling, client), doer, server, stop, near, _far: far }
 }
 
 async fn call(client: &Client, method: &str, reason: &str) -> Result<ContainerEviction, CallError> {
@@ -214,7 +217,7 @@ async fn a_call_ends_at_its_deadline_at_both_ends_and_a_late_answer_harms_nobody
     let (near, mut far) = duplex(1 << 16);
     let (_mux, [serving]) = Mux::start(near, mux::Config::default(), [1]).unwrap();
     let doer = Arc::new(Doer::default());
-    tokio::spawn(serve(serving, doer.clone(), Config::default()));
+    tokio::spawn(serve(serving, doer.clone(), Config::default(), CancellationToken::new()));
     let began = Instant::now();
     write(&mut far, 1, 1, &request.encode_to_vec()).await;
     let (_, kind, _, data) = read(&mut far).await;
@@ -235,7 +238,12 @@ async fn handlers_begin_in_the_order_of_the_calls() {
     let (near, mut far) = duplex(1 << 16);
     let (_mux, [serving]) = Mux::start(near, mux::Config::default(), [1]).unwrap();
     let doer = Arc::new(Doer::default());
-    tokio::spawn(serve(serving, doer.clone(), Config { concurrency: 1000, ..Config::default() }));
+    tokio::spawn(serve(
+        serving,
+        doer.clone(),
+        Config { concurrency: 1000, ..Config::default() },
+        CancellationToken::new(),
+    ));
     for i in 0..500_u32 {
         let payload = text(&i.to_string()).encode_to_vec().into();
         let request = Request { method: "Wait".to_owned(), payload, ..Request::default() };
@@ -277,7 +285,7 @@ async fn a_panic_and_an_unknown_method_are_answers() {
 async fn a_request_that_can_not_be_read_is_answered() {
     let (near, mut far) = duplex(1 << 16);
     let (_mux, [serving]) = Mux::start(near, mux::Config::default(), [1]).unwrap();
-    tokio::spawn(serve(serving, Arc::new(Doer::default()), Config::default()));
+    tokio::spawn(serve(serving, Arc::new(Doer::default()), Config::default(), CancellationToken::new()));
     write(&mut far, 5, 1, &[0xff; 20]).await;
     let (stream, _, _, data) = read(&mut far).await;
     let answer = nri_plugin::ttrpc::Response::decode(&data[..]).unwrap();
@@ -286,7 +294,7 @@ async fn a_request_that_can_not_be_read_is_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_connection_ends_calls_and_handlers() {
-    let Pair { client, doer, server, near, _far } = pair(Config::default(), Config::default());
+    let Pair { client, doer, server, near, _far, .. } = pair(Config::default(), Config::default());
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { call(&client, "Wait", "").await }
@@ -298,4 +306,20 @@ async fn the_end_of_the_connection_ends_calls_and_handlers() {
     assert!(matches!(server.await.unwrap(), MuxError::PeerClosed));
     tokio::task::yield_now().await;
     assert_eq!(doer.dropped.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_answers_the_calls_that_go_on_and_takes_no_more() {
+    let Pair { client, server, stop, near: _near, _far, .. } = pair(Config::default(), Config::default());
+    let late = client.clone();
+    let stopping = async {
+        sleep(Duration::from_millis(1)).await;
+        stop.cancel();
+        sleep(Duration::from_millis(1)).await;
+        timeout(Duration::from_secs(9), call(&late, "Nothing", "")).await
+    };
+    let (answer, late) = tokio::join!(call(&client, "Wait", ""), stopping);
+    answer.unwrap();
+    assert!(matches!(server.await.unwrap(), MuxError::Closed));
+    assert!(late.is_err());
 }

@@ -109,6 +109,11 @@ impl Event {
     pub fn name(self) -> &'static str {
         EVENTS.iter().find(|(event, _)| *event == self).map_or("", |(_, name)| name)
     }
+
+    /// The event whose [`name`](Self::name) this is; it is the name of the event's call as well.
+    pub fn from_name(name: &str) -> Option<Self> {
+        EVENTS.iter().find(|(_, known)| *known == name).map(|(event, _)| *event)
+    }
 }
 
 impl FromIterator<Event> for EventMask {

@@ -9,6 +9,7 @@ use futures::{FutureExt, poll};
 use prost::Message;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::wire::{Assembler, Encoded, HEADER, Header, Incoming, REQUEST, RESPONSE};
 use super::{Code, Config, KeyValue, Request, Response, Status};
@@ -39,8 +40,14 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, call: Call) -> impl Future<Output = Result<Bytes, Status>> + Send;
 }
 
-/// Serves a connection until it ends, and says why it did. When this is dropped, the calls that go on are dropped too.
-pub async fn serve<S: Service>(connection: Connection, service: Arc<S>, config: Config) -> MuxError {
+/// Serves a connection until it ends, and says why it did. Once `stop` is cancelled it takes no more requests, and ends
+/// with [`MuxError::Closed`] when the calls that go on are answered. When this is dropped, they are dropped too.
+pub async fn serve<S: Service>(
+    connection: Connection,
+    service: Arc<S>,
+    config: Config,
+    stop: CancellationToken,
+) -> MuxError {
     let Connection { sender, mut receiver } = connection;
     let mut assembler = Assembler::new(config.max_receive);
     let mut running = JoinSet::new();
@@ -48,6 +55,10 @@ pub async fn serve<S: Service>(connection: Connection, service: Arc<S>, config: 
         let frame = tokio::select! {
             frame = receiver.frame() => frame,
             Some(_) = running.join_next() => continue,
+            () = stop.cancelled() => {
+                while running.join_next().await.is_some() {}
+                return MuxError::Closed;
+            }
         };
         match frame {
             Ok(frame) => assembler.push(frame),

@@ -1,0 +1,75 @@
+//! How sessions end, and what is left of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nri_plugin::api::{Empty, Event};
+use nri_plugin::{End, SessionError};
+use tokio::time::{Instant, sleep};
+
+use crate::plugins::{All, Failing, builder, container, pod, spawn};
+use crate::runtime::{NRI_0_8, Trouble, accept};
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_is_no_error() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    let plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    plugin.writer.close().await;
+    assert_eq!(session.ended().await.unwrap(), End::RuntimeClosed);
+    assert_eq!(session.shutdown().await.unwrap(), End::RuntimeClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_runtime_may_ask_for_the_end_and_gets_an_answer() {
+    let all = Arc::new(All::default());
+    let (session, trunk) = spawn(builder(all.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    let _: Empty = plugin.ask("Shutdown", &Empty {}).await.unwrap();
+    assert_eq!(session.ended().await.unwrap(), End::Shutdown);
+    assert_eq!(all.take().last().unwrap(), "shutdown");
+    assert_eq!(Arc::strong_count(&all), 1, "a task is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_what_runs_and_leaves_nothing() {
+    let failing = Arc::new(Failing);
+    let (session, trunk) = spawn(builder(failing.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    let stop = async {
+        sleep(Duration::from_millis(1)).await;
+        session.shutdown().await
+    };
+    let (answer, end) = tokio::join!(plugin.event(Event::StartContainer, pod("a"), container("overrun")), stop);
+    answer.unwrap();
+    assert_eq!(end.unwrap(), End::Stopped);
+    assert_eq!(session.shutdown().await.unwrap(), End::Stopped);
+    assert_eq!(Arc::strong_count(&failing), 1, "a task is left");
+    assert_eq!(plugin.event(Event::StartContainer, pod("a"), container("ok")).await, Err(Trouble::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_in_time_though_the_peer_is_not_there() {
+    let (session, _trunk) = spawn(builder(Arc::new(All::default())));
+    let began = Instant::now();
+    assert_eq!(session.shutdown().await.unwrap(), End::Stopped);
+    assert!(began.elapsed() <= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_session_stops_it() {
+    let all = Arc::new(All::default());
+    let (session, trunk) = spawn(builder(all.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    drop(session);
+    assert_eq!(plugin.event(Event::StartContainer, pod("a"), container("b")).await, Err(Trouble::Closed));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(Arc::strong_count(&all), 1, "a task is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trunk_that_breaks_is_an_error() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    let plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    plugin.writer.raw(1, &vec![0; 20 << 20]).await;
+    assert!(matches!(session.ended().await, Err(SessionError::Connection(_))));
+}
