@@ -203,3 +203,11 @@ async fn a_number_is_open_once_and_again_when_it_is_dropped() {
     write(&mut far, 1, b"new").await;
     assert_eq!(again.receiver.frame().await.unwrap(), "new");
 }
+
+#[tokio::test]
+async fn a_peer_that_is_gone_may_be_noticed_by_writing() {
+    let ((from, _from), (to, _)) = (duplex(64), duplex(64));
+    let (mux, [one]) = Mux::start(tokio::io::join(from, to), Config::default(), [1]).unwrap();
+    one.sender.send(Bytes::from_static(b"lost")).await.unwrap();
+    assert!(matches!(mux.ended().await, MuxError::PeerClosed));
+}

@@ -89,8 +89,12 @@ pub enum MuxError {
 }
 
 impl From<io::Error> for MuxError {
+    /// A peer that has closed the trunk is noticed by whichever comes first, reading or writing.
     fn from(error: io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::PeerClosed,
+            _ => Self::Io(Arc::new(error)),
+        }
     }
 }
 

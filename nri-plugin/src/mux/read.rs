@@ -1,6 +1,5 @@
 //! From the trunk to the connections.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,15 +88,10 @@ async fn header<R: AsyncRead + Unpin>(trunk: &mut R) -> Result<Header, MuxError>
     let mut rest = bytes.as_mut_slice();
     while !rest.is_empty() {
         let missing = rest.len();
-        match trunk.read_buf(&mut rest).await {
-            Ok(0) if missing == HEADER => return Err(MuxError::PeerClosed),
-            Ok(0) => return Err(MuxError::Truncated { missing }),
-            Ok(_) => {}
-            // A runtime that ends with something unread resets the connection.
-            Err(error) if missing == HEADER && error.kind() == io::ErrorKind::ConnectionReset => {
-                return Err(MuxError::PeerClosed);
-            }
-            Err(error) => return Err(error.into()),
+        match trunk.read_buf(&mut rest).await? {
+            0 if missing == HEADER => return Err(MuxError::PeerClosed),
+            0 => return Err(MuxError::Truncated { missing }),
+            _ => {}
         }
     }
     Ok(Header::decode(bytes))

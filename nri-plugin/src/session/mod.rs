@@ -71,6 +71,9 @@ pub enum SessionError {
          took too long; try once with `EventMask::BEFORE_0_10`"
     )]
     ClosedBeforeJoin(EventMask),
+    /// The session was ended before the plugin joined.
+    #[error("the session ended before the plugin joined: {0:?}")]
+    EndedBeforeJoin(End),
     /// The connection failed.
     #[error("the connection to the runtime failed: {0}")]
     Connection(#[source] MuxError),
@@ -172,14 +175,14 @@ impl Session {
         }
     }
 
-    /// Waits until the plugin has joined; the runtime, and the events that it sends. An error if the session ended first.
-    pub async fn joined(&self) -> Result<(RuntimeInfo, EventMask), Result<End, SessionError>> {
+    /// Waits until the plugin has joined: the runtime, and the events that it sends. An error if the session ended first.
+    pub async fn joined(&self) -> Result<(RuntimeInfo, EventMask), SessionError> {
         let mut progress = self.progress.clone();
         let joined = async { progress.wait_for(|progress| progress.joined).await.ok()?.configured.clone() };
         tokio::select! {
             biased;
             Some(configured) = joined => Ok(configured),
-            outcome = self.ended() => Err(outcome),
+            outcome = self.ended() => Err(outcome.map_or_else(|error| error, SessionError::EndedBeforeJoin)),
         }
     }
 

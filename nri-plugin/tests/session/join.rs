@@ -211,13 +211,15 @@ async fn a_runtime_that_says_nothing_is_waited_for_as_long_as_was_said() {
 async fn an_end_before_the_plugin_joins_is_an_error_that_says_when() {
     let (session, trunk) = spawn(builder(Arc::new(Few)));
     drop(trunk);
-    assert!(matches!(session.joined().await, Err(Err(SessionError::ClosedBeforeConfigure))));
+    assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeConfigure)));
 
     let (session, trunk) = spawn(builder(Arc::new(Few)));
     let plugin = configure(NRI_0_8, trunk, "").await.unwrap();
     plugin.writer.close().await;
     drop(plugin);
-    assert!(
-        matches!(session.joined().await, Err(Err(SessionError::ClosedBeforeJoin(events))) if events.bits() == 0x24)
-    );
+    assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeJoin(events)) if events.bits() == 0x24));
+
+    let (session, _trunk) = spawn(builder(Arc::new(Few)));
+    session.shutdown().await.unwrap();
+    assert!(matches!(session.joined().await, Err(SessionError::EndedBeforeJoin(nri_plugin::End::Stopped))));
 }
