@@ -211,3 +211,28 @@ async fn a_peer_that_is_gone_may_be_noticed_by_writing() {
     one.sender.send(Bytes::from_static(b"lost")).await.unwrap();
     assert!(matches!(mux.ended().await, MuxError::PeerClosed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_held_up_before_is_forgotten_once_a_frame_finds_room() {
+    let (_mux, [mut one, _two], mut far) = trunk(Config { receive_queue: 1000, ..Config::default() });
+    for _ in 0..3 {
+        write(&mut far, 1, &[1; 900]).await;
+        write(&mut far, 1, &[2; 900]).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(one.receiver.frame().await.unwrap(), vec![1; 900]);
+        assert_eq!(one.receiver.frame().await.unwrap(), vec![2; 900]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_dropped_while_it_holds_up_the_others_does_so_no_more() {
+    let (_mux, [one, mut two], mut far) = trunk(Config { receive_queue: 1000, ..Config::default() });
+    let began = Instant::now();
+    write(&mut far, 1, &[1; 900]).await;
+    write(&mut far, 1, &[2; 900]).await;
+    write(&mut far, 2, b"late").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(one);
+    assert_eq!(two.receiver.frame().await.unwrap(), "late");
+    assert_eq!(began.elapsed(), Duration::from_millis(100));
+}

@@ -103,6 +103,9 @@ fn messages_that_nobody_takes_are_counted() {
         let (near, mut far) = duplex(1 << 16);
         let (_mux, [one, two]) = Mux::start(near, mux::Config::default(), [1, 2]).unwrap();
         let client = Client::new(two, ttrpc::Config::default());
+        let options = CallOptions { timeout: Some(std::time::Duration::from_secs(1)), ..CallOptions::default() };
+        let late = client.call::<Empty>("a.B", "C", &Empty {}, options).await;
+        assert!(matches!(late, Err(CallError::DeadlineExceeded(_))));
         let config = ttrpc::Config { max_receive: 100, ..ttrpc::Config::default() };
         let serving = ttrpc::serve(one, Arc::new(NoService), config, tokio_util::sync::CancellationToken::new());
         for frame in [
@@ -110,6 +113,8 @@ fn messages_that_nobody_takes_are_counted() {
             frame(1, 3, 1, &[0; 101]),
             frame(1, 5, 3, b""),
             frame(2, 7, 2, b""),
+            // The answer to the call that was given up.
+            frame(2, 1, 2, b""),
             frame(2, 1, 1, b""),
         ] {
             far.write_all(&frame).await.unwrap();
@@ -122,7 +127,7 @@ fn messages_that_nobody_takes_are_counted() {
     let count = |reason: &str, count| (format!("nri_plugin_ttrpc_messages_dropped_total reason={reason}"), count);
     assert_eq!(
         counts,
-        [count("bad_type", 2), count("oversize", 1), count("undecodable", 1), count("unknown_stream", 1)]
+        [count("bad_type", 2), count("oversize", 1), count("undecodable", 1), count("unknown_stream", 2)]
     );
 }
 

@@ -30,7 +30,6 @@ pub(super) async fn messages<W: AsyncWrite>(
         while let Some(Some(outgoing)) = closing.run_until_cancelled(queue.recv()).await {
             message(&mut trunk, outgoing).await?;
         }
-        queue.close();
         while let Ok(outgoing) = queue.try_recv() {
             message(&mut trunk, outgoing).await?;
         }

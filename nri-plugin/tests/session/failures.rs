@@ -10,7 +10,7 @@ use prost::bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::plugins::{Failing, builder, container, pod, spawn};
-use crate::runtime::{ALL, NRI_0_12, Trouble, accept};
+use crate::runtime::{ALL, Kind, NRI_0_8, NRI_0_12, Trouble, accept};
 
 #[tokio::test(start_paused = true)]
 async fn an_observer_never_fails_a_pod() {
@@ -72,5 +72,18 @@ async fn what_can_not_be_read_fails_only_by_an_enforcer() {
             let answer = plugin.ask::<CreateContainerResponse>(method, &wrong).await;
             assert_eq!(answer.is_ok(), succeeds, "{method}: {answer:?}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_a_deadline_has_the_one_that_the_runtime_told_at_first() {
+    for (seconds, told) in [(1, 900), (5, 4_800)] {
+        let (_session, trunk) = spawn(builder(Arc::new(Failing)));
+        let kind = Kind { request: Duration::from_secs(seconds), ..NRI_0_8 };
+        let mut plugin = accept(kind, trunk, vec![]).await.unwrap();
+        plugin.silent = true;
+        let began = Instant::now();
+        plugin.event(Event::StartContainer, pod("a"), container("overrun")).await.unwrap();
+        assert_eq!(began.elapsed().as_millis(), told);
     }
 }

@@ -26,15 +26,17 @@ const SERVICE: &str = "nri.pkg.api.v1alpha1.Plugin";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) nri: (u32, u32),
-    name: &'static str,
-    version: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// How long it waits for an answer.
+    pub(crate) request: Duration,
 }
 
-pub(crate) const NRI_0_2: Kind = Kind { nri: (0, 2), name: "cri-o", version: "1.26.0" };
-pub(crate) const NRI_0_6: Kind = Kind { nri: (0, 6), name: "containerd", version: "1.7.24~ds1" };
-pub(crate) const NRI_0_8: Kind = Kind { nri: (0, 8), name: "containerd", version: "2.1.9+unknown" };
-pub(crate) const NRI_0_10: Kind = Kind { nri: (0, 10), name: "containerd", version: "v2.2.0" };
-pub(crate) const NRI_0_12: Kind = Kind { nri: (0, 12), name: "containerd", version: "v2.3.0" };
+pub(crate) const NRI_0_2: Kind = Kind { nri: (0, 2), name: "cri-o", version: "1.26.0", request: REQUEST };
+pub(crate) const NRI_0_6: Kind = Kind { nri: (0, 6), name: "containerd", version: "1.7.24~ds1", request: REQUEST };
+pub(crate) const NRI_0_8: Kind = Kind { nri: (0, 8), name: "containerd", version: "2.1.9+unknown", request: REQUEST };
+pub(crate) const NRI_0_10: Kind = Kind { nri: (0, 10), name: "containerd", version: "v2.2.0", request: REQUEST };
+pub(crate) const NRI_0_12: Kind = Kind { nri: (0, 12), name: "containerd", version: "v2.3.0", request: REQUEST };
 pub(crate) const ALL: [Kind; 5] = [NRI_0_2, NRI_0_6, NRI_0_8, NRI_0_10, NRI_0_12];
 
 impl Kind {
@@ -66,6 +68,8 @@ pub(crate) struct Plugin {
     stream: u32,
     pub(crate) events: i32,
     pub(crate) registered: RegisterPluginRequest,
+    /// Calls don't say how long the runtime waits.
+    pub(crate) silent: bool,
     /// Own calls are not answered: all goes by `StateChange`.
     pub(crate) fallen_back: bool,
     /// What the plugin asked for of its own accord.
@@ -86,19 +90,28 @@ pub(crate) async fn configure(kind: Kind, trunk: DuplexStream, config: &str) -> 
     assert_eq!((request.service.as_str(), request.method.as_str()), ("nri.pkg.api.v1alpha1.Runtime", "RegisterPlugin"));
     let registered = RegisterPluginRequest::decode(request.payload).unwrap();
     let (asked, updates) = mpsc::unbounded_channel();
-    let mut plugin =
-        Plugin { kind, writer: writer.clone(), answers, stream: 1, events: 0, registered, fallen_back: false, updates };
+    let mut plugin = Plugin {
+        kind,
+        writer: writer.clone(),
+        answers,
+        stream: 1,
+        events: 0,
+        registered,
+        silent: false,
+        fallen_back: false,
+        updates,
+    };
     let millis = |limit: Duration| if kind.nri >= (0, 7) { i64::try_from(limit.as_millis()).unwrap() } else { 0 };
     let request = ConfigureRequest {
         config: config.to_owned(),
         runtime_name: kind.name.to_owned(),
         runtime_version: kind.version.to_owned(),
         registration_timeout: millis(REGISTRATION),
-        request_timeout: millis(REQUEST),
+        request_timeout: millis(kind.request),
         nri_version: if kind.nri >= (0, 12) { "0.12.0".to_owned() } else { String::new() },
     };
     // The answer to the registration comes after it, as it may.
-    let configured = plugin.call("Configure", &request, Instant::now() + REQUEST).await;
+    let configured = plugin.call("Configure", &request, Instant::now() + kind.request).await;
     writer.message(2, came.stream, 2, &Response::default().encode_to_vec()).await;
     tokio::spawn(serve(requests, writer, came.stream, asked));
     plugin.events = configured.map(|answer: ConfigureResponse| answer.events)?;
@@ -161,7 +174,7 @@ impl Plugin {
             service: SERVICE.to_owned(),
             method: method.to_owned(),
             payload: request.encode_to_vec().into(),
-            timeout_nano: i64::try_from((deadline - Instant::now()).as_nanos()).unwrap(),
+            timeout_nano: if self.silent { 0 } else { i64::try_from((deadline - Instant::now()).as_nanos()).unwrap() },
             metadata: vec![KeyValue { key: "containerd-namespace-ttrpc".to_owned(), value: "k8s.io".to_owned() }],
         };
         let exchange = async {
@@ -190,12 +203,12 @@ impl Plugin {
         method: &str,
         request: &impl prost::Message,
     ) -> Result<A, Trouble> {
-        self.call(method, request, Instant::now() + REQUEST).await
+        self.call(method, request, Instant::now() + self.kind.request).await
     }
 
     /// What exists, part by part, all within the time of one request.
     pub(crate) async fn synchronize(&mut self, parts: Parts) -> Result<SynchronizeResponse, Trouble> {
-        let deadline = Instant::now() + REQUEST;
+        let deadline = Instant::now() + self.kind.request;
         let mut parts = parts.into_iter().peekable();
         loop {
             let (pods, containers) = parts.next().unwrap_or_default();
