@@ -120,7 +120,6 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.room.close();
         let mut routes = self.shared.routes.lock();
         if routes.get(&self.id).is_some_and(|route| route.has(&self.room)) {
             routes.remove(&self.id);

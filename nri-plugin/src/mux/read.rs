@@ -23,7 +23,7 @@ pub(super) type Queued = Result<(Bytes, OwnedSemaphorePermit), MuxError>;
 #[derive(Debug)]
 pub(super) struct Route {
     queue: mpsc::UnboundedSender<Queued>,
-    /// The room in the queue; closed when nobody reads it any more.
+    /// The room in the queue.
     room: Arc<Semaphore>,
     /// For how long this connection has held up the others, since a frame last found room at once.
     waited: Duration,
@@ -70,14 +70,17 @@ async fn frame<R: AsyncRead + Unpin>(trunk: &mut R, shared: &Shared) -> Result<(
     };
     let payload = payload(trunk, length).await?;
     match room_for(cost(length, shared.config.receive_queue), &room, connection, shared).await {
-        // The receiver may go at any time.
-        Ok(Some(room)) => drop(queue.send(Ok((payload, room)))),
-        Ok(None) => telemetry::dropped_frame(DroppedFrame::NotOpen),
+        Ok(room) => {
+            if queue.send(Ok((payload, room))).is_err() {
+                telemetry::dropped_frame(DroppedFrame::NotOpen);
+            }
+        }
         Err(stalled) => {
             telemetry::dropped_frame(DroppedFrame::Stalled);
             tracing::warn!(connection, "{stalled}");
             shared.routes.lock().remove(&connection);
-            drop(queue.send(Err(stalled)));
+            // The receiver may be gone.
+            let _ = queue.send(Err(stalled));
         }
     }
     Ok(())
@@ -119,13 +122,14 @@ async fn skip<R: AsyncRead + Unpin>(trunk: &mut R, length: usize) -> Result<(), 
     }
 }
 
-/// Waits for room in a queue, for as long as the connection may still hold up the others; `None` if nobody reads it.
+/// Waits for room in a queue, for as long as the connection may still hold up the others. A queue that is dropped gives
+/// its room back.
 async fn room_for(
     cost: u32,
     room: &Arc<Semaphore>,
     connection: u32,
     shared: &Shared,
-) -> Result<Option<OwnedSemaphorePermit>, MuxError> {
+) -> Result<OwnedSemaphorePermit, MuxError> {
     let set_waited = |waited| {
         if let Some(route) = shared.routes.lock().get_mut(&connection) {
             route.waited = waited;
@@ -133,7 +137,7 @@ async fn room_for(
     };
     if let Ok(room) = room.clone().try_acquire_many_owned(cost) {
         set_waited(Duration::ZERO);
-        return Ok(Some(room));
+        return Ok(room);
     }
     let waited = shared.routes.lock().get(&connection).map_or(Duration::ZERO, |route| route.waited);
     let began = Instant::now();
@@ -141,7 +145,7 @@ async fn room_for(
     let waited = waited + began.elapsed();
     set_waited(waited);
     match found {
-        Ok(found) => Ok(found.ok()),
-        Err(_) => Err(MuxError::Stalled { connection, waited }),
+        Ok(Ok(room)) => Ok(room),
+        _ => Err(MuxError::Stalled { connection, waited }),
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nri_plugin::api::{Empty, Event};
+use nri_plugin::api::{Empty, Event, EventMask};
 use nri_plugin::{End, SessionError};
+use tokio::io::duplex;
 use tokio::time::{Instant, sleep};
 
 use crate::plugins::{All, Failing, builder, container, pod, spawn};
-use crate::runtime::{NRI_0_8, Trouble, accept};
+use crate::runtime::{NRI_0_8, Trouble, accept, configure};
 
 #[tokio::test(start_paused = true)]
 async fn a_runtime_that_ends_is_no_error() {
@@ -72,4 +73,12 @@ async fn a_trunk_that_breaks_is_an_error() {
     let plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
     plugin.writer.raw(1, &vec![0; 20 << 20]).await;
     assert!(matches!(session.ended().await, Err(SessionError::Connection(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_written_as_a_whole_before_the_connection_is_closed() {
+    let (near, far) = duplex(16);
+    let session = builder(Arc::new(All::default())).events(EventMask::NONE).spawn(near).unwrap();
+    assert!(matches!(configure(NRI_0_8, far, "").await, Err(Trouble::Status(_))));
+    assert!(matches!(session.ended().await, Err(SessionError::Refused(_))));
 }
