@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{End, NRI_VERSION, RUNTIME_SERVICE, SessionError};
 use crate::api::{Empty, RegisterPluginRequest};
 use crate::mux::{Connection, Mux, MuxError};
-use crate::plugin::{Dispatch, Identity, Plugin};
+use crate::plugin::{Dispatch, Identity, Plugin, Progress};
 use crate::telemetry;
 use crate::ttrpc::{self, CallError, CallOptions, Client, serve};
 
@@ -53,7 +53,6 @@ impl<P: Plugin> Run<P> {
 
     /// Registers, waits to be configured, and then for the end that the runtime or the plugin wants.
     async fn live(&self) -> Result<End, SessionError> {
-        let mut progress = self.dispatch.progress();
         let registered = async {
             let request = RegisterPluginRequest {
                 plugin_name: self.identity.name().to_owned(),
@@ -71,33 +70,49 @@ impl<P: Plugin> Run<P> {
         };
         // The runtime may configure the plugin before the answer to the registration is seen.
         let configured = async {
+            let mut progress = self.dispatch.progress();
             // Kept by the dispatch: it can't be gone.
-            let _ = progress.wait_for(|progress| progress.configured.is_some() || progress.over.is_some()).await;
+            let _ = progress.wait_for(|progress| progress.configured.is_some()).await;
             Ok(())
         };
-        timeout(self.registration_timeout, async { tokio::try_join!(registered, configured) })
-            .await
-            .map_err(|_| SessionError::RegistrationTimeout(self.registration_timeout))??;
-        let over = progress.wait_for(|progress| progress.over.is_some()).await.ok();
-        match over.and_then(|progress| progress.over.clone()) {
-            Some(Err(refusal)) => Err(refusal.into()),
-            _ => Ok(End::Shutdown),
+        let joining = timeout(self.registration_timeout, async { tokio::try_join!(registered, configured) });
+        let failed = async {
+            match joining.await {
+                Ok(Ok(_)) => std::future::pending().await,
+                Ok(Err(error)) => error,
+                Err(_) => SessionError::RegistrationTimeout(self.registration_timeout),
+            }
+        };
+        let mut progress = self.dispatch.progress();
+        tokio::select! {
+            error = failed => Err(error),
+            over = progress.wait_for(|progress| progress.over.is_some()) => {
+                over.ok().and_then(|progress| wanted(&progress)).unwrap_or(Ok(End::Stopped))
+            }
         }
     }
 
     /// What it means that the connection ended, by how far the session had come.
     fn closed(&self, end: MuxError) -> Result<End, SessionError> {
+        let progress = self.dispatch.progress();
+        let progress = progress.borrow();
+        if let Some(outcome) = wanted(&progress) {
+            return outcome;
+        }
         if !matches!(end, MuxError::PeerClosed) {
             return Err(SessionError::Connection(end));
         }
-        let progress = self.dispatch.progress();
-        let progress = progress.borrow();
         match &progress.configured {
             _ if progress.joined => Ok(End::RuntimeClosed),
             Some((_, events)) => Err(SessionError::ClosedBeforeJoin(*events)),
             None => Err(SessionError::ClosedBeforeConfigure),
         }
     }
+}
+
+/// The end that the runtime or the plugin wants, if one of them does.
+fn wanted(progress: &Progress) -> Option<Result<End, SessionError>> {
+    progress.over.clone().map(|over| over.map(|()| End::Shutdown).map_err(SessionError::from))
 }
 
 pub(super) fn report(outcome: &Result<End, SessionError>) {

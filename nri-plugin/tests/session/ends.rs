@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nri_plugin::api::{Empty, Event, EventMask};
+use nri_plugin::api::{Empty, Event, EventMask, PLUGIN_SERVICE};
+use nri_plugin::ttrpc::Request;
 use nri_plugin::{End, SessionError};
+use prost::Message;
 use tokio::io::duplex;
 use tokio::time::{Instant, sleep};
 
 use crate::plugins::{All, Failing, builder, container, pod, spawn};
+use crate::runtime::trunk::open;
 use crate::runtime::{NRI_0_8, Trouble, accept, configure};
 
 #[tokio::test(start_paused = true)]
@@ -80,5 +83,16 @@ async fn an_answer_is_written_as_a_whole_before_the_connection_is_closed() {
     let (near, far) = duplex(16);
     let session = builder(Arc::new(All::default())).events(EventMask::NONE).spawn(near).unwrap();
     assert!(matches!(configure(NRI_0_8, far, "").await, Err(Trouble::Status(_))));
+    assert!(matches!(session.ended().await, Err(SessionError::Refused(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_goes_when_it_is_refused_does_not_hide_why() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())).events(EventMask::NONE));
+    let (writer, _answers, mut requests) = open(trunk, 4096);
+    requests.message().await.unwrap();
+    let request = Request { service: PLUGIN_SERVICE.to_owned(), method: "Configure".to_owned(), ..Request::default() };
+    writer.message(1, 1, 1, &request.encode_to_vec()).await;
+    writer.close().await;
     assert!(matches!(session.ended().await, Err(SessionError::Refused(_))));
 }

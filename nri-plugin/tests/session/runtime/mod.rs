@@ -1,7 +1,7 @@
 //! A runtime, by the rules that containerd/nri's adaptation keeps: frames, streams, subscriptions, parts, fallback and
 //! limits of time. It shares only the messages with the library.
 
-mod trunk;
+pub(crate) mod trunk;
 
 use std::time::Duration;
 
