@@ -185,11 +185,15 @@ impl<P: Plugin> Dispatch<P> {
     }
 
     async fn state_change(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
-        // Which event it is, is counted too; an unreadable message is read once more below, and counted there.
-        let event = StateChangeEvent::decode(payload.clone()).map_or(Event::Unknown, |change| change.event());
-        let name = if event.name().is_empty() { "StateChange" } else { event.name() };
-        let handler = |change: StateChangeEvent| self.notify(event, change.pod, change.container);
-        self.event(name, payload, until, handler, |()| Empty {}).await
+        let (name, result) = match StateChangeEvent::decode(payload) {
+            Ok(change) => {
+                let event = change.event();
+                let name = if event.name().is_empty() { "StateChange" } else { event.name() };
+                (name, guard::run(until, self.notify(event, change.pod, change.container)).await)
+            }
+            Err(error) => ("StateChange", Err(error.into())),
+        };
+        guard::settle(self.role, name, result).map(|()| encoded(&Empty {}))
     }
 }
 
