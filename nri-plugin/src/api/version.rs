@@ -77,7 +77,7 @@ impl RuntimeInfo {
     }
 
     /// Whether `UpdateContainers` may be called while the runtime waits for the answer to an event. Before NRI 0.12.1
-    /// both wait for one lock, and the node's pods with them (containerd issue 13733).
+    /// both wait for one lock of the runtime, and the node's pods with them.
     pub fn takes_updates_during_events(&self) -> bool {
         let version = self.nri_version.as_ref().and_then(|nri| nri.parse::<Version>().ok());
         version.is_some_and(|version| version >= Version::new(0, 12, 1))

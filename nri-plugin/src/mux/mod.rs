@@ -152,6 +152,20 @@ impl Shared {
     }
 }
 
+/// Ends the connections with the trunk's task, however that ends: nobody waits for what can't come.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end.send_if_modified(|end| {
+            let untold = end.is_none();
+            end.get_or_insert(MuxError::Closed);
+            untold
+        });
+        self.0.routes.lock().clear();
+    }
+}
+
 impl Mux {
     /// Takes a trunk over, with these connections open before the first byte is read. Needs a tokio runtime.
     pub fn start<T, const N: usize>(
@@ -173,11 +187,12 @@ impl Mux {
         }
         // As many as there are ids.
         let opened = opened.try_into().map_err(|_| MuxError::Closed)?;
+        let ending = Ending(shared);
         tokio::spawn(async move {
-            let served = serve(trunk, &shared, queue, &closing);
+            let Ending(shared) = &ending;
+            let served = serve(trunk, shared, queue, &closing);
             let end = tokio::select! { end = served => end, () = dropped.cancelled() => MuxError::Closed };
             shared.end.send_replace(Some(end));
-            shared.routes.lock().clear();
         });
         Ok((mux, opened))
     }

@@ -43,7 +43,7 @@ impl Runtime {
 
     /// Changes containers. The answer is those updates that failed.
     ///
-    /// Before NRI 0.12.1 the runtime holds one lock for events and for this (containerd issue 13733), so a handler that
+    /// Before NRI 0.12.1 the runtime holds one lock for events and for this, so a handler that
     /// waits for it would stop the node's pods: that is refused. A task that a handler waits for is not noticed.
     pub async fn update_containers(&self, update: Vec<ContainerUpdate>) -> Result<Vec<ContainerUpdate>, UpdateError> {
         let both = {
