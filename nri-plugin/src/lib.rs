@@ -1,4 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+pub mod api;
 pub mod cgroup;
 pub mod index;
+pub mod mux;
+pub mod plugin;
+pub mod session;
+pub mod telemetry;
+pub mod ttrpc;
+
+pub use plugin::{
+    Answer, BadIdentity, Configuration, HandlerError, Identity, Plugin, Refusal, Role, SyncLimits, handled_events,
+};
+pub use session::{End, Runtime, Session, SessionBuilder, SessionError, UpdateError};

@@ -1,0 +1,266 @@
+//! From calls to the methods of a plugin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prost::Message;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::configuration::Configuration;
+use super::guard::{self, Failure, Role};
+use super::subscription::handled_events;
+use super::synchronize::{Parts, SyncLimits};
+use super::{Answer, Plugin};
+use crate::api::{
+    ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, PLUGIN_SERVICE,
+    PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest, StopContainerResponse,
+    SynchronizeRequest, SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest,
+    UpdatePodSandboxResponse,
+};
+use crate::ttrpc::{Call, Code, Service, Status};
+
+/// How long a runtime waits that doesn't tell; the default of all runtimes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest that a runtime is taken to wait.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// Why a plugin that was introduced to a runtime did not join it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is nothing to subscribe to. An empty subscription would mean all events.
+    #[error("the plugin has no event: it handles {handled:?}, the runtime knows {known:?}; write a method for one")]
+    NoEvents {
+        /// What the plugin handles.
+        handled: EventMask,
+        /// What the runtime knows.
+        known: EventMask,
+    },
+    /// `configure` asked for events that it was not offered.
+    #[error("`configure` asked for {0:?}, which the plugin does not handle or the runtime does not know")]
+    NotOffered(EventMask),
+    /// `configure` failed.
+    #[error("the plugin could not be configured: {0}")]
+    Configure(String),
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress {
+    /// The runtime, and what the plugin subscribed to.
+    pub(crate) configured: Option<(RuntimeInfo, EventMask)>,
+    pub(crate) joined: bool,
+    /// The session is to end: the runtime asked for it, or the plugin could not join.
+    pub(crate) over: Option<Result<(), Refusal>>,
+}
+
+/// The plugin's service.
+#[derive(Debug)]
+pub(crate) struct Dispatch<P> {
+    plugin: Arc<P>,
+    role: Role,
+    /// What the host allows.
+    allowed: EventMask,
+    limits: SyncLimits,
+    parts: Mutex<Parts>,
+    request_timeout: Mutex<Duration>,
+    progress: watch::Sender<Progress>,
+}
+
+impl<P: Plugin> Dispatch<P> {
+    pub(crate) fn new(plugin: Arc<P>, role: Role, allowed: EventMask, limits: SyncLimits) -> Self {
+        Self {
+            plugin,
+            role,
+            allowed,
+            limits,
+            parts: Mutex::default(),
+            request_timeout: Mutex::new(REQUEST_TIMEOUT),
+            progress: watch::Sender::default(),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    async fn configure(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
+        let request = ConfigureRequest::decode(payload).map_err(|error| Failure::from(error).status())?;
+        let runtime = RuntimeInfo::from(&request);
+        match self.choose(&request, &runtime, until).await {
+            Ok(events) => {
+                self.progress.send_modify(|progress| progress.configured = Some((runtime, events)));
+                Ok(encoded(&ConfigureResponse { events: events.bits() }))
+            }
+            Err(refusal) => {
+                let status = Status::new(Code::FailedPrecondition, refusal.to_string());
+                self.progress.send_modify(|progress| progress.over = Some(Err(refusal)));
+                Err(status)
+            }
+        }
+    }
+
+    async fn choose(
+        &self,
+        request: &ConfigureRequest,
+        runtime: &RuntimeInfo,
+        until: Instant,
+    ) -> Result<EventMask, Refusal> {
+        let (handled, known) = (handled_events::<P>() & self.allowed, runtime.known_events());
+        let offered = handled & known;
+        let configuration = Configuration::new(request, offered);
+        if let Some(told) = configuration.request_timeout {
+            *self.request_timeout.lock() = told.min(LONGEST_TIMEOUT);
+        }
+        let chosen = guard::run(until, async { self.plugin.configure(configuration).await }).await;
+        let chosen = chosen.map_err(|failure| Refusal::Configure(failure.to_string()))?;
+        if chosen.is_empty() {
+            return Err(Refusal::NoEvents { handled, known });
+        }
+        let beyond = chosen - offered;
+        if beyond.is_empty() { Ok(chosen) } else { Err(Refusal::NotOffered(beyond)) }
+    }
+
+    async fn synchronize(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
+        let bytes = payload.len();
+        let part = SynchronizeRequest::decode(payload).map_err(|error| Failure::from(error).status())?;
+        let Some((pods, containers)) = self.parts.lock().add(part, bytes, &self.limits)? else {
+            return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true }));
+        };
+        let result = guard::run(until, async { self.plugin.synchronize(pods, containers).await }).await;
+        let update = guard::settle(self.role, "Synchronize", result)?;
+        self.progress.send_modify(|progress| progress.joined = true);
+        Ok(encoded(&SynchronizeResponse { update, more: false }))
+    }
+
+    async fn shutdown(&self, until: Instant) -> Result<Bytes, Status> {
+        let result = guard::run(until, async { self.plugin.shutdown().await }).await;
+        self.progress.send_modify(|progress| progress.over = Some(Ok(())));
+        guard::settle(self.role, "Shutdown", result).map(|()| encoded(&Empty {}))
+    }
+
+    /// Decodes the request, runs the handler, and encodes what it answers.
+    async fn event<Q, T, A, F>(
+        &self,
+        event: &'static str,
+        payload: Bytes,
+        until: Instant,
+        handler: impl FnOnce(Q) -> F,
+        answer: impl FnOnce(T) -> A,
+    ) -> Result<Bytes, Status>
+    where
+        Q: Message + Default,
+        T: Default,
+        A: Message,
+        F: Future<Output = Answer<T>>,
+    {
+        let result = match Q::decode(payload) {
+            Ok(request) => guard::run(until, async { handler(request).await }).await,
+            Err(error) => Err(error.into()),
+        };
+        guard::settle(self.role, event, result).map(|value| encoded(&answer(value)))
+    }
+
+    /// An event that wants no answer: by its own call, or by `StateChange`. What is none of these is nobody's.
+    async fn notify(&self, event: Event, pod: Option<PodSandbox>, container: Option<Container>) -> Answer<()> {
+        let (plugin, pod) = (&self.plugin, pod.unwrap_or_default());
+        let container = container.unwrap_or_default();
+        match event {
+            Event::RunPodSandbox => plugin.run_pod_sandbox(pod).await,
+            Event::PostUpdatePodSandbox => plugin.post_update_pod_sandbox(pod).await,
+            Event::StopPodSandbox => plugin.stop_pod_sandbox(pod).await,
+            Event::RemovePodSandbox => plugin.remove_pod_sandbox(pod).await,
+            Event::PostCreateContainer => plugin.post_create_container(pod, container).await,
+            Event::StartContainer => plugin.start_container(pod, container).await,
+            Event::PostStartContainer => plugin.post_start_container(pod, container).await,
+            Event::PostUpdateContainer => plugin.post_update_container(pod, container).await,
+            Event::RemoveContainer => plugin.remove_container(pod, container).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn state_change(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
+        let (name, result) = match StateChangeEvent::decode(payload) {
+            Ok(change) => {
+                let event = change.event();
+                let name = if event.name().is_empty() { "StateChange" } else { event.name() };
+                (name, guard::run(until, self.notify(event, change.pod, change.container)).await)
+            }
+            Err(error) => ("StateChange", Err(error.into())),
+        };
+        guard::settle(self.role, name, result).map(|()| encoded(&Empty {}))
+    }
+}
+
+impl<P: Plugin> Service for Dispatch<P> {
+    async fn call(&self, call: Call) -> Result<Bytes, Status> {
+        let Call { service, method, payload, deadline, .. } = call;
+        let unimplemented = || Status::new(Code::Unimplemented, format!("{service} has no method {method}"));
+        if service != PLUGIN_SERVICE {
+            return Err(unimplemented());
+        }
+        let until = guard::done_by(deadline.unwrap_or_else(|| Instant::now() + *self.request_timeout.lock()));
+        let plugin = &self.plugin;
+        match method.as_str() {
+            "Configure" => self.configure(payload, until).await,
+            "Synchronize" => self.synchronize(payload, until).await,
+            "Shutdown" => self.shutdown(until).await,
+            "StateChange" => self.state_change(payload, until).await,
+            "CreateContainer" => {
+                let handler = |request: CreateContainerRequest| {
+                    plugin.create_container(request.pod.unwrap_or_default(), request.container.unwrap_or_default())
+                };
+                self.event("CreateContainer", payload, until, handler, |answer| answer).await
+            }
+            "UpdateContainer" => {
+                let handler = |request: UpdateContainerRequest| {
+                    let UpdateContainerRequest { pod, container, linux_resources } = request;
+                    plugin.update_container(
+                        pod.unwrap_or_default(),
+                        container.unwrap_or_default(),
+                        linux_resources.unwrap_or_default(),
+                    )
+                };
+                let answer = |update| UpdateContainerResponse { update, evict: Vec::new() };
+                self.event("UpdateContainer", payload, until, handler, answer).await
+            }
+            "StopContainer" => {
+                let handler = |request: StopContainerRequest| {
+                    plugin.stop_container(request.pod.unwrap_or_default(), request.container.unwrap_or_default())
+                };
+                let answer = |update| StopContainerResponse { update };
+                self.event("StopContainer", payload, until, handler, answer).await
+            }
+            "UpdatePodSandbox" => {
+                let handler = |request: UpdatePodSandboxRequest| {
+                    let UpdatePodSandboxRequest { pod, overhead_linux_resources: overhead, linux_resources } = request;
+                    plugin.update_pod_sandbox(
+                        pod.unwrap_or_default(),
+                        overhead.unwrap_or_default(),
+                        linux_resources.unwrap_or_default(),
+                    )
+                };
+                self.event("UpdatePodSandbox", payload, until, handler, |()| UpdatePodSandboxResponse {}).await
+            }
+            "ValidateContainerAdjustment" => {
+                let handler = |request| plugin.validate_container_adjustment(request);
+                self.event("ValidateContainerAdjustment", payload, until, handler, |answer| answer).await
+            }
+            other => {
+                let event = Event::from_name(other).ok_or_else(unimplemented)?;
+                // The requests of the events that want no answer are one message by their tags, and their answers empty.
+                let handler = |request: PostCreateContainerRequest| self.notify(event, request.pod, request.container);
+                self.event(event.name(), payload, until, handler, |()| Empty {}).await
+            }
+        }
+    }
+}
+
+fn encoded(message: &impl Message) -> Bytes {
+    message.encode_to_vec().into()
+}

@@ -1,0 +1,99 @@
+//! Between handlers and the runtime: what fails here must not fail a pod.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use prost::DecodeError;
+use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Answer, HandlerError};
+use crate::telemetry;
+use crate::ttrpc::{Code, Status};
+
+/// The most of a runtime's patience that is left for the answer to get there.
+const MARGIN: Duration = Duration::from_millis(200);
+
+/// What the runtime learns when a handler fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: the answer is empty, the failure is counted and logged. Runtimes fail a pod for an error, so a plugin
+    /// that only looks must never answer with one.
+    #[default]
+    Observer,
+    /// The error. The pod or container fails by it, so that none starts without what the plugin does.
+    Enforcer,
+}
+
+/// A handler that failed.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("{0}")]
+    Error(HandlerError),
+    #[error("the handler panicked")]
+    Panic,
+    #[error("the handler took longer than the runtime waits")]
+    Overrun,
+    #[error("the message can't be read: {0}")]
+    Undecodable(#[from] DecodeError),
+}
+
+impl Failure {
+    pub(super) fn status(&self) -> Status {
+        let code = match self {
+            Self::Error(_) => Code::Unknown,
+            Self::Panic => Code::Internal,
+            Self::Overrun => Code::DeadlineExceeded,
+            Self::Undecodable(_) => Code::InvalidArgument,
+        };
+        Status::new(code, self.to_string())
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Error(_) => "error",
+            Self::Panic => "panic",
+            Self::Overrun => "overrun",
+            Self::Undecodable(_) => "undecodable",
+        }
+    }
+}
+
+tokio::task_local! {
+    static IN_HANDLER: ();
+}
+
+/// Whether a handler is being run, so that the runtime waits.
+pub(crate) fn in_handler() -> bool {
+    IN_HANDLER.try_with(|()| ()).is_ok()
+}
+
+/// When a handler must be done for its answer to come before that moment.
+pub(super) fn done_by(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let margin = (deadline.saturating_duration_since(now) / 10).min(MARGIN);
+    deadline.checked_sub(margin).unwrap_or(now)
+}
+
+/// Runs a handler until that moment, however it ends.
+pub(super) async fn run<T>(until: Instant, handler: impl Future<Output = Answer<T>>) -> Result<T, Failure> {
+    let handler = IN_HANDLER.scope((), AssertUnwindSafe(handler).catch_unwind());
+    match timeout_at(until, handler).await {
+        Ok(Ok(answer)) => answer.map_err(Failure::Error),
+        Ok(Err(_)) => Err(Failure::Panic),
+        Err(_) => Err(Failure::Overrun),
+    }
+}
+
+/// Counts how a handler ended, and makes of it what the runtime is to learn.
+pub(super) fn settle<T: Default>(role: Role, event: &'static str, result: Result<T, Failure>) -> Result<T, Status> {
+    telemetry::handled(event, result.as_ref().err().map_or("ok", Failure::word));
+    result.or_else(|failure| {
+        tracing::warn!(event, "a handler failed: {failure}");
+        match role {
+            Role::Observer => Ok(T::default()),
+            Role::Enforcer => Err(failure.status()),
+        }
+    })
+}

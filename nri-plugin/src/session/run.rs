@@ -1,0 +1,126 @@
+//! The life of a session.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{End, NRI_VERSION, RUNTIME_SERVICE, SessionError};
+use crate::api::{Empty, RegisterPluginRequest};
+use crate::mux::{Connection, Mux, MuxError};
+use crate::plugin::{Dispatch, Identity, Plugin, Progress};
+use crate::telemetry;
+use crate::ttrpc::{self, CallError, CallOptions, Client, serve};
+
+/// The connection on which the plugin serves and the runtime calls.
+pub(super) const PLUGIN_CONNECTION: u32 = 1;
+/// The connection on which the runtime serves and the plugin calls.
+pub(super) const RUNTIME_CONNECTION: u32 = 2;
+
+/// How long a stop waits for the handlers that run.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a session is made of.
+pub(super) struct Run<P> {
+    pub(super) identity: Identity,
+    pub(super) registration_timeout: Duration,
+    pub(super) mux: Mux,
+    pub(super) client: Client,
+    pub(super) dispatch: Arc<Dispatch<P>>,
+    pub(super) ttrpc: ttrpc::Config,
+    pub(super) stop: CancellationToken,
+}
+
+impl<P: Plugin> Run<P> {
+    pub(super) async fn run(&self, serving: Connection) -> Result<End, SessionError> {
+        let draining = CancellationToken::new();
+        let mut serving = pin!(serve(serving, self.dispatch.clone(), self.ttrpc.clone(), draining.clone()));
+        let outcome = tokio::select! {
+            // What the runtime sent before it closed the connection is looked at first.
+            biased;
+            outcome = self.live() => outcome,
+            () = self.stop.cancelled() => Ok(End::Stopped),
+            end = &mut serving => return self.closed(end),
+        };
+        draining.cancel();
+        // Handlers have deadlines; those that don't heed them are dropped with the connection.
+        let _ = timeout(STOP_DEADLINE, serving).await;
+        self.mux.close().await;
+        outcome
+    }
+
+    /// Registers, waits to be configured, and then for the end that the runtime or the plugin wants.
+    async fn live(&self) -> Result<End, SessionError> {
+        let registered = async {
+            let request = RegisterPluginRequest {
+                plugin_name: self.identity.name().to_owned(),
+                plugin_idx: self.identity.index().to_owned(),
+                nri_version: NRI_VERSION.to_owned(),
+            };
+            let answer: Result<Empty, CallError> =
+                self.client.call(RUNTIME_SERVICE, "RegisterPlugin", &request, CallOptions::default()).await;
+            match answer {
+                Ok(_) => Ok(()),
+                // The server learns of the end as well, and knows how far the session had come.
+                Err(CallError::Connection(_)) => std::future::pending().await,
+                Err(error) => Err(SessionError::Register(error)),
+            }
+        };
+        // The runtime may configure the plugin before the answer to the registration is seen.
+        let configured = async {
+            let mut progress = self.dispatch.progress();
+            // Kept by the dispatch: it can't be gone.
+            let _ = progress.wait_for(|progress| progress.configured.is_some()).await;
+            Ok(())
+        };
+        let joining = timeout(self.registration_timeout, async { tokio::try_join!(registered, configured) });
+        let failed = async {
+            match joining.await {
+                Ok(Ok(_)) => std::future::pending().await,
+                Ok(Err(error)) => error,
+                Err(_) => SessionError::RegistrationTimeout(self.registration_timeout),
+            }
+        };
+        let mut progress = self.dispatch.progress();
+        tokio::select! {
+            error = failed => Err(error),
+            over = progress.wait_for(|progress| progress.over.is_some()) => {
+                over.ok().and_then(|progress| wanted(&progress)).unwrap_or(Ok(End::Stopped))
+            }
+        }
+    }
+
+    /// What it means that the connection ended, by how far the session had come.
+    fn closed(&self, end: MuxError) -> Result<End, SessionError> {
+        let progress = self.dispatch.progress();
+        let progress = progress.borrow();
+        if let Some(outcome) = wanted(&progress) {
+            return outcome;
+        }
+        if !matches!(end, MuxError::PeerClosed) {
+            return Err(SessionError::Connection(end));
+        }
+        match &progress.configured {
+            _ if progress.joined => Ok(End::RuntimeClosed),
+            Some((_, events)) => Err(SessionError::ClosedBeforeJoin(*events)),
+            None => Err(SessionError::ClosedBeforeConfigure),
+        }
+    }
+}
+
+/// The end that the runtime or the plugin wants, if one of them does.
+fn wanted(progress: &Progress) -> Option<Result<End, SessionError>> {
+    progress.over.clone().map(|over| over.map(|()| End::Shutdown).map_err(SessionError::from))
+}
+
+pub(super) fn report(outcome: &Result<End, SessionError>) {
+    tracing::info!(?outcome, "an NRI session ended");
+    telemetry::session_ended(match outcome {
+        Ok(End::RuntimeClosed) => "runtime_closed",
+        Ok(End::Shutdown) => "shutdown",
+        Ok(End::Stopped) => "stopped",
+        Err(_) => "error",
+    });
+}

@@ -1,0 +1,98 @@
+//! How sessions end, and what is left of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nri_plugin::api::{Empty, Event, EventMask, PLUGIN_SERVICE};
+use nri_plugin::ttrpc::Request;
+use nri_plugin::{End, SessionError};
+use prost::Message;
+use tokio::io::duplex;
+use tokio::time::{Instant, sleep};
+
+use crate::plugins::{All, Failing, builder, container, pod, spawn};
+use crate::runtime::trunk::open;
+use crate::runtime::{NRI_0_8, Trouble, accept, configure};
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_is_no_error() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    let plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    plugin.writer.close().await;
+    assert_eq!(session.ended().await.unwrap(), End::RuntimeClosed);
+    assert_eq!(session.shutdown().await.unwrap(), End::RuntimeClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_runtime_may_ask_for_the_end_and_gets_an_answer() {
+    let all = Arc::new(All::default());
+    let (session, trunk) = spawn(builder(all.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    let _: Empty = plugin.ask("Shutdown", &Empty {}).await.unwrap();
+    assert_eq!(session.ended().await.unwrap(), End::Shutdown);
+    assert_eq!(all.take().last().unwrap(), "shutdown");
+    assert_eq!(Arc::strong_count(&all), 1, "a task is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_what_runs_and_leaves_nothing() {
+    let failing = Arc::new(Failing);
+    let (session, trunk) = spawn(builder(failing.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    let stop = async {
+        sleep(Duration::from_millis(1)).await;
+        session.shutdown().await
+    };
+    let (answer, end) = tokio::join!(plugin.event(Event::StartContainer, pod("a"), container("overrun")), stop);
+    answer.unwrap();
+    assert_eq!(end.unwrap(), End::Stopped);
+    assert_eq!(session.shutdown().await.unwrap(), End::Stopped);
+    assert_eq!(Arc::strong_count(&failing), 1, "a task is left");
+    assert_eq!(plugin.event(Event::StartContainer, pod("a"), container("ok")).await, Err(Trouble::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_in_time_though_the_peer_is_not_there() {
+    let (session, _trunk) = spawn(builder(Arc::new(All::default())));
+    let began = Instant::now();
+    assert_eq!(session.shutdown().await.unwrap(), End::Stopped);
+    assert!(began.elapsed() <= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_session_stops_it() {
+    let all = Arc::new(All::default());
+    let (session, trunk) = spawn(builder(all.clone()));
+    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    drop(session);
+    assert_eq!(plugin.event(Event::StartContainer, pod("a"), container("b")).await, Err(Trouble::Closed));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(Arc::strong_count(&all), 1, "a task is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trunk_that_breaks_is_an_error() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    let plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    plugin.writer.raw(1, &vec![0; 20 << 20]).await;
+    assert!(matches!(session.ended().await, Err(SessionError::Connection(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_written_as_a_whole_before_the_connection_is_closed() {
+    let (near, far) = duplex(16);
+    let session = builder(Arc::new(All::default())).events(EventMask::NONE).spawn(near).unwrap();
+    assert!(matches!(configure(NRI_0_8, far, "").await, Err(Trouble::Status(_))));
+    assert!(matches!(session.ended().await, Err(SessionError::Refused(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_goes_when_it_is_refused_does_not_hide_why() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())).events(EventMask::NONE));
+    let (writer, _answers, mut requests) = open(trunk, 4096);
+    requests.message().await.unwrap();
+    let request = Request { service: PLUGIN_SERVICE.to_owned(), method: "Configure".to_owned(), ..Request::default() };
+    writer.message(1, 1, 1, &request.encode_to_vec()).await;
+    writer.close().await;
+    assert!(matches!(session.ended().await, Err(SessionError::Refused(_))));
+}

@@ -1,0 +1,89 @@
+//! Handlers that fail → what the runtime learns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nri_plugin::Role;
+use nri_plugin::api::{CreateContainerRequest, CreateContainerResponse, Event};
+use nri_plugin::ttrpc::Code;
+use prost::bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::plugins::{Failing, builder, container, pod, spawn};
+use crate::runtime::{ALL, Kind, NRI_0_8, NRI_0_12, Trouble, accept};
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_never_fails_a_pod() {
+    for kind in ALL {
+        let (_session, trunk) = spawn(builder(Arc::new(Failing)));
+        let mut plugin = accept(kind, trunk, vec![(vec![pod("error")], vec![])]).await.unwrap();
+        for how in ["error", "panic", "overrun", "ok"] {
+            let began = Instant::now();
+            plugin.event(Event::StartContainer, pod("a"), container(how)).await.unwrap();
+            let request = CreateContainerRequest { pod: Some(pod("a")), container: Some(container(how)) };
+            let answer: CreateContainerResponse = plugin.ask("CreateContainer", &request).await.unwrap();
+            assert_eq!(answer.adjust.is_some(), how == "ok", "{how}");
+            let slow = if how == "overrun" { 2 * Duration::from_millis(1800) } else { Duration::ZERO };
+            assert_eq!(began.elapsed().as_millis(), slow.as_millis(), "{how}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_joins_though_it_takes_too_long_to_synchronize() {
+    for how in ["overrun", "panic"] {
+        let (session, trunk) = spawn(builder(Arc::new(Failing)));
+        accept(NRI_0_12, trunk, vec![(vec![], vec![container("b")]), (vec![pod(how)], vec![])]).await.unwrap();
+        session.joined().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enforcer_fails_it() {
+    let (_session, trunk) = spawn(builder(Arc::new(Failing)).role(Role::Enforcer));
+    let mut plugin = accept(NRI_0_12, trunk, vec![]).await.unwrap();
+    for (how, code) in [("error", Code::Unknown), ("panic", Code::Internal), ("overrun", Code::DeadlineExceeded)] {
+        let request = CreateContainerRequest { pod: Some(pod("a")), container: Some(container(how)) };
+        let answer = plugin.ask::<CreateContainerResponse>("CreateContainer", &request).await;
+        assert!(matches!(&answer, Err(Trouble::Status(status)) if status.is(code)), "{how}: {answer:?}");
+    }
+    plugin.event(Event::StartContainer, pod("a"), container("ok")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_read_fails_only_by_an_enforcer() {
+    // A field 1 that is no message.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Wrong {
+        #[prost(bytes = "bytes", tag = "1")]
+        pod: Bytes,
+    }
+    let wrong = Wrong { pod: Bytes::from_static(b"\xff\xff\xff") };
+    for (role, succeeds) in [(Role::Observer, true), (Role::Enforcer, false)] {
+        let (_session, trunk) = spawn(builder(Arc::new(Failing)).role(role));
+        let mut plugin = accept(NRI_0_12, trunk, vec![]).await.unwrap();
+        for method in ["CreateContainer", "StartContainer", "StateChange", "StopPodSandbox"] {
+            let wrong = if method == "StateChange" {
+                // The event's number is no message either.
+                Wrong { pod: Bytes::from_static(b"text") }
+            } else {
+                wrong.clone()
+            };
+            let answer = plugin.ask::<CreateContainerResponse>(method, &wrong).await;
+            assert_eq!(answer.is_ok(), succeeds, "{method}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_a_deadline_has_the_one_that_the_runtime_told_at_first() {
+    for (seconds, told) in [(1, 900), (5, 4_800)] {
+        let (_session, trunk) = spawn(builder(Arc::new(Failing)));
+        let kind = Kind { request: Duration::from_secs(seconds), ..NRI_0_8 };
+        let mut plugin = accept(kind, trunk, vec![]).await.unwrap();
+        plugin.silent = true;
+        let began = Instant::now();
+        plugin.event(Event::StartContainer, pod("a"), container("overrun")).await.unwrap();
+        assert_eq!(began.elapsed().as_millis(), told);
+    }
+}

@@ -1,0 +1,10 @@
+//! A plugin and runtimes of each version of NRI, over a trunk in memory. Time is paused.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod ends;
+mod events;
+mod failures;
+mod join;
+mod plugins;
+mod runtime;
+mod updates;
