@@ -57,7 +57,9 @@ fn read(snapshots: &[Arc<Snapshot>], format: Format) -> Option<(BTreeMap<String,
 
 /// Samples as a server keeps them: a label without text is none.
 fn kept(mut samples: Vec<Sample>) -> Vec<Sample> {
-    samples.iter_mut().for_each(|(_, labels, _)| labels.retain(|_, value| !value.is_empty()));
+    for (_, labels, _) in &mut samples {
+        labels.retain(|_, value| !value.is_empty());
+    }
     samples.sort();
     samples
 }
