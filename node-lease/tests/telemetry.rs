@@ -12,7 +12,7 @@ use node_lease::source::Fixed;
 use node_lease::{Attribute, Enricher, LeaseCache, LeaseWriter, NodeMetadata, telemetry};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const NAMESPACE: &str = "amazon-cloudwatch";
 
@@ -98,7 +98,8 @@ async fn everything_that_happens_is_counted_with_its_reason() {
     let recorded = Recorded::default();
     let _recording = metrics::set_default_local_recorder(&recorded);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    let sim = Sim::builder().objects([namespace]).start().await.unwrap();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    let sim = Sim::builder().objects([namespace, node]).start().await.unwrap();
     let (good, now) = (json!({"cwagent.amazonaws.com/host.id": "i-1"}), jiff::Timestamp::now());
     let spec = json!({"leaseDurationSeconds": 7200, "renewTime": format!("{now:.6}")});
     let prefix = "cwagent-node-metadata-";
@@ -117,7 +118,7 @@ async fn everything_that_happens_is_counted_with_its_reason() {
     }
     sim.faults().add(Fault::on(Verb::List).resource("leases").status(503).count(2));
     let cache = LeaseCache::builder(sim.client_in_memory(), NAMESPACE).spawn();
-    cache.synced().await;
+    timeout(Duration::from_mins(1), cache.synced()).await.unwrap();
     for (name, value) in [
         ("node_lease_cache_nodes", 1),
         ("node_lease_cache_connected", 1),
@@ -136,7 +137,7 @@ async fn everything_that_happens_is_counted_with_its_reason() {
     let source = Fixed(NodeMetadata::new().with(Attribute::HostId, "i-2"));
     let writer = LeaseWriter::builder(sim.client_in_memory(), source, "n", NAMESPACE, "pod").build().unwrap();
     let handle = writer.spawn().unwrap();
-    handle.held().await;
+    timeout(Duration::from_mins(1), handle.held()).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     let enricher = Enricher::new(cache.clone());
     assert!(enricher.lookup("n").is_some() && enricher.lookup("good").is_some() && enricher.lookup("?").is_none());
