@@ -33,9 +33,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::metadata::{Attribute, BadValue, NodeMetadata, checked};
+use crate::names::{MAX_SUBDOMAIN, is_label_text, is_subdomain};
 
 /// The longest name of a Lease: a DNS subdomain's. The API server answers 422 to longer ones.
-pub const MAX_NAME_LEN: usize = 253;
+pub const MAX_NAME_LEN: usize = MAX_SUBDOMAIN;
 
 /// What [`Contract::schema_version_key`] says of Leases that this version writes.
 pub const SCHEMA_VERSION: &str = "1";
@@ -252,31 +253,6 @@ impl Contract {
         }
         metadata
     }
-}
-
-/// What a label's value is, and its key's name.
-fn is_label_text(text: &str) -> bool {
-    let ends = [text.bytes().next(), text.bytes().next_back()];
-    text.len() <= 63
-        && ends.iter().all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()))
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
-}
-
-/// What a namespace's name is.
-pub(crate) fn is_label(name: &str) -> bool {
-    name.len() <= 63 && !name.contains('.') && is_subdomain(name)
-}
-
-/// RFC 1123: what names of nodes and Leases are.
-fn is_subdomain(name: &str) -> bool {
-    let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= MAX_NAME_LEN
-        && name.split('.').all(|part| {
-            let bytes = part.as_bytes();
-            bytes.first().is_some_and(|c| is_word(*c))
-                && bytes.last().is_some_and(|c| is_word(*c))
-                && bytes.iter().all(|c| is_word(*c) || *c == b'-')
-        })
 }
 
 #[cfg(test)]

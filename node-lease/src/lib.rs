@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contract;
 pub mod enrich;
 pub mod metadata;
+mod names;
 mod pace;
 pub mod source;
 pub mod telemetry;

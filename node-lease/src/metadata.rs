@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::names::is_label_text;
+
 /// The longest value that is taken, in bytes. Cloud identifiers are far shorter; a longer one is no identifier.
 pub const MAX_VALUE_LEN: usize = 512;
 
@@ -247,11 +249,8 @@ impl NodeMetadata {
     /// of them at most. A reader of this crate finds it in [`other`](Self::other).
     pub fn set_other(&mut self, key: &str, value: &str) -> Result<(), BadValue> {
         let value = checked(value)?;
-        let name = key.len() <= 63 && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c));
-        let ends = [key.bytes().next(), key.bytes().next_back()];
-        let named = name && ends.iter().all(|end| end.is_some_and(|c| c.is_ascii_alphanumeric()));
         let room = self.group.other.len() < MAX_OTHER || self.group.other.contains_key(key);
-        if !named || !room || Attribute::from_name(key).is_some() {
+        if !is_label_text(key) || !room || Attribute::from_name(key).is_some() {
             return Err(BadValue::Malformed);
         }
         Arc::make_mut(&mut self.group).other.insert(key.to_owned(), value.to_owned());

@@ -4,9 +4,10 @@
 
 use metrics::counter;
 
+/// A table of metrics, the constants that name them, and their help texts.
 macro_rules! metrics_table {
-    ($($constant:ident $name:literal $kind:ident ($labels:literal) $help:literal)+) => {
-        /// All metrics of this crate about itself: name, kind, labels, and what it says.
+    ($(#[$doc:meta])* $($constant:ident $name:literal $kind:ident ($labels:literal) $help:literal)+) => {
+        $(#[$doc])*
         ///
         /// | name | kind | labels | says |
         /// |---|---|---|---|
@@ -25,7 +26,11 @@ macro_rules! metrics_table {
     (@ gauge $name:literal $help:literal) => { metrics::describe_gauge!($name, $help) };
 }
 
+pub(crate) use metrics_table;
+
 metrics_table! {
+    /// All metrics of this crate about itself, but for those of the [index](crate::index::telemetry): name, kind, labels, and
+    /// what it says.
     FRAMES_DROPPED "nri_plugin_mux_frames_dropped_total" counter ("reason")
         "Frames that nobody took: reason=not_open (no such connection) or stalled (its queue stayed full, and it was closed)."
     MESSAGES_DROPPED "nri_plugin_ttrpc_messages_dropped_total" counter ("reason")

@@ -25,6 +25,9 @@ const CHANGES: usize = 1024;
 /// Clocks that differ by more are counted.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
+/// So many are never too many to keep.
+const GROUPS: usize = 64;
+
 /// What is shorter is no outage.
 const OUTAGE: Duration = Duration::from_mins(1);
 
@@ -165,6 +168,8 @@ pub(super) struct Keeper {
     told_connected: bool,
     /// What many nodes have alike, kept once.
     groups: HashSet<Arc<Group>>,
+    /// How many of them were held, when that was last looked at.
+    groups_kept: usize,
 }
 
 /// Since when the API server can't be asked, and until when Leases were kept for an outage before that.
@@ -204,6 +209,7 @@ impl Keeper {
             told_nodes: 0,
             told_connected: false,
             groups: HashSet::new(),
+            groups_kept: 0,
         }
     }
 
@@ -368,7 +374,9 @@ impl Keeper {
 
     fn tell_nodes(&mut self, nodes: u64) {
         let before = std::mem::replace(&mut self.told_nodes, nodes);
-        gauge!(telemetry::NODES).increment(nodes as f64 - before as f64);
+        if before != nodes {
+            gauge!(telemetry::NODES).increment(nodes as f64 - before as f64);
+        }
     }
 
     /// When [`sweep`](Self::sweep) has something to do, perhaps.
@@ -393,7 +401,11 @@ impl Keeper {
 
     /// Lets go of what only the keeper still holds.
     pub(super) fn tidy(&mut self) {
-        self.groups.retain(|group| Arc::strong_count(group) > 1);
+        // Not with each event: what nobody holds any more is at most as much as what is held.
+        if self.groups.len() > 2 * self.groups_kept.max(GROUPS) {
+            self.groups.retain(|group| Arc::strong_count(group) > 1);
+            self.groups_kept = self.groups.len();
+        }
         self.tell_nodes(self.table.len());
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn renewed(lease: &Lease) -> Option<Timestamp> {
 mod tests {
     use k8s_openapi::serde_json::{from_value, json, to_value};
 
+    use super::super::owner::node_owner;
     use super::*;
     use crate::metadata::Attribute;
 
@@ -95,19 +96,9 @@ mod tests {
             namespace: "ns",
             holder: "pod-b",
             metadata,
-            owner: Some(node_owner("n", "u2")),
+            owner: Some(node_owner("n", "u2".to_owned())),
             acquired: "2026-11-27T10:00:00Z".parse().unwrap(),
             now: "2026-11-27T11:00:00.5Z".parse().unwrap(),
-        }
-    }
-
-    fn node_owner(node: &str, uid: &str) -> OwnerReference {
-        OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Node".to_owned(),
-            name: node.to_owned(),
-            uid: uid.to_owned(),
-            ..OwnerReference::default()
         }
     }
 

@@ -22,6 +22,17 @@ pub(super) struct Ownership {
     refused: bool,
 }
 
+/// A Node as an owner.
+pub(super) fn node_owner(name: &str, uid: String) -> OwnerReference {
+    OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: name.to_owned(),
+        uid,
+        ..OwnerReference::default()
+    }
+}
+
 impl Ownership {
     pub(super) fn new(owner: Owner, node: NodeObject, node_name: String) -> Self {
         Self { owner, node, node_name, node_uid: None, unknown: None, pending: false, refused: false }
@@ -37,13 +48,7 @@ impl Ownership {
             (Owner::NodeUid(uid), _) | (Owner::Node, Some(uid)) => Some(uid.clone()),
             (Owner::Node, None) => self.look_up().await?,
         };
-        Ok(uid.map(|uid| OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Node".to_owned(),
-            name: self.node_name.clone(),
-            uid,
-            ..OwnerReference::default()
-        }))
+        Ok(uid.map(|uid| node_owner(&self.node_name, uid)))
     }
 
     async fn look_up(&mut self) -> Result<Option<String>, ApiError> {

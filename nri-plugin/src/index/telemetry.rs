@@ -1,27 +1,9 @@
 //! What the index says of itself, through the [`metrics`] facade: the host picks the exporter.
 
-macro_rules! metrics_table {
-    ($($constant:ident $name:literal $kind:ident ($labels:literal) $help:literal)+) => {
-        /// All metrics of the index about itself: name, kind, labels, and what it says.
-        ///
-        /// | name | kind | labels | says |
-        /// |---|---|---|---|
-        $(#[doc = concat!("| `", $name, "` | ", stringify!($kind), " | ", $labels, " | ", $help, " |")])+
-        pub static METRICS: &[(&str, &str, &str, &str)] =
-            &[$(($name, stringify!($kind), $labels, $help)),+];
-
-        $(pub(super) const $constant: &str = $name;)+
-
-        /// Gives the help texts of [`METRICS`] to the recorder that is installed.
-        pub fn describe() {
-            $(metrics_table!(@ $kind $name $help);)+
-        }
-    };
-    (@ counter $name:literal $help:literal) => { metrics::describe_counter!($name, $help) };
-    (@ gauge $name:literal $help:literal) => { metrics::describe_gauge!($name, $help) };
-}
+use crate::telemetry::metrics_table;
 
 metrics_table! {
+    /// All metrics of the index about itself: name, kind, labels, and what it says.
     CONTAINERS "nri_index_containers" gauge ("") "Containers in the index, ended ones included."
     NESTED "nri_index_nested_cgroups" gauge ("") "Cgroups inside containers that the index knows."
     DROPPED "nri_index_dropped_total" counter ("what")
