@@ -19,7 +19,7 @@ use super::{Answer, Plugin};
 use crate::api::{
     ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, PLUGIN_SERVICE,
     PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest, StopContainerResponse,
-    SynchronizeRequest, SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest,
+    SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest,
     UpdatePodSandboxResponse,
 };
 use crate::ttrpc::{Call, Code, Service, Status};
@@ -140,11 +140,13 @@ impl<P: Plugin> Dispatch<P> {
     }
 
     async fn synchronize(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
-        let bytes = payload.len();
-        let part = SynchronizeRequest::decode(payload).map_err(|error| Failure::from(error).status())?;
-        let Some((pods, containers)) = self.parts.lock().add(part, bytes, &self.limits)? else {
-            return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true }));
+        let state = match self.parts.lock().add(payload, &self.limits) {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true })),
+            Err(refused) => return Err(refused.status()),
         };
+        let pods = self.decoded(state.pods)?;
+        let containers = self.decoded(state.containers)?;
         let vanished = self.known.as_ref().and_then(|known| known.synchronized(&pods, &containers));
         if let Some(vanished) = vanished {
             let result = guard::run(until, async { self.plugin.resynchronize(vanished).await }).await;
@@ -154,6 +156,18 @@ impl<P: Plugin> Dispatch<P> {
         let update = guard::settle(self.role, "Synchronize", result)?;
         self.progress.send_modify(|progress| progress.joined = true);
         Ok(encoded(&SynchronizeResponse { update, more: false }))
+    }
+
+    /// The pods or containers of a node. One that can't be read costs an observer no other.
+    fn decoded<M: Message + Default>(&self, items: Vec<Bytes>) -> Result<Vec<M>, Status> {
+        let mut decoded = Vec::with_capacity(items.len());
+        for item in items {
+            match M::decode(item) {
+                Ok(item) => decoded.push(item),
+                Err(error) => guard::settle(self.role, "Synchronize", Err::<(), _>(error.into()))?,
+            }
+        }
+        Ok(decoded)
     }
 
     async fn shutdown(&self, until: Instant) -> Result<Bytes, Status> {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use nri_plugin::Role;
-use nri_plugin::api::{CreateContainerRequest, CreateContainerResponse, Event};
+use nri_plugin::api::{CreateContainerRequest, CreateContainerResponse, Event, SynchronizeResponse};
 use nri_plugin::ttrpc::Code;
+use prost::Message as _;
 use prost::bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::plugins::{Failing, builder, container, pod, spawn};
-use crate::runtime::{ALL, Kind, NRI_0_8, NRI_0_12, Trouble, accept};
+use crate::plugins::{All, Failing, builder, container, pod, spawn};
+use crate::runtime::{ALL, Kind, NRI_0_8, NRI_0_12, Trouble, accept, configure};
 
 #[tokio::test(start_paused = true)]
 async fn an_observer_never_fails_a_pod() {
@@ -72,6 +74,26 @@ async fn what_can_not_be_read_fails_only_by_an_enforcer() {
             let answer = plugin.ask::<CreateContainerResponse>(method, &wrong).await;
             assert_eq!(answer.is_ok(), succeeds, "{method}: {answer:?}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_can_not_be_read_costs_an_observer_no_other() {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct State {
+        #[prost(bytes = "bytes", repeated, tag = "1")]
+        pods: Vec<Bytes>,
+    }
+    let good = Bytes::from(pod("a").encode_to_vec());
+    let state = State { pods: vec![good.clone(), Bytes::from_static(b"\xff"), good] };
+    for (role, came) in [(Role::Observer, Some("synchronize 2 0")), (Role::Enforcer, None)] {
+        let all = Arc::new(All::default());
+        let (session, trunk) = spawn(builder(all.clone()).role(role));
+        let mut plugin = configure(NRI_0_8, trunk, "").await.unwrap();
+        let answer = plugin.ask::<SynchronizeResponse>("Synchronize", &state).await;
+        assert_eq!(answer.is_ok(), came.is_some(), "{answer:?}");
+        assert_eq!(all.take().get(1).map(String::as_str), came);
+        assert_eq!(session.joined().now_or_never().is_some(), came.is_some());
     }
 }
 
