@@ -1,7 +1,7 @@
 // Command nri-host is the runtime's side of NRI, as containerd and CRI-O embed it, driven by lines on standard input:
 // a method, a space, and its request, a protobuf message in base64. Each is answered by a line on standard output:
-// "ok" and the response, or "error" and a text. What plugins ask for of their own accord comes between them, as
-// "updates" and an UpdateContainersRequest; of those updates, the ones for a container "gone" fail.
+// "ok" and the response, or "error" and a text. What plugins ask for besides, when they join or of their own accord,
+// comes between them, as "updates" and an UpdateContainersRequest; the updates of a container "gone" fail.
 //
 // SetState takes a SynchronizeRequest: what exists for plugins that connect from then on. Stop stops the runtime, as
 // does the end of the input. All other methods are those of the adaptation.
@@ -109,7 +109,10 @@ func (h *host) call(runtime *adaptation.Adaptation, name string, request []byte)
 
 // synchronize tells what exists. No event is on its way meanwhile.
 func (h *host) synchronize(ctx context.Context, tell adaptation.SyncCB) error {
-	_, err := tell(ctx, h.state.Pods, h.state.Containers)
+	updates, err := tell(ctx, h.state.Pods, h.state.Containers)
+	if err == nil && len(updates) > 0 {
+		_, err = h.update(ctx, updates)
+	}
 	return err
 }
 

@@ -63,7 +63,8 @@ pub(crate) trait Driver: Sized {
     /// A plugin that learned that it has joined is called.
     async fn request(&mut self, method: &str, request: Vec<u8>) -> Result<Vec<u8>, Failed>;
 
-    /// The next updates that a plugin asked for of its own accord. The runtime makes them but for a container "gone".
+    /// The next updates that a plugin asked for when it joined, or of its own accord. The runtime makes them but for a
+    /// container "gone".
     async fn updates(&mut self) -> Vec<ContainerUpdate>;
 
     /// Ends the runtime.

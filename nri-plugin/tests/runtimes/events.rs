@@ -88,6 +88,14 @@ pub(crate) async fn plugins_that_want_the_same_fail_the_container(mut runtime: i
     assert_eq!(env(&adjustment), [("KEY", "2")]);
 }
 
+pub(crate) async fn a_plugin_may_replace_what_another_one_gave(mut runtime: impl Driver) {
+    let one = Arc::new(Creates::new("KEY", "1"));
+    let two = Arc::new(Creates { replaces: true, ..Creates::new("KEY", "2") });
+    let _sessions = [join(&runtime, builder("10", &one)).await, join(&runtime, builder("20", &two)).await];
+    let (adjustment, _) = runtime.create(pod("a"), container("b", "a")).await.unwrap();
+    assert_eq!(env(&adjustment), [("KEY", "2")]);
+}
+
 pub(crate) async fn updates_come_with_the_answers_to_an_update_and_a_stop(mut runtime: impl Driver) {
     let _session = join(&runtime, builder("10", &Arc::new(All::default()))).await;
     let updates = runtime.update(pod("a"), container("b", "a"), shares(100)).await.unwrap();

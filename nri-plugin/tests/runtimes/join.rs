@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::driver::{Driver, Kind, within};
-use crate::plugins::{All, builder, connect, container, join, pod};
+use crate::plugins::{All, Creates, builder, connect, container, join, memory, pod, shares, update};
 
 pub(crate) async fn a_plugin_joins_with_the_events_that_the_runtime_knows(mut runtime: impl Driver) {
     let limits = (Duration::from_secs(7), Duration::from_secs(30));
@@ -50,6 +50,15 @@ pub(crate) async fn what_exists_is_told_before_any_event(mut runtime: impl Drive
     assert_eq!(names, ["Synchronize", "pod", "pod", "container", "container", "container", "StartContainer"]);
     assert_eq!(came[1..3].iter().map(|(_, pod, _)| pod.clone()).collect::<Vec<_>>(), pods);
     assert_eq!(came[3..6].iter().map(|(_, _, container)| container.clone()).collect::<Vec<_>>(), containers);
+}
+
+pub(crate) async fn a_plugin_changes_what_exists_when_it_joins(mut runtime: impl Driver) {
+    let mut creates = Creates::new("KEY", "");
+    creates.updates = vec![update("b", shares(10)), update("gone", memory(20))];
+    let asked = creates.updates.clone();
+    runtime.set_state(vec![pod("a")], vec![container("b", "a")]).await;
+    let _session = join(&runtime, builder("10", &Arc::new(creates))).await;
+    assert_eq!(runtime.updates().await, asked);
 }
 
 pub(crate) async fn a_state_beyond_one_message_comes_whole(mut runtime: impl Driver) {

@@ -18,6 +18,7 @@ macro_rules! against {
             join {
                 a_plugin_joins_with_the_events_that_the_runtime_knows
                 what_exists_is_told_before_any_event
+                a_plugin_changes_what_exists_when_it_joins
                 a_state_beyond_one_message_comes_whole
                 plugins_that_come_at_once_all_join
                 a_peer_that_says_nothing_holds_others_up_for_the_time_of_a_registration
@@ -27,6 +28,7 @@ macro_rules! against {
                 a_creation_gets_what_the_plugin_wants
                 plugins_are_called_by_index_and_each_sees_what_those_before_it_did
                 plugins_that_want_the_same_fail_the_container
+                a_plugin_may_replace_what_another_one_gave
                 updates_come_with_the_answers_to_an_update_and_a_stop
                 a_validator_accepts_and_rejects
                 long_messages_come_through_both_ways
@@ -50,6 +52,10 @@ macro_rules! against {
                 a_mask_beyond_the_known_events_ends_the_connection
                 events_without_a_call_of_their_own_fall_back
                 a_status_fails_the_pod_and_the_connection_stays
+                no_answer_in_time_ends_the_connection_and_not_the_pod
+                no_validation_fails_the_container
+                a_part_that_is_taken_for_the_whole_ends_the_connection
+                frames_for_nobody_are_dropped
                 streams_out_of_order_are_refused
                 a_first_frame_that_is_too_long_ends_the_connection
             }

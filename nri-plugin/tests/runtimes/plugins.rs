@@ -155,7 +155,10 @@ impl Plugin for All {
 pub(crate) struct Creates {
     pub(crate) key: &'static str,
     pub(crate) value: Mutex<String>,
+    /// What it changes besides, when it joins too.
     pub(crate) updates: Vec<ContainerUpdate>,
+    /// Whether it replaces what others gave.
+    pub(crate) replaces: bool,
     pub(crate) env_before: Mutex<Vec<String>>,
 }
 
@@ -166,9 +169,16 @@ impl Creates {
 }
 
 impl Plugin for Creates {
+    async fn synchronize(&self, _: Vec<PodSandbox>, _: Vec<Container>) -> Answer<Vec<ContainerUpdate>> {
+        Ok(self.updates.clone())
+    }
+
     async fn create_container(&self, _: PodSandbox, container: Container) -> Answer<CreateContainerResponse> {
         *self.env_before.lock() = container.env;
-        let env = vec![KeyValue { key: self.key.to_owned(), value: self.value.lock().clone() }];
+        let mut env = vec![KeyValue { key: self.key.to_owned(), value: self.value.lock().clone() }];
+        if self.replaces {
+            env.insert(0, KeyValue { key: format!("-{}", self.key), value: String::new() });
+        }
         Ok(CreateContainerResponse {
             adjust: Some(ContainerAdjustment { env, ..ContainerAdjustment::default() }),
             update: self.updates.clone(),

@@ -1,6 +1,7 @@
 //! What runtimes do with peers that this library would not be: messages and frames written by hand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nri_plugin::api::{
     ConfigureResponse, Empty, Event, EventMask, PLUGIN_SERVICE, RUNTIME_SERVICE, RegisterPluginRequest,
@@ -17,8 +18,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Driver, within};
-use crate::plugins::{All, builder, container, join, pod};
+use crate::driver::{Driver, Kind, within};
+use crate::plugins::{All, builder, container, env, join, pod};
 
 fn registration(index: &str, name: &str) -> RegisterPluginRequest {
     RegisterPluginRequest {
@@ -64,11 +65,11 @@ struct ByHand<F> {
     events: i32,
     calls: Mutex<Vec<String>>,
     synchronized: watch::Sender<bool>,
-    /// What becomes of the calls that a runtime makes besides.
+    /// What becomes of the calls that a runtime makes besides; `None` is no answer.
     answer: F,
 }
 
-impl<F: Fn(&str) -> Result<(), Status> + Send + Sync + 'static> Service for ByHand<F> {
+impl<F: Fn(&str) -> Option<Result<(), Status>> + Send + Sync + 'static> Service for ByHand<F> {
     async fn call(&self, call: Call) -> Result<Bytes, Status> {
         assert_eq!(call.service, PLUGIN_SERVICE);
         assert!(call.deadline.is_some(), "{} has no deadline", call.method);
@@ -80,13 +81,16 @@ impl<F: Fn(&str) -> Result<(), Status> + Send + Sync + 'static> Service for ByHa
             }
             method => {
                 self.calls.lock().push(method.to_owned());
-                (self.answer)(method).map(|()| Bytes::new())
+                match (self.answer)(method) {
+                    Some(answer) => answer.map(|()| Bytes::new()),
+                    None => std::future::pending().await,
+                }
             }
         }
     }
 }
 
-impl<F: Fn(&str) -> Result<(), Status> + Send + Sync + 'static> ByHand<F> {
+impl<F: Fn(&str) -> Option<Result<(), Status>> + Send + Sync + 'static> ByHand<F> {
     fn new(events: i32, answer: F) -> Arc<Self> {
         Arc::new(Self { events, calls: Mutex::default(), synchronized: watch::Sender::default(), answer })
     }
@@ -120,13 +124,13 @@ impl<F: Fn(&str) -> Result<(), Status> + Send + Sync + 'static> ByHand<F> {
 
 pub(crate) async fn a_mask_beyond_the_known_events_ends_the_connection(mut runtime: impl Driver) {
     let known = runtime.kind().known().bits();
-    let peer = ByHand::new(known | (known + 1), |_| Ok(()));
+    let peer = ByHand::new(known | (known + 1), |_| Some(Ok(())));
     let end = within(peer.register(&runtime).await).await.unwrap();
     assert!(matches!(end, MuxError::PeerClosed), "{end:?}");
     assert!(!*peer.synchronized.borrow());
 
     // Nothing stands for all events.
-    let peer = ByHand::new(0, |_| Ok(()));
+    let peer = ByHand::new(0, |_| Some(Ok(())));
     let _served = peer.register(&runtime).await;
     peer.synchronized().await;
     runtime.create(pod("a"), container("b", "a")).await.unwrap();
@@ -138,8 +142,8 @@ pub(crate) async fn a_mask_beyond_the_known_events_ends_the_connection(mut runti
 pub(crate) async fn events_without_a_call_of_their_own_fall_back(mut runtime: impl Driver) {
     let events = EventMask::of(Event::StartContainer).with(Event::RunPodSandbox);
     let peer = ByHand::new(events.bits(), |method| match method {
-        "StateChange" => Ok(()),
-        other => Err(Status::new(Code::Unimplemented, other)),
+        "StateChange" => Some(Ok(())),
+        other => Some(Err(Status::new(Code::Unimplemented, other))),
     });
     let _served = peer.register(&runtime).await;
     peer.synchronized().await;
@@ -155,8 +159,9 @@ pub(crate) async fn events_without_a_call_of_their_own_fall_back(mut runtime: im
 pub(crate) async fn a_status_fails_the_pod_and_the_connection_stays(mut runtime: impl Driver) {
     let codes = [Code::NotFound, Code::DeadlineExceeded, Code::Internal, Code::Unavailable];
     for code in codes {
-        let peer =
-            ByHand::new(EventMask::of(Event::StartContainer).bits(), move |_| Err(Status::new(code, "not with me")));
+        let peer = ByHand::new(EventMask::of(Event::StartContainer).bits(), move |_| {
+            Some(Err(Status::new(code, "not with me")))
+        });
         let served = peer.register(&runtime).await;
         peer.synchronized().await;
         for _ in 0..2 {
@@ -166,6 +171,32 @@ pub(crate) async fn a_status_fails_the_pod_and_the_connection_stays(mut runtime:
         assert_eq!(peer.take().len(), 2, "{code:?}");
         served.abort();
     }
+}
+
+pub(crate) async fn no_validation_fails_the_container(mut runtime: impl Driver) {
+    let kind = Kind { request: Duration::from_secs(1), ..runtime.kind() };
+    runtime.restart(kind).await;
+    let validate = EventMask::of(Event::ValidateContainerAdjustment);
+    if !kind.known().contains(Event::ValidateContainerAdjustment) {
+        return;
+    }
+    for answer in [None, Some(Err(Status::new(Code::Unknown, "no idea")))] {
+        let peer = ByHand::new(validate.bits(), move |_| answer.clone());
+        let _served = peer.register(&runtime).await;
+        peer.synchronized().await;
+        runtime.create(pod("a"), container("b", "a")).await.unwrap_err();
+        assert_eq!(peer.take(), ["ValidateContainerAdjustment"]);
+    }
+}
+
+pub(crate) async fn a_part_that_is_taken_for_the_whole_ends_the_connection(mut runtime: impl Driver) {
+    let mut big = container("b", "a");
+    big.env = vec!["x".repeat(100_000)];
+    runtime.set_state(vec![pod("a"); 10], vec![big; 100]).await;
+    let peer = ByHand::new(EventMask::of(Event::StartContainer).bits(), |_| Some(Ok(())));
+    let end = within(peer.register(&runtime).await).await.unwrap();
+    assert!(matches!(end, MuxError::PeerClosed), "{end:?}");
+    peer.synchronized().await;
 }
 
 /// Writes frames and messages with no help.
@@ -214,6 +245,32 @@ impl Raw {
         assert_eq!(answered, stream);
         Response::decode(&data[..]).unwrap().status.unwrap_or_default()
     }
+}
+
+pub(crate) async fn no_answer_in_time_ends_the_connection_and_not_the_pod(mut runtime: impl Driver) {
+    runtime.restart(Kind { request: Duration::from_secs(1), ..runtime.kind() }).await;
+    let mut raw = Raw::new(&runtime).await;
+    raw.call(1, "RegisterPlugin", &registration("10", "raw")).await;
+    let configured = ConfigureResponse { events: EventMask::of(Event::CreateContainer).bits() };
+    for answer in [configured.encode_to_vec(), SynchronizeResponse::default().encode_to_vec()] {
+        let (stream, _) = within(raw.next(1)).await.unwrap();
+        let response = Response { status: None, payload: answer.into() };
+        raw.frame(1, &Raw::message(stream, 2, &response.encode_to_vec())).await;
+    }
+    // Joined, as far as the runtime has read the answer; it takes no event before that.
+    let (adjustment, _) = runtime.create(pod("a"), container("b", "a")).await.unwrap();
+    assert_eq!(env(&adjustment), []);
+    assert!(within(raw.next(1)).await.is_some());
+    assert!(within(raw.next(1)).await.is_none());
+}
+
+pub(crate) async fn frames_for_nobody_are_dropped(runtime: impl Driver) {
+    let mut raw = Raw::new(&runtime).await;
+    for (connection, payload) in [(0, &b"reserved"[..]), (7, b"nobody's"), (1, b""), (2, b"")] {
+        raw.frame(connection, payload).await;
+    }
+    raw.call(1, "RegisterPlugin", &registration("10", "raw")).await;
+    assert!(raw.status(1).await.is(Code::Ok));
 }
 
 pub(crate) async fn streams_out_of_order_are_refused(runtime: impl Driver) {
