@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// How long a test waits for what has to come. No outcome depends on it.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// How long the runtimes wait that are to be waited for: what all wait by default.
+pub(crate) const SHORT: Duration = Duration::from_secs(2);
+
 /// What a runtime is, and what it says of itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {

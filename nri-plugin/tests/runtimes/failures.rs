@@ -1,16 +1,12 @@
 //! Handlers that fail → what becomes of the pod, and of the plugin.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nri_plugin::Role;
 use nri_plugin::api::Event;
 
-use crate::driver::{Driver, Kind};
+use crate::driver::{Driver, Kind, SHORT};
 use crate::plugins::{Failing, builder, container, env, join, pod};
-
-/// How long the runtimes wait that are to be waited for.
-const SHORT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn an_observer_never_fails_a_pod_and_stays(mut runtime: impl Driver) {
     for (hows, request) in [(&["error", "panic"][..], runtime.kind().request), (&["overrun"], SHORT)] {

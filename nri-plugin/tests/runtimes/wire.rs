@@ -1,7 +1,6 @@
 //! What runtimes do with peers that this library would not be: messages and frames written by hand.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nri_plugin::api::{
     ConfigureResponse, Empty, Event, EventMask, PLUGIN_SERVICE, RUNTIME_SERVICE, RegisterPluginRequest,
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Driver, Kind, within};
+use crate::driver::{Driver, Kind, SHORT, within};
 use crate::plugins::{All, builder, container, env, join, pod};
 
 fn registration(index: &str, name: &str) -> RegisterPluginRequest {
@@ -174,7 +173,7 @@ pub(crate) async fn a_status_fails_the_pod_and_the_connection_stays(mut runtime:
 }
 
 pub(crate) async fn no_validation_fails_the_container(mut runtime: impl Driver) {
-    let kind = Kind { request: Duration::from_secs(1), ..runtime.kind() };
+    let kind = Kind { request: SHORT, ..runtime.kind() };
     runtime.restart(kind).await;
     let validate = EventMask::of(Event::ValidateContainerAdjustment);
     if !kind.known().contains(Event::ValidateContainerAdjustment) {
@@ -248,7 +247,7 @@ impl Raw {
 }
 
 pub(crate) async fn no_answer_in_time_ends_the_connection_and_not_the_pod(mut runtime: impl Driver) {
-    runtime.restart(Kind { request: Duration::from_secs(1), ..runtime.kind() }).await;
+    runtime.restart(Kind { request: SHORT, ..runtime.kind() }).await;
     let mut raw = Raw::new(&runtime).await;
     raw.call(1, "RegisterPlugin", &registration("10", "raw")).await;
     let configured = ConfigureResponse { events: EventMask::of(Event::CreateContainer).bits() };
