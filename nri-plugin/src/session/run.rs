@@ -117,7 +117,8 @@ impl<P: Plugin> Run<P> {
         if let Some(outcome) = wanted(&progress) {
             return outcome;
         }
-        if !matches!(end, MuxError::PeerClosed) {
+        // Go writes the header of a frame and the rest of it one after the other, and may end or drop the plugin between.
+        if !matches!(end, MuxError::PeerClosed | MuxError::Truncated { .. }) {
             return Err(SessionError::Connection(end));
         }
         match &progress.configured {

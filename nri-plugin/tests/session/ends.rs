@@ -25,6 +25,17 @@ async fn a_runtime_that_ends_is_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_within_a_frame_has_ended() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    accept(NRI_0_8, trunk, vec![]).await.unwrap().writer.cut().await;
+    assert_eq!(session.ended().await.unwrap(), End::RuntimeClosed);
+
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    configure(NRI_0_8, trunk, "").await.unwrap().writer.cut().await;
+    assert!(matches!(session.ended().await, Err(SessionError::ClosedBeforeJoin(_))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_runtime_may_ask_for_the_end_and_gets_an_answer() {
     let all = Arc::new(All::default());
     let (session, trunk) = spawn(builder(all.clone()));
