@@ -231,8 +231,8 @@ impl Session {
         ended.unwrap_or(Ok(End::Stopped))
     }
 
-    /// Stops the session: handlers that run are answered, for two seconds at most, and the connection is closed. May be
-    /// called again.
+    /// Stops the session: handlers that run are answered, for two seconds at most, and the connection is closed once the
+    /// runtime has read that, within half a second more. May be called again.
     pub async fn shutdown(&self) -> Result<End, SessionError> {
         self.stop.cancel();
         self.ended().await

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nri_plugin::api::{Empty, Event, EventMask, PLUGIN_SERVICE};
-use nri_plugin::ttrpc::Request;
+use futures::FutureExt;
+use nri_plugin::api::{Empty, Event, EventMask, PLUGIN_SERVICE, RUNTIME_SERVICE};
+use nri_plugin::ttrpc::{Code, Request, Response, Status};
 use nri_plugin::{End, SessionError};
 use prost::Message;
 use tokio::io::duplex;
@@ -21,6 +22,17 @@ async fn a_runtime_that_ends_is_no_error() {
     plugin.writer.close().await;
     assert_eq!(session.ended().await.unwrap(), End::RuntimeClosed);
     assert_eq!(session.shutdown().await.unwrap(), End::RuntimeClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_ends_within_a_frame_has_ended() {
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    accept(NRI_0_8, trunk, vec![]).await.unwrap().writer.cut().await;
+    assert_eq!(session.ended().await.unwrap(), End::RuntimeClosed);
+
+    let (session, trunk) = spawn(builder(Arc::new(All::default())));
+    configure(NRI_0_8, trunk, "").await.unwrap().writer.cut().await;
+    assert!(matches!(session.ended().await, Err(SessionError::ClosedBeforeJoin(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,6 +69,30 @@ async fn a_stop_is_in_time_though_the_peer_is_not_there() {
     let began = Instant::now();
     assert_eq!(session.shutdown().await.unwrap(), End::Stopped);
     assert!(began.elapsed() <= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_comes_when_the_runtime_has_read_the_last_answer() {
+    for answers in [true, false] {
+        let (session, trunk) = spawn(builder(Arc::new(All::default())));
+        let (writer, _answers, mut requests) = open(trunk, 4096);
+        requests.message().await.unwrap();
+        let began = Instant::now();
+        assert!(session.shutdown().now_or_never().is_none());
+        // A call that no runtime has: what was sent before it has been read when it is answered.
+        let last = requests.message().await.unwrap();
+        let request = Request::decode(&last.data[..]).unwrap();
+        assert_eq!((request.service.as_str(), request.method.as_str()), (RUNTIME_SERVICE, "Flush"));
+        sleep(Duration::from_millis(100)).await;
+        assert!(session.ended().now_or_never().is_none());
+        if answers {
+            let status = Some(Status::new(Code::Unimplemented, "there is no Flush"));
+            let response = Response { status, ..Response::default() };
+            writer.message(2, last.stream, 2, &response.encode_to_vec()).await;
+        }
+        assert_eq!(session.ended().await.unwrap(), End::Stopped);
+        assert_eq!(began.elapsed().as_millis(), if answers { 100 } else { 500 });
+    }
 }
 
 #[tokio::test(start_paused = true)]

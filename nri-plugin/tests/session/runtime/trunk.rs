@@ -44,6 +44,13 @@ impl Writer {
         Self::frame(&mut *self.trunk.lock().await, connection, payload).await;
     }
 
+    /// Ends within a frame, as Go may: it writes headers by themselves.
+    pub(crate) async fn cut(&self) {
+        let mut trunk = self.trunk.lock().await;
+        trunk.write_all(&[0, 0, 0, 1, 0, 0, 0, 10]).await.unwrap();
+        trunk.shutdown().await.unwrap();
+    }
+
     pub(crate) async fn close(&self) {
         let _ = self.trunk.lock().await.shutdown().await;
     }
