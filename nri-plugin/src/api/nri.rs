@@ -42,6 +42,20 @@ pub struct ConfigureResponse {
     /// connection.
     #[prost(int32, tag = "2")]
     pub events: i32,
+    /// Since NRI 0.12.5; older runtimes drop the plugin and let the request go on.
+    #[prost(message, optional, tag = "3")]
+    pub failure_policy: ::core::option::Option<FailurePolicy>,
+}
+/// What becomes of a request, and of the plugin, that brought no answer: in time, by a lost connection, or by a breach of
+/// the protocol. An error that the plugin answers with is none of these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailurePolicy {
+    /// The request fails, and with it the pod or container; otherwise it goes on as if the plugin had not subscribed.
+    #[prost(bool, tag = "1")]
+    pub fail_request: bool,
+    /// A plugin that is late stays connected; otherwise it is dropped. Each later request may wait for it again.
+    #[prost(bool, tag = "2")]
+    pub keep_connected: bool,
 }
 /// The pods and containers that exist when the plugin joins, or a part of them.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -17,10 +17,10 @@ use super::subscription::{handled_events, resynchronizes};
 use super::synchronize::{Parts, SyncLimits};
 use super::{Answer, Plugin};
 use crate::api::{
-    ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, PLUGIN_SERVICE,
-    PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest, StopContainerResponse,
-    SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest,
-    UpdatePodSandboxResponse,
+    ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, FailurePolicy,
+    PLUGIN_SERVICE, PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest,
+    StopContainerResponse, SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse,
+    UpdatePodSandboxRequest, UpdatePodSandboxResponse,
 };
 use crate::ttrpc::{Call, Code, Service, Status};
 
@@ -65,6 +65,7 @@ pub(crate) struct Progress {
 pub(crate) struct Dispatch<P> {
     plugin: Arc<P>,
     role: Role,
+    failure_policy: FailurePolicy,
     /// What the host allows.
     allowed: EventMask,
     limits: SyncLimits,
@@ -79,11 +80,13 @@ impl<P: Plugin> Dispatch<P> {
     pub(crate) fn new(
         plugin: Arc<P>,
         role: Role,
+        failure_policy: Option<FailurePolicy>,
         allowed: EventMask,
         limits: SyncLimits,
         known: Option<Arc<Known>>,
     ) -> Self {
         Self {
+            failure_policy: failure_policy.unwrap_or_else(|| role.failure_policy()),
             known: known.filter(|_| resynchronizes::<P>()),
             plugin,
             role,
@@ -108,7 +111,9 @@ impl<P: Plugin> Dispatch<P> {
                 let removals = EventMask::of(Event::RemovePodSandbox).with(Event::RemoveContainer);
                 let subscribed = if self.known.is_some() { events | removals } else { events };
                 self.progress.send_modify(|progress| progress.configured = Some((runtime, events)));
-                Ok(encoded(&ConfigureResponse { events: subscribed.bits() }))
+                // Absent where it says nothing: as it was before there was one.
+                let failure_policy = Some(self.failure_policy).filter(|policy| *policy != FailurePolicy::default());
+                Ok(encoded(&ConfigureResponse { events: subscribed.bits(), failure_policy }))
             }
             Err(refusal) => {
                 let status = Status::new(Code::FailedPrecondition, refusal.to_string());

@@ -78,7 +78,7 @@ impl<F: Fn(&str) -> Option<Result<(), Status>> + Send + Sync + 'static> Service 
         assert_eq!(call.service, PLUGIN_SERVICE);
         assert!(call.deadline.is_some(), "{} has no deadline", call.method);
         match call.method.as_str() {
-            "Configure" => Ok(ConfigureResponse { events: self.events }.encode_to_vec().into()),
+            "Configure" => Ok(ConfigureResponse { events: self.events, failure_policy: None }.encode_to_vec().into()),
             "Synchronize" => {
                 self.synchronized.send_replace(true);
                 Ok(SynchronizeResponse::default().encode_to_vec().into())
@@ -257,7 +257,8 @@ pub(crate) async fn no_answer_in_time_ends_the_connection_and_not_the_pod(mut ru
     runtime.restart(Kind { request: SHORT, ..runtime.kind() }).await;
     let mut raw = Raw::new(&runtime).await;
     raw.call(1, "RegisterPlugin", &registration("10", "raw")).await;
-    let configured = ConfigureResponse { events: EventMask::of(Event::CreateContainer).bits() };
+    let configured =
+        ConfigureResponse { events: EventMask::of(Event::CreateContainer).bits(), ..ConfigureResponse::default() };
     for answer in [configured.encode_to_vec(), SynchronizeResponse::default().encode_to_vec()] {
         let (stream, _) = within(raw.next(1)).await.unwrap();
         let response = Response { status: None, payload: answer.into() };
@@ -300,7 +301,8 @@ pub(crate) async fn streams_out_of_order_are_refused(runtime: impl Driver) {
 
 pub(crate) async fn a_first_frame_that_is_too_long_ends_the_connection(runtime: impl Driver) {
     // What no message has makes it long.
-    let configured = ConfigureResponse { events: EventMask::of(Event::StartContainer).bits() };
+    let configured =
+        ConfigureResponse { events: EventMask::of(Event::StartContainer).bits(), ..ConfigureResponse::default() };
     let filled = |length: usize| {
         let long = vec![b'x'; length];
         let response = Response { payload: configured.encode_to_vec().into(), status: None };
