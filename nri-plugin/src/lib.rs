@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod adjust;
 pub mod api;
 pub mod cgroup;
 pub mod index;
@@ -9,6 +10,7 @@ pub mod session;
 pub mod telemetry;
 pub mod ttrpc;
 
+pub use adjust::{Adjustment, BadAdjustment, Update};
 pub use plugin::{
     Answer, BadIdentity, Configuration, HandlerError, Identity, Plugin, Refusal, Role, SyncLimits, handled_events,
 };
