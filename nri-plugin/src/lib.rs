@@ -5,6 +5,8 @@ pub mod api;
 pub mod cgroup;
 pub mod index;
 pub mod mux;
+#[cfg(feature = "oci-spec")]
+pub mod oci;
 pub mod plugin;
 pub mod session;
 pub mod telemetry;
