@@ -28,6 +28,26 @@
 //! # Ok::<(), nri_plugin::BadAdjustment>(())
 //! ```
 //!
+//! In a plugin, by what a user wrote on the pod:
+//!
+//! ```
+//! use nri_plugin::adjust::effective_annotation;
+//! use nri_plugin::api::{Container, CreateContainerResponse, Mount, PodSandbox};
+//! use nri_plugin::{Adjustment, Answer, Plugin};
+//!
+//! struct Models;
+//!
+//! impl Plugin for Models {
+//!     async fn create_container(&self, pod: PodSandbox, container: Container) -> Answer<CreateContainerResponse> {
+//!         let Some(model) = effective_annotation(&pod, "models.example.com", &container.name) else {
+//!             return Ok(CreateContainerResponse::default());
+//!         };
+//!         let mount = Mount::bind(format!("/var/lib/models/{model}"), "/model").read_only();
+//!         Ok(Adjustment::new().mount(mount).replace_env("MODEL", model).cpuset_cpus("0-3").respond()?)
+//!     }
+//! }
+//! ```
+//!
 //! # Conflicts, removals, and which runtime heeds what
 //!
 //! Two plugins that set one thing fail the creation of the container. What can be removed ([`removal`]) can be replaced
@@ -40,10 +60,18 @@
 //! - Removals of variables and devices undo what an earlier plugin set; what the container has of its own stays.
 //! - Of memory, an adjustment's limit is applied, and the limit with swap is set to the same; reservation, swap and the
 //!   others are not.
-//! - An update's device rules are dropped, and its limit of processes unless the request had one.
-//! - [`memory_policy`](Adjustment::memory_policy) needs NRI 0.12, the scheduler, sysctls, network devices and RDT 0.11,
-//!   arguments, the priority for input and output, seccomp and namespaces 0.10; older runtimes skip what they do not
-//!   know, without a word.
+//! - An update that answers an event loses its device rules and its limit of processes.
+//!
+//! An update can't be of the container that is being created: that fails its creation. What a runtime's version does not
+//! know it skips without a word:
+//!
+//! | since NRI | what |
+//! |---|---|
+//! | 0.4 | resource limits |
+//! | 0.7 | CDI devices, the OOM score, the limit of processes |
+//! | 0.10 | arguments, the priority for input and output, seccomp, namespaces |
+//! | 0.11 | sysctls, network devices, the scheduler, the methods `rdt_clos_id` to `remove_rdt` |
+//! | 0.12 | the memory policy |
 
 mod adjustment;
 mod annotation;

@@ -150,11 +150,13 @@ fn env(env: &mut Vec<String>, changes: &[api::KeyValue]) -> Result<(), Conversio
     }
     for change in changes.iter().filter(|change| change.removes().is_none()) {
         let entry = variable(change)?;
-        let mut places = env.iter_mut().filter(|entry| name(entry) == change.key);
-        match places.next() {
-            Some(place) => *place = entry,
-            None => env.push(entry),
-        }
+        let Some(place) = env.iter().position(|entry| name(entry) == change.key) else {
+            env.push(entry);
+            continue;
+        };
+        // A second one of that name would have a value of its own.
+        env.retain(|entry| name(entry) != change.key);
+        env.insert(place, entry);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub struct AppliedUpdate {
 /// The resources that a container has after an update. What the update does not name stays; of huge pages and cgroup
 /// files the size or file that it names, and device rules come after those that are there.
 ///
-/// The runtime's side of NRI 0.12 drops device rules, and the limit of processes where the request had none.
+/// The runtime's side of NRI 0.12 drops device rules and the limit of processes of an update that answers an event.
 ///
 /// ```
 /// use nri_plugin::Update;

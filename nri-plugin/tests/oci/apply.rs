@@ -174,6 +174,10 @@ fn variables_keep_their_places() {
     assert_eq!(env(Adjustment::new().remove_env("A").remove_env("N")), json!(["PATH=/bin", "B=2", "C"]));
     assert_eq!(env(Adjustment::new().replace_env("A", "3")), json!(["PATH=/bin", "A=3", "B=2", "C"]));
     assert_eq!(env(Adjustment::new().env("C", "3")), json!(["PATH=/bin", "A=1", "B=2", "C=3"]));
+    let twice = with_env(&["B=0", "A=1", "B=2", "A=3"]);
+    let env = |adjustment| after(&twice, adjustment)["process"]["env"].clone();
+    assert_eq!(env(Adjustment::new().env("A", "4")), json!(["B=0", "A=4", "B=2"]));
+    assert_eq!(env(Adjustment::new().remove_env("A")), json!(["B=0", "B=2"]));
 }
 
 proptest! {
