@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 
 use super::error::BadAdjustment;
-use super::kinds::{DeviceKind, Namespace, Rlimit, SeccompAction, SeccompOperator};
+use super::kinds::{DeviceKind, SeccompAction, SeccompOperator};
 use super::removal::is_marked;
 use crate::api::{
-    Hook, LinuxDevice, LinuxDeviceCgroup, LinuxMemoryPolicy, LinuxNamespace, LinuxScheduler, LinuxSchedulerPolicy,
-    LinuxSeccomp, Mount, MpolFlag, MpolMode, PosixRlimit,
+    Hook, LinuxDevice, LinuxDeviceCgroup, LinuxMemoryPolicy, LinuxScheduler, LinuxSchedulerPolicy, LinuxSeccomp, Mount,
+    MpolFlag, MpolMode, PosixRlimit,
 };
 
 pub(super) type Checked = Result<(), BadAdjustment>;
@@ -125,17 +125,9 @@ pub(super) fn hook(hook: &Hook) -> Checked {
 }
 
 pub(super) fn rlimit(limit: &PosixRlimit) -> Checked {
-    let kind: Rlimit = limit
-        .r#type
-        .parse()
-        .map_err(|_| value("a resource limit", &*limit.r#type, "give a name of setrlimit(2), such as RLIMIT_NOFILE"))?;
     ensure(limit.soft <= limit.hard, || {
-        let limits = format!("{kind} {} of {}", limit.soft, limit.hard);
-        value(
-            "a resource limit",
-            limits,
-            "give a soft limit that is not above the hard one, as setrlimit(2) refuses it",
-        )
+        let rule = "give a soft limit that is not above the hard one, as setrlimit(2) refuses it";
+        value("a resource limit", format!("{} {} of {}", limit.r#type, limit.soft, limit.hard), rule)
     })
 }
 
@@ -155,13 +147,6 @@ pub(super) fn device_rule(rule: &LinuxDeviceCgroup) -> Checked {
     let access = &rule.access;
     let good = !access.is_empty() && access.len() <= 3 && access.chars().all(|c| matches!(c, 'r' | 'w' | 'm'));
     ensure(good, || value("the access of a device rule", &**access, "give some of r, w and m (mknod)"))
-}
-
-pub(super) fn namespace(namespace: &LinuxNamespace) -> Checked {
-    namespace.r#type.parse::<Namespace>().map_err(|_| {
-        value("a namespace", &*namespace.r#type, "give a kind of the OCI runtime specification, such as network")
-    })?;
-    if namespace.path.is_empty() { Ok(()) } else { absolute("a namespace", &namespace.path) }
 }
 
 /// By `sched(7)`.
@@ -192,9 +177,7 @@ pub(super) fn scheduler(scheduler: &LinuxScheduler) -> Checked {
 }
 
 /// By `set_mempolicy(2)`.
-pub(super) fn memory_policy(policy: &LinuxMemoryPolicy) -> Checked {
-    let mode = MpolMode::try_from(policy.mode)
-        .map_err(|_| value("a memory policy", policy.mode.to_string(), "give a mode that the schema has"))?;
+pub(super) fn memory_policy(mode: MpolMode, policy: &LinuxMemoryPolicy) -> Checked {
     match mode {
         MpolMode::MpolDefault | MpolMode::MpolLocal => ensure(policy.nodes.is_empty(), || {
             value("the nodes of a memory policy", &*policy.nodes, "give none for a mode that has none")

@@ -37,7 +37,6 @@ impl Adjustment {
 
     fn namespace(self, namespace: LinuxNamespace) -> Self {
         self.edit_linux(|linux| {
-            check::namespace(&LinuxNamespace { r#type: unmarked(&namespace.r#type).to_owned(), ..namespace.clone() })?;
             // A removal claims the kind as setting it does, so that both in one adjustment would conflict.
             linux.namespaces.retain(|other| unmarked(&other.r#type) != unmarked(&namespace.r#type));
             linux.namespaces.push(namespace);
@@ -184,7 +183,7 @@ impl Adjustment {
         let flags = flags.into_iter().map(|flag| flag as i32).collect();
         let policy = LinuxMemoryPolicy { mode: mode as i32, nodes: nodes.into(), flags };
         self.edit_linux(|linux| {
-            check::memory_policy(&policy)?;
+            check::memory_policy(mode, &policy)?;
             linux.memory_policy = Some(policy);
             Ok(())
         })

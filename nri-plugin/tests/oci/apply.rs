@@ -55,6 +55,14 @@ fn an_empty_adjustment_changes_nothing() {
     assert_eq!(apply_adjustment(&spec(json!({})), &empty).unwrap().spec, spec(json!({})));
 }
 
+/// The defaults of OCI's types in Rust are a shell's.
+#[test]
+fn a_part_that_was_not_there_has_no_defaults() {
+    let process = json!({"process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "oomScoreAdj": 1}});
+    check(&json!({}), Adjustment::new().oom_score_adj(1), &process);
+    check(&json!({}), Adjustment::new().sysctl("a", "1"), &json!({"linux": {"sysctl": {"a": "1"}}}));
+}
+
 /// A specification without a part gets that part with what was set, and none of a shell's or a default's.
 #[test]
 fn what_is_set_is_all_that_an_empty_specification_gets() {
