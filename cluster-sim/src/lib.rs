@@ -15,6 +15,8 @@ mod http;
 mod kinds;
 pub mod metadata;
 mod mutation;
+#[cfg(feature = "nri")]
+pub mod nri;
 mod object;
 mod patch;
 pub mod population;

@@ -6,5 +6,5 @@ mod events;
 mod failures;
 mod join;
 mod plugins;
-mod runtime;
+mod sim;
 mod updates;
