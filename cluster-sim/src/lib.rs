@@ -15,7 +15,7 @@ mod http;
 mod kinds;
 pub mod metadata;
 mod mutation;
-#[cfg(feature = "nri")]
+#[cfg(all(unix, feature = "nri"))]
 pub mod nri;
 mod object;
 mod patch;

@@ -82,11 +82,6 @@ impl Client {
         })
     }
 
-    /// The stream that the next call will have.
-    pub(super) async fn next_stream(&self) -> u32 {
-        *self.next.lock().await
-    }
-
     /// Uses up the id of a stream.
     pub(super) async fn take_stream(&self) -> u32 {
         let mut next = self.next.lock().await;

@@ -100,11 +100,13 @@ impl Connection {
         Some(full)
     }
 
-    /// `Discard` of a `bufio.Reader`, which goes through the buffer whatever the length.
+    /// `Discard` of a `bufio.Reader`, which goes through the buffer whatever the length. As long as that takes, Go has luck
+    /// with its queue here, so that what it answers can be seen.
     async fn discard(&mut self, length: usize) -> Option<()> {
         let mut missing = length;
         while missing > 0 {
             if self.buffer.is_empty() {
+                self.taken = 0;
                 self.buffer = self.read(BUFFER).await?;
             }
             let gone = missing.min(self.buffer.len());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::api::{
     ConfigureRequest, ConfigureResponse, Container, Empty, Event, PodSandbox, RegisterPluginRequest,
@@ -54,6 +56,16 @@ pub struct Peer {
     events: i32,
     fallen_back: AtomicBool,
     updates: Updates,
+    fatal: Mutex<Option<Trouble>>,
+}
+
+/// What a plugin is given to live with.
+pub(super) struct Opening {
+    pub(super) log: Log,
+    pub(super) updates: Updates,
+    pub(super) update: Update,
+    /// Ends it.
+    pub(super) end: CancellationToken,
 }
 
 impl fmt::Debug for Peer {
@@ -74,7 +86,9 @@ impl Peer {
     /// Waits for a plugin to register, and configures it with this text.
     pub async fn configure(profile: impl Into<Profile>, stream: impl Stream, config: &str) -> Result<Self, Trouble> {
         let updates = Updates::default();
-        Self::open(profile.into(), stream, config, Log::default(), updates.clone(), updates.update()).await
+        let update = updates.update();
+        let with = Opening { log: Log::default(), updates, update, end: CancellationToken::new() };
+        Self::open(profile.into(), stream, config, with).await
     }
 
     /// Waits for a plugin to register, configures it and gives it the state of the node, in these parts.
@@ -88,15 +102,25 @@ impl Peer {
         profile: Profile,
         stream: impl Stream,
         config: &str,
-        log: Log,
-        updates: Updates,
-        update: Update,
+        with: Opening,
     ) -> Result<Self, Trouble> {
-        let Registered { trunk, client, request, reply } = register(&profile, stream, update).await?;
+        let Opening { log, updates, update, end } = with;
+        let Registered { trunk, client, request, reply } = register(&profile, stream, update, &end).await?;
         let mut reply = Some(reply);
         let name = format!("{}-{}", request.plugin_idx, request.plugin_name).into();
         let fallen_back = AtomicBool::new(false);
-        let mut peer = Self { profile, name, trunk, client, log, registered: request, events: 0, fallen_back, updates };
+        let mut peer = Self {
+            profile,
+            name,
+            trunk,
+            client,
+            log,
+            registered: request,
+            events: 0,
+            fallen_back,
+            updates,
+            fatal: Mutex::default(),
+        };
         if peer.profile.early_reply {
             reply.take().map(|reply| reply.send(Ok(())));
         }
@@ -228,10 +252,19 @@ impl Peer {
             at,
             took: at.elapsed(),
         }));
-        if answer.as_ref().is_err_and(Trouble::is_fatal) {
+        if let Err(trouble) = &answer
+            && trouble.is_fatal()
+        {
+            self.fatal.lock().get_or_insert_with(|| trouble.clone());
             self.close().await;
         }
         answer
+    }
+
+    /// Why the connection is closed, if it is.
+    pub fn end(&self) -> Option<Trouble> {
+        let end = || self.trunk.breach().map_or(Trouble::Closed, Trouble::Breach);
+        self.is_closed().then(|| self.fatal.lock().clone().unwrap_or_else(end))
     }
 
     /// The data of a request.

@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::api::RegisterPluginRequest;
 use super::client::Client;
@@ -19,9 +20,26 @@ pub(super) struct Registered {
     pub(super) reply: oneshot::Sender<Result<(), Status>>,
 }
 
+/// Hangs up when nobody waits for the plugin any more.
+struct Undone(Option<Trunk>);
+
+impl Drop for Undone {
+    fn drop(&mut self) {
+        if let Some(trunk) = &self.0 {
+            trunk.hang_up();
+        }
+    }
+}
+
 /// Waits for a plugin to register. One with a wrong name is told so, and its connection stays open, as Go has it.
-pub(super) async fn register(profile: &Profile, stream: impl Stream, update: Update) -> Result<Registered, Trouble> {
-    let (trunk, answers, requests) = Trunk::open(stream, profile.version.longest_frame());
+pub(super) async fn register(
+    profile: &Profile,
+    stream: impl Stream,
+    update: Update,
+    end: &CancellationToken,
+) -> Result<Registered, Trouble> {
+    let (trunk, answers, requests) = Trunk::open(stream, profile.version.longest_frame(), end);
+    let mut undone = Undone(Some(trunk.clone()));
     let client = Client::new(trunk.clone(), answers);
     let (registered, mut registrations) = mpsc::channel(1);
     tokio::spawn(serve(requests, trunk.clone(), registered, update));
@@ -43,8 +61,10 @@ pub(super) async fn register(profile: &Profile, stream: impl Stream, update: Upd
     if let Err(trouble) = check(profile.version, &request) {
         let about = if matches!(trouble, Trouble::InvalidName(_)) { "name" } else { "index" };
         let _ = reply.send(Err(Status::new(Code::Unknown, format!("invalid plugin {about}: {trouble}"))));
+        undone.0 = None;
         return Err(trouble);
     }
+    undone.0 = None;
     Ok(Registered { trunk, client, request, reply })
 }
 

@@ -41,14 +41,12 @@ impl fmt::Debug for Trunk {
 
 impl Trunk {
     /// Begins to read a trunk with the connections 1, on which the plugin serves, and 2, on which the runtime does.
-    pub(super) fn open(stream: impl Stream, longest: usize) -> (Self, Connection, Connection) {
+    ///
+    /// It ends with the token, too.
+    pub(super) fn open(stream: impl Stream, longest: usize, end: &CancellationToken) -> (Self, Connection, Connection) {
         let (from, to) = split(Box::new(stream) as Boxed);
-        let trunk = Self {
-            to: Arc::new(Mutex::new(Some(to))),
-            closed: CancellationToken::new(),
-            breach: Arc::default(),
-            longest,
-        };
+        let trunk =
+            Self { to: Arc::new(Mutex::new(Some(to))), closed: end.child_token(), breach: Arc::default(), longest };
         let (one, answers) = mpsc::channel(QUEUE);
         let (two, requests) = mpsc::channel(QUEUE);
         tokio::spawn(read(from, HashMap::from([(1, one), (2, two)]), trunk.clone()));
