@@ -88,7 +88,7 @@ impl Peer {
         let updates = Updates::default();
         let update = updates.update();
         let with = Opening { log: Log::default(), updates, update, end: CancellationToken::new() };
-        Self::open(profile.into(), stream, config, with).await
+        Box::pin(Self::open(profile.into(), stream, config, with)).await
     }
 
     /// Waits for a plugin to register, configures it and gives it the state of the node, in these parts.
@@ -105,8 +105,8 @@ impl Peer {
         with: Opening,
     ) -> Result<Self, Trouble> {
         let Opening { log, updates, update, end } = with;
-        let Registered { trunk, client, request, reply } = register(&profile, stream, update, &end).await?;
-        let mut reply = Some(reply);
+        let Registered { trunk, client, registration } = register(&profile, stream, update, &end).await?;
+        let request = &registration.request;
         let name = format!("{}-{}", request.plugin_idx, request.plugin_name).into();
         let fallen_back = AtomicBool::new(false);
         let mut peer = Self {
@@ -115,14 +115,14 @@ impl Peer {
             trunk,
             client,
             log,
-            registered: request,
+            registered: request.clone(),
             events: 0,
             fallen_back,
             updates,
             fatal: Mutex::default(),
         };
         if peer.profile.early_reply {
-            reply.take().map(|reply| reply.send(Ok(())));
+            registration.answer(&peer.trunk, Ok(())).await;
         }
         let profile = &peer.profile;
         let request = ConfigureRequest {
@@ -134,7 +134,9 @@ impl Peer {
             nri_version: profile.nri_version(),
         };
         let configured = peer.ask::<ConfigureResponse>("Configure", &request).await;
-        reply.take().map(|reply| reply.send(Ok(())));
+        if !peer.profile.early_reply {
+            registration.answer(&peer.trunk, Ok(())).await;
+        }
         let events = match configured {
             Ok(answer) => answer.events,
             Err(trouble) => {
@@ -322,7 +324,7 @@ impl Peer {
 
     /// Gives the plugin the state of the node, part by part, all within the time of one request. Any trouble closes it.
     pub async fn synchronize(&self, parts: Parts) -> Result<SynchronizeResponse, Trouble> {
-        let synchronized = super::synchronize::parts(self, parts).await;
+        let synchronized = Box::pin(super::synchronize::parts(self, parts)).await;
         if synchronized.is_err() {
             self.close().await;
         }

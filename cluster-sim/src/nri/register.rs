@@ -1,13 +1,13 @@
 //! The first step of a plugin: it connects, and says who it is.
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::api::RegisterPluginRequest;
 use super::client::Client;
 use super::envelope::Status;
-use super::server::{Update, serve};
+use super::server::{Registration, Update, serve};
 use super::trouble::{Code, Trouble};
 use super::trunk::{Stream, Trunk};
 use super::version::{Profile, Version};
@@ -16,8 +16,7 @@ use super::version::{Profile, Version};
 pub(super) struct Registered {
     pub(super) trunk: Trunk,
     pub(super) client: Client,
-    pub(super) request: RegisterPluginRequest,
-    pub(super) reply: oneshot::Sender<Result<(), Status>>,
+    pub(super) registration: Registration,
 }
 
 /// Hangs up when nobody waits for the plugin any more.
@@ -50,7 +49,7 @@ pub(super) async fn register(
             () = trunk.closed() => None,
         }
     };
-    let (request, reply) = match timeout(profile.registration_timeout, came).await {
+    let registration = match timeout(profile.registration_timeout, came).await {
         Ok(Some(came)) => came,
         Ok(None) => return Err(trunk.breach().map_or(Trouble::Closed, Trouble::Breach)),
         Err(_) => {
@@ -58,14 +57,15 @@ pub(super) async fn register(
             return Err(Trouble::NotRegistered);
         }
     };
-    if let Err(trouble) = check(profile.version, &request) {
+    if let Err(trouble) = check(profile.version, &registration.request) {
         let about = if matches!(trouble, Trouble::InvalidName(_)) { "name" } else { "index" };
-        let _ = reply.send(Err(Status::new(Code::Unknown, format!("invalid plugin {about}: {trouble}"))));
+        let status = Status::new(Code::Unknown, format!("invalid plugin {about}: {trouble}"));
+        registration.answer(&trunk, Err(status)).await;
         undone.0 = None;
         return Err(trouble);
     }
     undone.0 = None;
-    Ok(Registered { trunk, client, request, reply })
+    Ok(Registered { trunk, client, registration })
 }
 
 fn check(version: Version, request: &RegisterPluginRequest) -> Result<(), Trouble> {

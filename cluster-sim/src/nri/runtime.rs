@@ -182,7 +182,7 @@ impl Runtime {
     /// Takes a plugin at the other end of a stream, once those before it are through: registers, configures and
     /// synchronizes it.
     pub async fn accept(&self, stream: impl Stream) -> Result<Arc<Peer>, Trouble> {
-        self.inner.accept(stream).await
+        Box::pin(self.inner.accept(stream)).await
     }
 
     /// Listens on a unix socket. What is at the path is removed, and its directory is made if there is none. Listening

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use prost::Message as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::api::{ContainerUpdate, Empty, RegisterPluginRequest, UpdateContainersRequest, UpdateContainersResponse};
@@ -18,8 +18,18 @@ const SERVICE: &str = "nri.pkg.api.v1alpha1.Runtime";
 /// Does the updates, and says which failed.
 pub(super) type Update = Arc<dyn Fn(UpdateContainersRequest) -> BoxFuture<'static, Vec<ContainerUpdate>> + Send + Sync>;
 
-/// A registration, and where its answer is wanted.
-pub(super) type Registration = (RegisterPluginRequest, oneshot::Sender<Result<(), Status>>);
+/// A registration, which whoever takes it answers.
+pub(super) struct Registration {
+    pub(super) request: RegisterPluginRequest,
+    pub(super) stream: u32,
+}
+
+impl Registration {
+    /// Answers it.
+    pub(super) async fn answer(&self, trunk: &Trunk, answer: Result<(), Status>) {
+        respond(trunk, self.stream, answer.map(|()| Vec::new())).await;
+    }
+}
 
 type Answer = Result<Vec<u8>, Status>;
 
@@ -57,8 +67,9 @@ pub(super) async fn serve(
                     Ok(request) => {
                         let (trunk, registrations, update) = (trunk.clone(), registrations.clone(), update.clone());
                         running.spawn(async move {
-                            let answer = handle(request, registrations, update).await;
-                            respond(&trunk, stream, answer).await;
+                            if let Some(answer) = handle(request, stream, registrations, update).await {
+                                respond(&trunk, stream, answer).await;
+                            }
                         });
                         continue;
                     }
@@ -84,25 +95,30 @@ async fn respond(trunk: &Trunk, stream: u32, answer: Answer) {
     trunk.message(2, stream, RESPONSE, 0, &response.encode_to_vec()).await;
 }
 
-async fn handle(request: Request, registrations: mpsc::Sender<Registration>, update: Update) -> Answer {
+/// The answer; none where somebody else gives it.
+async fn handle(
+    request: Request,
+    stream: u32,
+    registrations: mpsc::Sender<Registration>,
+    update: Update,
+) -> Option<Answer> {
     if request.service != SERVICE {
-        return refused(Code::Unimplemented, format!("service {}", request.service));
+        return Some(refused(Code::Unimplemented, format!("service {}", request.service)));
     }
-    let unreadable = |error: prost::DecodeError| Status::new(Code::InvalidArgument, error.to_string());
+    let unreadable = |error: prost::DecodeError| Some(refused(Code::InvalidArgument, error.to_string()));
     match request.method.as_str() {
-        "RegisterPlugin" => {
-            let registration = RegisterPluginRequest::decode(request.payload).map_err(unreadable)?;
-            let (answer, answered) = oneshot::channel();
+        "RegisterPlugin" => match RegisterPluginRequest::decode(request.payload) {
             // A plugin that registers once more is answered, and stays what it is.
-            if registrations.send((registration, answer)).await.is_ok() {
-                answered.await.unwrap_or(Ok(()))?;
-            }
-            Ok(Empty {}.encode_to_vec())
-        }
-        "UpdateContainers" => {
-            let request = UpdateContainersRequest::decode(request.payload).map_err(unreadable)?;
-            Ok(UpdateContainersResponse { failed: update(request).await }.encode_to_vec())
-        }
-        method => refused(Code::Unimplemented, format!("method {method}")),
+            Ok(request) => match registrations.send(Registration { request, stream }).await {
+                Ok(()) => None,
+                Err(_) => Some(Ok(Empty {}.encode_to_vec())),
+            },
+            Err(error) => unreadable(error),
+        },
+        "UpdateContainers" => match UpdateContainersRequest::decode(request.payload) {
+            Ok(request) => Some(Ok(UpdateContainersResponse { failed: update(request).await }.encode_to_vec())),
+            Err(error) => unreadable(error),
+        },
+        method => Some(refused(Code::Unimplemented, format!("method {method}"))),
     }
 }

@@ -254,7 +254,7 @@ async fn a_plugin_that_does_not_read_is_timed_out_too() {
 async fn the_runtime_writes_as_go_does() {
     for (version, length, frames) in [
         (Version::V0_12, 100, 1),
-        (Version::V0_12, 4060, 1),
+        (Version::V0_12, 4000, 1),
         (Version::V0_12, 10_000, 2),
         (Version::V0_6, 10_000_000, 2),
     ] {

@@ -72,7 +72,7 @@ async fn a_life_is_told_in_order_to_plugins_in_order() {
         let told = |event: &str| ["10", "50", "99"].map(|index| format!("{index}-p {event}"));
         // Validators are asked apart from the others, and at once.
         let events: Vec<_> = runtime.log().events().into_iter().filter(|event| !event.contains("Validate")).collect();
-        assert_eq!(events, LIFE.iter().filter(known).flat_map(|event| told(event)).collect::<Vec<_>>(), "{version:?}");
+        assert_eq!(events, LIFE.into_iter().filter(known).flat_map(told).collect::<Vec<_>>(), "{version:?}");
         let state_changes = runtime.log().calls().iter().filter(|call| call.method == "StateChange").count();
         assert_eq!(state_changes == 0, version.has_own_calls());
         assert!(runtime.pods().is_empty() && runtime.containers().is_empty());
@@ -88,7 +88,7 @@ async fn moments(version: Version, root: &std::path::Path) -> Vec<Moment> {
     let seen: Arc<Mutex<Vec<Moment>>> = Arc::default();
     let (near, far) = duplex(1 << 16);
     let (root, moments) = (root.to_owned(), seen.clone());
-    live(near, ("10", "p"), 0x7ff, move |method, payload| {
+    let ended = live(near, ("10", "p"), 0x7ff, move |method, payload| {
         let request = StartContainerRequest::decode(payload);
         if let (Some(event), Ok(StartContainerRequest { pod, container })) =
             (Event::ALL.into_iter().find(|event| event.name() == method), request)
@@ -111,8 +111,8 @@ async fn moments(version: Version, root: &std::path::Path) -> Vec<Moment> {
     runtime.accept(far).await.unwrap();
     live_and_die(&runtime).await;
     drop(runtime);
-    let moments = seen.lock().clone();
-    moments
+    ended.await.unwrap();
+    Arc::into_inner(seen).expect("the plugin has ended").into_inner()
 }
 
 #[tokio::test(start_paused = true)]

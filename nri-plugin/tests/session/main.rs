@@ -5,6 +5,7 @@ mod ends;
 mod events;
 mod failures;
 mod join;
+mod node;
 mod plugins;
 mod sim;
 mod updates;
