@@ -58,4 +58,4 @@ pub use synchronize::Parts;
 pub use trouble::{Breach, Code, Trouble};
 pub use trunk::{Stream, Trunk};
 pub use updates::Updates;
-pub use version::{Profile, Version};
+pub use version::{Profile, UnknownVersion, Version};

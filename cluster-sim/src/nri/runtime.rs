@@ -240,7 +240,7 @@ impl Runtime {
 
     /// The plugins that have joined and are there, in the order in which they are called.
     pub fn plugins(&self) -> Vec<Arc<Peer>> {
-        self.inner.peers.lock().iter().filter(|peer| !peer.is_closed()).cloned().collect()
+        self.inner.live()
     }
 
     /// The pods, by id.
@@ -335,9 +335,9 @@ impl Inner {
         })
     }
 
-    /// The plugins that an event goes to.
+    /// The plugins that an event goes to, in their order.
     pub(super) fn live(&self) -> Vec<Arc<Peer>> {
-        self.peers.lock().clone()
+        self.peers.lock().iter().filter(|peer| !peer.is_closed()).cloned().collect()
     }
 
     /// Forgets the plugins that are closed, as the adaptation does after each event.

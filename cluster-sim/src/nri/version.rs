@@ -1,7 +1,11 @@
 //! What a version of NRI knows, and how a runtime of it behaves.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use thiserror::Error;
 
 use super::api::Event;
 
@@ -52,6 +56,33 @@ impl Version {
     /// The method that brings an event.
     pub fn method(self, event: Event) -> &'static str {
         if event.has_answer() || self.has_own_calls() { event.name() } else { "StateChange" }
+    }
+}
+
+/// `0.12`, say.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V0_2 => "0.2",
+            Self::V0_6 => "0.6",
+            Self::V0_8 => "0.8",
+            Self::V0_10 => "0.10",
+            Self::V0_12 => "0.12",
+        })
+    }
+}
+
+/// No runtime of this version is simulated.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is none of the versions 0.2, 0.6, 0.8, 0.10 and 0.12")]
+pub struct UnknownVersion(pub String);
+
+impl FromStr for Version {
+    type Err = UnknownVersion;
+
+    fn from_str(text: &str) -> Result<Self, UnknownVersion> {
+        let known = Self::ALL.into_iter().find(|version| version.to_string() == text);
+        known.ok_or_else(|| UnknownVersion(text.to_owned()))
     }
 }
 

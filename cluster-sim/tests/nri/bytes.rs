@@ -1,5 +1,6 @@
 //! Bytes of a plugin → what Go makes of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cluster_sim::nri::api::{
@@ -8,6 +9,8 @@ use cluster_sim::nri::api::{
 use cluster_sim::nri::envelope::{Request, Response};
 use cluster_sim::nri::{Breach, Code, Malformed, Peer, Profile, Trouble, Version};
 use prost::Message;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use tokio::io::duplex;
 use tokio::time::Instant;
 
@@ -324,4 +327,64 @@ async fn calls_come_on_connection_1_and_answers_on_2() {
     };
     let (peer, ()) = tokio::join!(Peer::configure(Version::V0_8, far, ""), watch);
     peer.unwrap();
+}
+
+/// Frames whose lengths may be right, with messages that may be some; or anything.
+fn any_bytes(random: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..random.random_range(1..20) {
+        let mut data: Vec<u8> = (0..random.random_range(0..60)).map(|_| random.random()).collect();
+        if random.random_bool(0.5) {
+            let methods = ["RegisterPlugin", "UpdateContainers", "Other"];
+            let request = Request {
+                service: "nri.pkg.api.v1alpha1.Runtime".to_owned(),
+                method: methods[random.random_range(0..3)].to_owned(),
+                payload: data.into(),
+                ..Request::default()
+            };
+            data = request.encode_to_vec();
+        }
+        let mut message = message(random.random_range(0..9), random.random_range(0..5), &data);
+        if random.random_bool(0.1) {
+            let lies = random.random_range(0..message.len());
+            message[lies] = random.random();
+        }
+        let mut frame = frame(random.random_range(0..4), &message);
+        if random.random_bool(0.05) {
+            let lies = random.random_range(0..frame.len());
+            frame[lies] = random.random();
+        }
+        bytes.extend(frame);
+    }
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_bytes_come_to_an_end_that_is_told() {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    let said = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        said(panic);
+    }));
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..300 {
+        let (near, far) = duplex(1 << 16);
+        let mut plug = Plug::new(near);
+        plug.bytes(&any_bytes(&mut random)).await;
+        drop(plug);
+        // It says nothing about events, so that nobody can join.
+        assert!(Peer::configure(Version::V0_12, far, "").await.is_err());
+
+        let (mut plug, peer) = joined(Version::V0_12).await;
+        plug.bytes(&any_bytes(&mut random)).await;
+        let outcome = peer.ask::<Empty>("StartContainer", &Empty {}).await;
+        let told = match outcome {
+            // Streams of the answers there are: one of them may be that of the call.
+            Ok(_) | Err(Trouble::Status(_) | Trouble::Unreadable(_)) => !peer.is_closed() || peer.end().is_some(),
+            Err(trouble) => peer.end() == Some(trouble),
+        };
+        assert!(told, "{:?}", peer.end());
+    }
+    assert_eq!(PANICS.load(Ordering::Relaxed), 0);
 }

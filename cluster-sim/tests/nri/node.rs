@@ -115,9 +115,8 @@ async fn moments(version: Version, root: &std::path::Path) -> Vec<Moment> {
     Arc::into_inner(seen).expect("the plugin has ended").into_inner()
 }
 
-#[tokio::test(start_paused = true)]
-async fn each_event_shows_what_is_there_at_its_moment() {
-    let root = temporary("moments");
+/// What a plugin is to see, with directories below this one; nothing is left there.
+async fn see_moments(root: PathBuf) {
     let expected = [
         ("RunPodSandbox", 0, false, false, true, true, true),
         ("CreateContainer", 0, false, false, true, true, true),
@@ -135,8 +134,35 @@ async fn each_event_shows_what_is_there_at_its_moment() {
         (name.to_owned(), state, pid, dir, pod_pid, path, pod_dir)
     });
     assert_eq!(moments(Version::V0_12, &root).await, expected);
-    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "what was made is gone");
+    let left = std::fs::read_dir(&root).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(left, 0, "what was made is gone");
     std::fs::remove_dir(root).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_event_shows_what_is_there_at_its_moment() {
+    see_moments(temporary("moments")).await;
+}
+
+/// A cgroup in that of this process; none, and why, where it can't be had.
+fn cgroup() -> Result<PathBuf, String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
+    let of_cgroup2 = |line: &&str| line.contains(" - cgroup2 ");
+    let mount =
+        mounts.lines().find(of_cgroup2).and_then(|line| line.split(' ').nth(4)).ok_or("no cgroup2 is mounted")?;
+    let own = std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("this process is in no cgroup")?;
+    let path = PathBuf::from(mount).join(own).join(format!("cluster-sim-nri-{}", std::process::id()));
+    std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
+}
+
+#[tokio::test(start_paused = true)]
+async fn cgroups_of_the_kernel_come_and_go_too() {
+    match cgroup() {
+        Ok(root) => see_moments(root).await,
+        Err(why) => eprintln!("skipped, as there is no cgroup for it: {why}"),
+    }
 }
 
 /// A directory of this test's own.
