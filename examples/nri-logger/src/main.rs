@@ -76,16 +76,14 @@ fn launch(flags: &Flags) -> Result<Launch, LaunchError> {
     // A runtime that launches the plugin knows its name better.
     let launched = environment.socket.is_some();
     let own = |flag: &Option<String>, default: &str| flag.clone().or_else(|| (!launched).then(|| default.to_owned()));
-    let options = Options {
-        name: own(&flags.name, NAME),
-        index: own(&flags.index, INDEX),
-        socket: flags.socket.clone(),
-    };
+    let options =
+        Options { name: own(&flags.name, NAME), index: own(&flags.index, INDEX), socket: flags.socket.clone() };
     Launch::resolve(&options, &environment)
 }
 
 async fn until_the_end(connector: &Connector, unread: &Notify) -> Result<(), ConnectorError> {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return connector.ended().await.map(drop);
     };
     tokio::select! {

@@ -70,12 +70,7 @@ fn connect(index: &ContainerIndex, endpoint: Endpoint) -> anyhow::Result<Connect
     Ok(Connector::builder(session).spawn(endpoint))
 }
 
-async fn show(
-    flags: &Flags,
-    index: &ContainerIndex,
-    connector: Option<&Connector>,
-    host: &Host,
-) -> anyhow::Result<()> {
+async fn show(flags: &Flags, index: &ContainerIndex, connector: Option<&Connector>, host: &Host) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut turns = interval(flags.interval());
     let tidying = index.run();
