@@ -1,0 +1,18 @@
+//! A plugin and the index, with a real containerd that runs real pods. Skipped, and said so, where there is none: see
+//! `fetch` beside this file.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cgroups;
+mod churn;
+mod config;
+mod cri;
+mod enforce;
+mod feed;
+mod found;
+mod image;
+mod installed;
+mod node;
+mod order;
+mod remains;
+mod restart;
+mod slow;
