@@ -26,6 +26,7 @@ mod check;
 mod locate;
 mod look;
 mod miss;
+mod plugin;
 mod table;
 pub mod telemetry;
 mod types;

@@ -125,6 +125,14 @@ pub(crate) async fn configure(kind: Kind, trunk: DuplexStream, config: &str) -> 
     Ok(plugin)
 }
 
+/// Answers a registration with an error.
+pub(crate) async fn refuse(trunk: DuplexStream, status: Status) {
+    let (writer, _answers, mut requests) = open(trunk, 1 << 24);
+    let came = requests.message().await.unwrap();
+    let response = Response { status: Some(status), ..Response::default() };
+    writer.message(2, came.stream, 2, &response.encode_to_vec()).await;
+}
+
 /// Registers, configures and synchronizes a plugin.
 pub(crate) async fn accept(kind: Kind, trunk: DuplexStream, parts: Parts) -> Result<Plugin, Trouble> {
     let mut plugin = configure(kind, trunk, "").await?;
