@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nri_plugin::cgroup::{CgroupDir, CgroupFs};
 use nri_plugin::index::{ContainerIndex, Kind};
 
-use super::feed::{index, join};
 use super::node::{each, until};
+use super::plugin::{index, join};
 
 const GRACE: Duration = Duration::from_mins(1);
 
@@ -37,10 +38,10 @@ fn inode(path: &Path) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_containers_cgroup_id_is_its_directorys_inode() {
     each(async |node| {
-        let (index, feed) = index(GRACE);
+        let index = index(GRACE);
         let early = node.run_pod("early").await;
         let mut all = vec![(early.clone(), node.run(&early, "main").await)];
-        let session = join(node, feed).await;
+        let session = join(node, Arc::new(index.clone())).await;
         let late = node.run_pod("late").await;
         for name in ["main", "sidecar"] {
             all.push((late.clone(), node.run(&late, name).await));
@@ -87,8 +88,8 @@ async fn each_containers_cgroup_id_is_its_directorys_inode() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_in_a_nested_cgroup_is_its_containers() {
     each(async |node| {
-        let (index, feed) = index(GRACE);
-        let session = join(node, feed).await;
+        let index = index(GRACE);
+        let session = join(node, Arc::new(index.clone())).await;
         let pod = node.run_pod("pod").await;
         let (id, other) = (node.run(&pod, "main").await, node.run(&pod, "other").await);
         let cgroups = CgroupFs::discover().unwrap();
@@ -119,8 +120,8 @@ async fn a_process_in_a_nested_cgroup_is_its_containers() {
         assert_eq!(index.by_pid(node.pid(&other).await).unwrap().name(), Some("other"));
 
         // A plugin that joins now finds them at once.
-        let (fresh, feed) = super::feed::index(GRACE);
-        let second = join(node, feed).await;
+        let fresh = super::plugin::index(GRACE);
+        let second = join(node, Arc::new(fresh.clone())).await;
         for directory in [&own, &nested, &deeper] {
             assert_eq!(fresh.by_cgroup_id(inode(directory)).unwrap().id, container.id);
         }

@@ -1,13 +1,14 @@
 //! Pods and containers that come and go → an index and a process that stay small.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use parking_lot::Mutex;
 
-use super::feed::{index, join};
 use super::node::{each, say, until};
+use super::plugin::{index, join, run};
 
 /// For each version.
 const TIME: Duration = Duration::from_secs(25);
@@ -42,12 +43,9 @@ struct Sample {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_that_come_and_go_leave_memory_flat() {
     each(async |node| {
-        let (index, feed) = index(GRACE);
-        let session = join(node, feed).await;
-        let running = tokio::spawn({
-            let index = index.clone();
-            async move { index.run().await }
-        });
+        let index = index(GRACE);
+        let session = join(node, Arc::new(index.clone())).await;
+        let _running = run(&index);
         // All of it before, so that writing it down takes no memory later.
         let samples = Mutex::new(Vec::with_capacity(100_000));
         let began = Instant::now();
@@ -88,7 +86,6 @@ async fn containers_that_come_and_go_leave_memory_flat() {
         assert!(most < KNOWN, "{most} are known at once");
         assert!(after <= before + GROWTH * between, "{before} bytes became {after} by {between} containers");
         session.shutdown().await.unwrap();
-        running.abort();
     })
     .await;
 }

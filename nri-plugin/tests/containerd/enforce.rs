@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::net::UnixStream;
 
 use super::cri::Resources;
-use super::feed::join;
 use super::node::each;
+use super::plugin::join;
 use super::remains::hierarchies;
 
 const LIMIT: i64 = 48 << 20;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,8 +10,8 @@ use nri_plugin::cgroup::CgroupFs;
 use nri_plugin::index::{Change, ContainerIndex, Kind, Reason};
 use tokio::time::{Instant, timeout};
 
-use super::feed::{index, join};
 use super::node::{Node, Pod, each, until_told};
+use super::plugin::{index, join, run};
 
 const GRACE: Duration = Duration::from_millis(300);
 
@@ -54,8 +55,8 @@ async fn pods_from_before_the_plugin_and_after_it_are_found() {
         node.cri.start_container(&over).await.unwrap();
         until_told("a container that exits", async || node.cri.has_exited(&over).await.unwrap()).await;
         let unborn = node.create(&all[0].0, "unborn", &["/bin/true"], None).await.unwrap();
-        let (index, feed) = index(GRACE);
-        let session = join(node, feed).await;
+        let index = index(GRACE);
+        let session = join(node, Arc::new(index.clone())).await;
         for (pod, id, name) in &all {
             is_known(&index, node, pod, id, name, node.pid(id).await);
         }
@@ -85,12 +86,9 @@ async fn metadata_is_kept_for_the_grace_time_and_then_gone() {
     each(async |node| {
         let before = node.run_pod("before").await;
         let ids = [node.run(&before, "main").await, node.run(&before, "other").await];
-        let (index, feed) = index(GRACE);
-        let session = join(node, feed).await;
-        let running = tokio::spawn({
-            let index = index.clone();
-            async move { index.run().await }
-        });
+        let index = index(GRACE);
+        let session = join(node, Arc::new(index.clone())).await;
+        let _running = run(&index);
         let after = node.run_pod("after").await;
         let new = node.run(&after, "main").await;
         let brief = node.create(&after, "brief", &["/bin/true"], None).await.unwrap();
@@ -118,7 +116,6 @@ async fn metadata_is_kept_for_the_grace_time_and_then_gone() {
         are_forgotten(&mut changes, &[&ids[1], &before.id]).await;
         assert!(index.is_empty(), "{:?}", index.containers());
         session.shutdown().await.unwrap();
-        running.abort();
     })
     .await;
 }

@@ -127,6 +127,16 @@ impl Node {
         self.path("nri.sock")
     }
 
+    /// Where the runtime finds the plugins that it launches.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.path("nri/plugins")
+    }
+
+    /// Where it finds their configurations.
+    pub(crate) fn plugin_configurations(&self) -> PathBuf {
+        self.path("nri/conf.d")
+    }
+
     /// What runc was given to run a container by.
     pub(crate) fn oci_spec(&self, id: &str) -> serde_json::Value {
         let bundle = self.path("state/io.containerd.runtime.v2.task/k8s.io").join(id);

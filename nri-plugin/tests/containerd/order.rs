@@ -9,8 +9,8 @@ use nri_plugin::{Answer, Plugin};
 use parking_lot::Mutex;
 
 use super::cri::Resources;
-use super::feed::join;
 use super::node::{each, say, until};
+use super::plugin::join;
 
 /// Writes down each event, with its container's state, and whether it has a process and a cgroup.
 #[derive(Debug)]
