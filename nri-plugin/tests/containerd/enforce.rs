@@ -15,7 +15,6 @@ use tokio::net::UnixStream;
 use super::cri::Resources;
 use super::node::each;
 use super::plugin::join;
-use super::remains::hierarchies;
 
 const LIMIT: i64 = 48 << 20;
 
@@ -57,9 +56,11 @@ async fn an_adjustment_is_in_the_containers_oci_spec() {
         assert_eq!(spec["annotations"]["io.kubernetes.cri.container-name"], "main");
         assert_eq!(spec["linux"]["resources"]["memory"]["limit"], LIMIT);
         assert_eq!(spec["linux"]["resources"]["cpu"]["shares"], 512);
-        // And the process has it.
+        // And the process has it, and the kernel.
         let environment = fs::read_to_string(format!("/proc/{}/environ", node.pid(&id).await)).unwrap();
         assert!(environment.split('\0').any(|variable| variable == "ADJUSTED=pod"), "{environment:?}");
+        let limit = node.limit(&pod, &id, ["memory.limit_in_bytes", "memory.max"]);
+        assert_eq!(limit.1, LIMIT);
 
         // One that is made without the plugin is left as it is.
         session.shutdown().await.unwrap();
@@ -103,6 +104,7 @@ async fn containers_are_updated_when_the_plugin_wants() {
         let pod = node.run_pod("pod").await;
         let session = join(node, Arc::new(Enforcer)).await;
         let id = node.run(&pod, "main").await;
+        let before = node.limit(&pod, &id, ["cpu.shares", "cpu.weight"]);
         let cpu = LinuxCpu { shares: Some(OptionalUInt64 { value: 300 }), ..LinuxCpu::default() };
         let resources = LinuxResources { cpu: Some(cpu), ..LinuxResources::default() };
         let update = ContainerUpdate {
@@ -112,13 +114,10 @@ async fn containers_are_updated_when_the_plugin_wants() {
         };
         let failed = session.runtime().update_containers(vec![update]).await.unwrap();
         assert_eq!(failed, []);
-        let own = node.cgroup_of("".as_ref(), &pod, &id);
-        let weights: Vec<_> = hierarchies(own.to_str().unwrap())
-            .iter()
-            .filter_map(|directory| fs::read_to_string(directory.join("cpu.shares")).ok())
-            .collect();
+        let after = node.limit(&pod, &id, ["cpu.shares", "cpu.weight"]);
+        assert_ne!(after, before);
         // On a host of cgroup2 alone it is a weight, by a formula of runc's.
-        assert!(weights.iter().all(|shares| shares.trim() == "300"), "{weights:?}");
+        assert!(after == ("cpu.shares", 300) || after.0 == "cpu.weight", "{after:?}");
         session.shutdown().await.unwrap();
     })
     .await;

@@ -262,6 +262,17 @@ impl Node {
         info["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("no pid in {info}"))
     }
 
+    /// What the kernel has for a container in the first of the files that is there, whatever hierarchy it is in.
+    pub(crate) fn limit(&self, pod: &Pod, id: &str, files: [&'static str; 2]) -> (&'static str, i64) {
+        let own = self.cgroup_of(Path::new("/"), pod, id);
+        let directories = remains::hierarchies(own.to_str().unwrap());
+        let read = |file: &&str| {
+            let text = directories.iter().find_map(|directory| fs::read_to_string(directory.join(file)).ok())?;
+            text.trim().parse().ok()
+        };
+        files.iter().find_map(|file| Some((*file, read(file)?))).unwrap_or_else(|| panic!("no {files:?} in {own:?}"))
+    }
+
     /// The cgroup2 directory of a container, by the rule of the cgroupfs driver.
     pub(crate) fn cgroup_of(&self, cgroups: &Path, pod: &Pod, id: &str) -> PathBuf {
         cgroups.join(self.cgroup.trim_start_matches('/')).join(format!("pod{}", pod.uid)).join(id)
