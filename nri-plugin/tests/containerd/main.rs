@@ -17,3 +17,4 @@ mod plugin;
 mod remains;
 mod restart;
 mod slow;
+mod state;

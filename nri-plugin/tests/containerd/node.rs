@@ -227,15 +227,20 @@ impl Node {
         command: &[&str],
         resources: Option<Resources>,
     ) -> Result<String, tonic::Status> {
-        let (labels, annotations) = ([("container", name)], [("tests/container", name)]);
-        let container = NewContainer {
-            name,
-            image: image::BUSYBOX,
-            command,
-            labels: &labels,
-            annotations: &annotations,
-            resources,
-        };
+        self.create_annotated(pod, name, command, resources, &[("tests/container", name)]).await
+    }
+
+    /// The same with other annotations.
+    pub(crate) async fn create_annotated(
+        &self,
+        pod: &Pod,
+        name: &str,
+        command: &[&str],
+        resources: Option<Resources>,
+        annotations: &[(&str, &str)],
+    ) -> Result<String, tonic::Status> {
+        let labels = [("container", name)];
+        let container = NewContainer { name, image: image::BUSYBOX, command, labels: &labels, annotations, resources };
         self.cri.create_container(&pod.id, &pod.config, container).await
     }
 
