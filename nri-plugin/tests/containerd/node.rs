@@ -275,7 +275,10 @@ impl Node {
             let text = directories.iter().find_map(|directory| fs::read_to_string(directory.join(file)).ok())?;
             text.trim().parse().ok()
         };
-        files.iter().find_map(|file| Some((*file, read(file)?))).unwrap_or_else(|| panic!("no {files:?} in {own:?}"))
+        files
+            .iter()
+            .find_map(|file| Some((*file, read(file)?)))
+            .unwrap_or_else(|| panic!("no {files:?} in {}", own.display()))
     }
 
     /// The cgroup2 directory of a container, by the rule of the cgroupfs driver.
