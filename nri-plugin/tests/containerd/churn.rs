@@ -38,6 +38,7 @@ struct Sample {
     at: Duration,
     resident: u64,
     known: usize,
+    took: Duration,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,10 +55,12 @@ async fn containers_that_come_and_go_leave_memory_flat() {
             while began.elapsed() < TIME {
                 let pod = node.run_pod(&format!("pod{worker}")).await;
                 for _ in 0..CONTAINERS {
+                    let start = Instant::now();
                     let id = node.run(&pod, "main").await;
                     assert!(index.by_container_id(&id).unwrap().cgroup.is_some());
                     node.remove_container(&id).await;
-                    samples.lock().push(Sample { at: began.elapsed(), resident: resident(), known: index.len() });
+                    let (at, known, took) = (began.elapsed(), index.len(), start.elapsed());
+                    samples.lock().push(Sample { at, resident: resident(), known, took });
                 }
                 node.remove_pod(&pod).await;
             }
@@ -72,9 +75,11 @@ async fn containers_that_come_and_go_leave_memory_flat() {
         };
         let (before, after) = (least(BEGIN, BEGUN), least(END, TIME * 2));
         let between = samples.iter().filter(|sample| sample.at > BEGUN).count() as u64;
+        let longest = samples.iter().map(|sample| sample.took).max().unwrap();
         let most = samples.iter().map(|sample| sample.known).max().unwrap();
         say(&format!(
-            "containerd {}: {} containers in {} pods came and went in {:?}, {most} known at most; {} KiB resident at the \
+            "containerd {}: {} containers in {} pods came and went in {:?}, one in {longest:?} at most, {most} known at \
+             most; {} KiB resident at the \
              begin, {} KiB at the end",
             node.version(),
             samples.len(),
