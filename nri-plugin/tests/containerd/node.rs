@@ -25,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One containerd at a time: two cores are few.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-static NODES: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a case with each version of containerd that there is, one after another.
 pub(crate) async fn each(case: impl AsyncFn(&mut Node)) {
@@ -34,6 +33,7 @@ pub(crate) async fn each(case: impl AsyncFn(&mut Node)) {
         Err(why) => return println!("skipped: {why}"),
     };
     let _turn = TURN.lock().await;
+    remains::clear_dead();
     for containerd in &installed {
         println!("containerd {}", containerd.version);
         let mut node = Node::start(containerd).await;
@@ -92,14 +92,14 @@ pub(crate) struct Node {
 impl Node {
     async fn start(installed: &Installed) -> Self {
         // Short, as the path of a socket has 107 bytes at most.
-        let folder = tempfile::Builder::new().prefix("nri").tempdir().unwrap();
-        let number = NODES.fetch_add(1, Ordering::Relaxed);
+        let name = remains::name(std::process::id());
+        let folder = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir().unwrap();
         let mut node = Self {
             cri: Cri::new(&folder.path().join("containerd.sock")),
             installed: installed.clone(),
             folder,
             daemon: None,
-            cgroup: format!("/nri-plugin-test-{}-{number}", std::process::id()),
+            cgroup: format!("/{name}"),
             pods: AtomicU32::new(0),
         };
         fs::write(node.path("config.toml"), config(&installed.version, node.folder.path(), &installed.runc)).unwrap();

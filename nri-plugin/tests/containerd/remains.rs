@@ -14,6 +14,26 @@ use nix::unistd::Pid;
 /// How often something is tried that the kernel needs a moment for, 10 ms apart.
 const TRIES: usize = 500;
 
+/// What the folders and the cgroup of a test process are called.
+const NAME: &str = "nri-plugin-test-";
+
+/// Of one test process: the name of its cgroup, and how its folders begin.
+pub(crate) fn name(process: u32) -> String {
+    format!("{NAME}{process}")
+}
+
+/// Clears up after test processes that were killed.
+pub(crate) fn clear_dead() {
+    for folder in children(&std::env::temp_dir()) {
+        let process = folder.file_name().and_then(|folder| folder.to_str()?.strip_prefix(NAME)?.split_once('-'));
+        let Some(process) = process.and_then(|(process, _)| process.parse::<u32>().ok()) else { continue };
+        if !Path::new("/proc").join(process.to_string()).exists() {
+            clear(&folder, &name(process));
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
+
 /// The directories of a cgroup, one in each hierarchy that has it.
 pub(crate) fn hierarchies(cgroup: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
