@@ -336,10 +336,12 @@ pub struct PodSandbox {
 /// What of a pod is particular to Linux.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LinuxPodSandbox {
-    #[prost(message, optional, tag = "1")]
-    pub pod_overhead: ::core::option::Option<LinuxResources>,
-    #[prost(message, optional, tag = "2")]
-    pub pod_resources: ::core::option::Option<LinuxResources>,
+    #[prost(message, optional, boxed, tag = "1")]
+    pub pod_overhead: ::core::option::Option<::prost::alloc::boxed::Box<LinuxResources>>,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub pod_resources: ::core::option::Option<
+        ::prost::alloc::boxed::Box<LinuxResources>,
+    >,
     /// The path for cgroupfs; with systemd the slice, which CRI-O gives without its parents.
     #[prost(string, tag = "3")]
     pub cgroup_parent: ::prost::alloc::string::String,
@@ -348,8 +350,8 @@ pub struct LinuxPodSandbox {
     pub cgroups_path: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "5")]
     pub namespaces: ::prost::alloc::vec::Vec<LinuxNamespace>,
-    #[prost(message, optional, tag = "6")]
-    pub resources: ::core::option::Option<LinuxResources>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub resources: ::core::option::Option<::prost::alloc::boxed::Box<LinuxResources>>,
 }
 /// A container of a pod; the pause container never appears as one.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -379,8 +381,8 @@ pub struct Container {
     pub env: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "9")]
     pub mounts: ::prost::alloc::vec::Vec<Mount>,
-    #[prost(message, optional, tag = "10")]
-    pub hooks: ::core::option::Option<Hooks>,
+    #[prost(message, optional, boxed, tag = "10")]
+    pub hooks: ::core::option::Option<::prost::alloc::boxed::Box<Hooks>>,
     #[prost(message, optional, tag = "11")]
     pub linux: ::core::option::Option<LinuxContainer>,
     /// 0 before START_CONTAINER and from REMOVE_CONTAINER on.

@@ -80,7 +80,7 @@ impl Runtime {
                 .each(event, async |peer| peer.ask::<UpdatePodSandboxResponse>(event.name(), &request).await, no_answer)
                 .await?;
             if let Some(pod) = inner.state.lock().pods.get_mut(id) {
-                pod.sandbox.linux.get_or_insert_default().pod_resources = Some(resources);
+                pod.sandbox.linux.get_or_insert_default().pod_resources = Some(resources.into());
             }
             let _ = inner.tell_pod(Event::PostUpdatePodSandbox, id).await;
             Ok(())

@@ -15,6 +15,14 @@ const SCHEMAS: [(&str, &str, [&str; 2]); 2] = [
     ("ttrpc.proto", "ttrpc", ["nri-plugin/src/ttrpc/envelope.rs", "cluster-sim/src/nri/envelope.rs"]),
 ];
 
+/// Fields that are seldom there, and that would take room in each pod and container of a node.
+const BOXED: [&str; 4] = [
+    ".nri.pkg.api.v1alpha1.LinuxPodSandbox.pod_overhead",
+    ".nri.pkg.api.v1alpha1.LinuxPodSandbox.pod_resources",
+    ".nri.pkg.api.v1alpha1.LinuxPodSandbox.resources",
+    ".nri.pkg.api.v1alpha1.Container.hooks",
+];
+
 /// Each generated file: where it belongs, and its text.
 pub fn generate() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -23,11 +31,13 @@ pub fn generate() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
         let descriptors = protox::compile([schema], [workspace.join("nri-plugin/proto")])?;
         let module = Module::from_protobuf_package_name(package);
         let requests = descriptors.file.into_iter().map(|descriptor| (module.clone(), descriptor)).collect();
-        let mut code = Config::new()
-            // Ordered maps encode to the same bytes each time; payloads are taken from the frame without a copy.
-            .btree_map(["."])
-            .bytes([".ttrpc"])
-            .generate(requests)?;
+        let mut config = Config::new();
+        // Ordered maps encode to the same bytes each time; payloads are taken from the frame without a copy.
+        config.btree_map(["."]).bytes([".ttrpc"]);
+        for field in BOXED {
+            config.boxed(field);
+        }
+        let mut code = config.generate(requests)?;
         let code = code.remove(&module).ok_or("the schema has no messages")?;
         for path in paths {
             // Within the library, the schema's path is the library's.
