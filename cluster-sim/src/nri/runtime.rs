@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use parking_lot::Mutex as SyncMutex;
 use tokio::net::UnixListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -93,6 +93,7 @@ impl RuntimeBuilder {
             peers: SyncMutex::default(),
             alive: SyncMutex::new(Some(CancellationToken::new())),
             listening: SyncMutex::default(),
+            joined: watch::Sender::default(),
         };
         Runtime { inner: Arc::new(inner) }
     }
@@ -166,6 +167,8 @@ pub(super) struct Inner {
     /// Ends connections and the socket; none once the runtime is shut down.
     alive: SyncMutex<Option<CancellationToken>>,
     listening: SyncMutex<Option<Listening>>,
+    /// Says when a plugin has joined.
+    joined: watch::Sender<()>,
 }
 
 impl Runtime {
@@ -243,6 +246,12 @@ impl Runtime {
         self.inner.live()
     }
 
+    /// Waits until so many plugins have joined and are there.
+    pub async fn joined(&self, count: usize) {
+        // The sender is this runtime's own: it is there.
+        let _ = self.inner.joined.subscribe().wait_for(|()| self.inner.live().len() >= count).await;
+    }
+
     /// The pods, by id.
     pub fn pods(&self) -> Vec<PodSandbox> {
         self.inner.state.lock().pods.values().map(|pod| pod.sandbox.clone()).collect()
@@ -312,9 +321,12 @@ impl Inner {
         }
         let peer = Arc::new(peer);
         self.log.push(Record::Joined { plugin: peer.name.clone(), events: peer.events() });
-        let mut peers = self.peers.lock();
-        peers.push(peer.clone());
-        peers.sort_by(|one, other| one.registered().plugin_idx.cmp(&other.registered().plugin_idx));
+        {
+            let mut peers = self.peers.lock();
+            peers.push(peer.clone());
+            peers.sort_by(|one, other| one.registered().plugin_idx.cmp(&other.registered().plugin_idx));
+        }
+        self.joined.send_replace(());
         Ok(peer)
     }
 

@@ -15,6 +15,9 @@ use super::trunk::Trunk;
 
 const SERVICE: &str = "nri.pkg.api.v1alpha1.Runtime";
 
+/// How many requests of a plugin are done at once. Further ones wait in the connection's queue, until that is full.
+const RUNNING: usize = 1024;
+
 /// Does the updates, and says which failed.
 pub(super) type Update = Arc<dyn Fn(UpdateContainersRequest) -> BoxFuture<'static, Vec<ContainerUpdate>> + Send + Sync>;
 
@@ -44,7 +47,7 @@ pub(super) async fn serve(
     let mut running = JoinSet::new();
     loop {
         let message = tokio::select! {
-            message = requests.message() => message,
+            message = requests.message(), if running.len() < RUNNING => message,
             Some(_) = running.join_next() => continue,
         };
         let Some(message) = message else { break };
