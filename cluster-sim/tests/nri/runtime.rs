@@ -153,7 +153,13 @@ async fn two_plugins_of_one_name_are_two() {
 
 #[tokio::test(start_paused = true)]
 async fn updates_are_done_and_those_that_fail_come_back() {
-    let runtime = Runtime::builder(Version::V0_12).start();
+    for update_errors in [false, true] {
+        updates_are_done(update_errors).await;
+    }
+}
+
+async fn updates_are_done(update_errors: bool) {
+    let runtime = Runtime::builder(Version::V0_12).update_errors(update_errors).start();
     let (near, far) = duplex(1 << 16);
     let mut plug = Plug::new(near);
     let join = async {
@@ -190,7 +196,11 @@ async fn updates_are_done_and_those_that_fail_come_back() {
     tokio::join!(create, answer);
     plug.message(2, 3, 1, &runtime_call("UpdateContainers", &request)).await;
     let (_, response) = plug.answered().await;
-    assert_eq!(UpdateContainersResponse::decode(response.payload).unwrap().failed, [update("B", 8)]);
+    if update_errors {
+        assert!(response.status.unwrap().is(cluster_sim::nri::Code::Unknown));
+    } else {
+        assert_eq!(UpdateContainersResponse::decode(response.payload).unwrap().failed, [update("B", 8)]);
+    }
     let limit = |container: &Container| Some(container.linux.as_ref()?.resources.as_ref()?.pids?.limit);
     assert_eq!(runtime.containers().iter().map(limit).collect::<Vec<_>>(), [Some(7), None]);
     assert!(
