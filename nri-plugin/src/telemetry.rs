@@ -37,6 +37,10 @@ metrics_table! {
         "Messages that nobody took: reason=unknown_stream (an answer to a call that was given up), oversize, undecodable or bad_type."
     HANDLED "nri_plugin_handled_total" counter ("event, result")
         "Events that were handled: result=ok, error, panic, overrun (it took longer than the runtime waits) or undecodable. An observer answers all of them with success."
+    UNTRACKED "nri_plugin_untracked_total" counter ("")
+        "Pods and containers whose ids were not kept, as there were too many: a plugin that is connected anew does not learn that they vanished."
+    ATTEMPTS "nri_plugin_connections_total" counter ("result")
+        "Attempts of connectors: result=joined, not_connected (nobody listens), refused (what the plugin is, or wants) or failed (the session ended before the plugin joined)."
     SESSIONS "nri_plugin_sessions_total" counter ("end")
         "Sessions that ended: end=runtime_closed, shutdown (the runtime asked for it), stopped (the host did) or error."
 }
@@ -81,4 +85,12 @@ pub(crate) fn handled(event: &'static str, result: &'static str) {
 
 pub(crate) fn session_ended(end: &'static str) {
     counter!(SESSIONS, "end" => end).increment(1);
+}
+
+pub(crate) fn untracked() {
+    counter!(UNTRACKED).increment(1);
+}
+
+pub(crate) fn attempt(result: &'static str) {
+    counter!(ATTEMPTS, "result" => result).increment(1);
 }

@@ -24,6 +24,7 @@ mod bounds;
 mod locate;
 mod look;
 mod miss;
+mod plugin;
 mod table;
 pub mod telemetry;
 mod types;

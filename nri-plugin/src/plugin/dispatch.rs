@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::configuration::Configuration;
 use super::guard::{self, Failure, Role};
-use super::subscription::handled_events;
+use super::known::Known;
+use super::subscription::{handled_events, resynchronizes};
 use super::synchronize::{Parts, SyncLimits};
 use super::{Answer, Plugin};
 use crate::api::{
@@ -70,11 +71,20 @@ pub(crate) struct Dispatch<P> {
     parts: Mutex<Parts>,
     request_timeout: Mutex<Duration>,
     progress: watch::Sender<Progress>,
+    /// For a plugin that wants to know what vanished.
+    known: Option<Arc<Known>>,
 }
 
 impl<P: Plugin> Dispatch<P> {
-    pub(crate) fn new(plugin: Arc<P>, role: Role, allowed: EventMask, limits: SyncLimits) -> Self {
+    pub(crate) fn new(
+        plugin: Arc<P>,
+        role: Role,
+        allowed: EventMask,
+        limits: SyncLimits,
+        known: Option<Arc<Known>>,
+    ) -> Self {
         Self {
+            known: known.filter(|_| resynchronizes::<P>()),
             plugin,
             role,
             allowed,
@@ -94,8 +104,11 @@ impl<P: Plugin> Dispatch<P> {
         let runtime = RuntimeInfo::from(&request);
         match self.choose(&request, &runtime, until).await {
             Ok(events) => {
+                // What was told is forgotten with its removal.
+                let removals = EventMask::of(Event::RemovePodSandbox).with(Event::RemoveContainer);
+                let subscribed = if self.known.is_some() { events | removals } else { events };
                 self.progress.send_modify(|progress| progress.configured = Some((runtime, events)));
-                Ok(encoded(&ConfigureResponse { events: events.bits() }))
+                Ok(encoded(&ConfigureResponse { events: subscribed.bits() }))
             }
             Err(refusal) => {
                 let status = Status::new(Code::FailedPrecondition, refusal.to_string());
@@ -132,6 +145,11 @@ impl<P: Plugin> Dispatch<P> {
         let Some((pods, containers)) = self.parts.lock().add(part, bytes, &self.limits)? else {
             return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true }));
         };
+        let vanished = self.known.as_ref().and_then(|known| known.synchronized(&pods, &containers));
+        if let Some(vanished) = vanished {
+            let result = guard::run(until, async { self.plugin.resynchronize(vanished).await }).await;
+            guard::settle(self.role, "Resynchronize", result)?;
+        }
         let result = guard::run(until, async { self.plugin.synchronize(pods, containers).await }).await;
         let update = guard::settle(self.role, "Synchronize", result)?;
         self.progress.send_modify(|progress| progress.joined = true);
@@ -170,6 +188,14 @@ impl<P: Plugin> Dispatch<P> {
     async fn notify(&self, event: Event, pod: Option<PodSandbox>, container: Option<Container>) -> Answer<()> {
         let (plugin, pod) = (&self.plugin, pod.unwrap_or_default());
         let container = container.unwrap_or_default();
+        self.told(&pod, Some(&container));
+        if let Some(known) = &self.known {
+            match event {
+                Event::RemovePodSandbox => known.removed_pod(&pod.id),
+                Event::RemoveContainer => known.removed_container(&container.id),
+                _ => {}
+            }
+        }
         match event {
             Event::RunPodSandbox => plugin.run_pod_sandbox(pod).await,
             Event::PostUpdatePodSandbox => plugin.post_update_pod_sandbox(pod).await,
@@ -181,6 +207,12 @@ impl<P: Plugin> Dispatch<P> {
             Event::PostUpdateContainer => plugin.post_update_container(pod, container).await,
             Event::RemoveContainer => plugin.remove_container(pod, container).await,
             _ => Ok(()),
+        }
+    }
+
+    fn told(&self, pod: &PodSandbox, container: Option<&Container>) {
+        if let Some(known) = &self.known {
+            known.told(pod, container, self.limits.items);
         }
     }
 
@@ -213,25 +245,27 @@ impl<P: Plugin> Service for Dispatch<P> {
             "StateChange" => self.state_change(payload, until).await,
             "CreateContainer" => {
                 let handler = |request: CreateContainerRequest| {
-                    plugin.create_container(request.pod.unwrap_or_default(), request.container.unwrap_or_default())
+                    let (pod, container) = (request.pod.unwrap_or_default(), request.container.unwrap_or_default());
+                    self.told(&pod, Some(&container));
+                    plugin.create_container(pod, container)
                 };
                 self.event("CreateContainer", payload, until, handler, |answer| answer).await
             }
             "UpdateContainer" => {
                 let handler = |request: UpdateContainerRequest| {
                     let UpdateContainerRequest { pod, container, linux_resources } = request;
-                    plugin.update_container(
-                        pod.unwrap_or_default(),
-                        container.unwrap_or_default(),
-                        linux_resources.unwrap_or_default(),
-                    )
+                    let (pod, container) = (pod.unwrap_or_default(), container.unwrap_or_default());
+                    self.told(&pod, Some(&container));
+                    plugin.update_container(pod, container, linux_resources.unwrap_or_default())
                 };
                 let answer = |update| UpdateContainerResponse { update, evict: Vec::new() };
                 self.event("UpdateContainer", payload, until, handler, answer).await
             }
             "StopContainer" => {
                 let handler = |request: StopContainerRequest| {
-                    plugin.stop_container(request.pod.unwrap_or_default(), request.container.unwrap_or_default())
+                    let (pod, container) = (request.pod.unwrap_or_default(), request.container.unwrap_or_default());
+                    self.told(&pod, Some(&container));
+                    plugin.stop_container(pod, container)
                 };
                 let answer = |update| StopContainerResponse { update };
                 self.event("StopContainer", payload, until, handler, answer).await

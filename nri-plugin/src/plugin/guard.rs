@@ -8,7 +8,8 @@ use prost::DecodeError;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, HandlerError};
+use super::{Answer, HandlerError, Plugin};
+use crate::connector::AttemptError;
 use crate::telemetry;
 use crate::ttrpc::{Code, Status};
 
@@ -86,9 +87,25 @@ pub(super) async fn run<T>(until: Instant, handler: impl Future<Output = Answer<
     }
 }
 
+/// How long a plugin may take to hear that its connection is lost, before a new one is made.
+const LOST_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Tells a plugin that its connection is lost.
+pub(crate) async fn tell_lost(plugin: &impl Plugin, why: AttemptError) {
+    let result = run(Instant::now() + LOST_DEADLINE, async { plugin.lost(why).await }).await;
+    telemetry::handled("Lost", word(&result));
+    if let Err(failure) = result {
+        tracing::warn!("the plugin could not be told that its connection is lost: {failure}");
+    }
+}
+
+fn word<T>(result: &Result<T, Failure>) -> &'static str {
+    result.as_ref().err().map_or("ok", Failure::word)
+}
+
 /// Counts how a handler ended, and makes of it what the runtime is to learn.
 pub(super) fn settle<T: Default>(role: Role, event: &'static str, result: Result<T, Failure>) -> Result<T, Status> {
-    telemetry::handled(event, result.as_ref().err().map_or("ok", Failure::word));
+    telemetry::handled(event, word(&result));
     result.or_else(|failure| {
         tracing::warn!(event, "a handler failed: {failure}");
         match role {

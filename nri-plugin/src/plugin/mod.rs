@@ -11,6 +11,7 @@ mod configuration;
 mod dispatch;
 mod guard;
 mod identity;
+mod known;
 mod subscription;
 mod synchronize;
 
@@ -21,14 +22,17 @@ pub use self::configuration::{BadConfiguration, Configuration};
 pub use self::dispatch::Refusal;
 pub(crate) use self::dispatch::{Dispatch, Progress};
 pub use self::guard::Role;
-pub(crate) use self::guard::in_handler;
+pub(crate) use self::guard::{in_handler, tell_lost};
 pub use self::identity::{BadIdentity, Identity};
+pub(crate) use self::known::Known;
+pub use self::known::Vanished;
 pub use self::subscription::{NotHandled, handled_events};
 pub use self::synchronize::SyncLimits;
 use crate::api::{
     Container, ContainerUpdate, CreateContainerResponse, EventMask, LinuxResources, PodSandbox,
     ValidateContainerAdjustmentRequest, ValidateContainerAdjustmentResponse,
 };
+use crate::connector::AttemptError;
 
 /// Why a handler failed: any error.
 pub type HandlerError = Box<dyn Error + Send + Sync>;
@@ -72,6 +76,20 @@ pub trait Plugin: Send + Sync + 'static {
         containers: Vec<Container>,
     ) -> impl Future<Output = Answer<Vec<ContainerUpdate>>> + Send {
         NotHandled::drop((pods, containers))
+    }
+
+    /// The connection is lost, and will be [made anew](crate::Connector): the runtime restarts, or has dropped the plugin.
+    /// What happens until the plugin has joined again is not told. Not called for a session without a connector.
+    fn lost(&self, why: AttemptError) -> impl Future<Output = Answer<()>> + Send {
+        NotHandled::drop(why)
+    }
+
+    /// The plugin was connected anew: what it was told of before and is gone. [`synchronize`](Self::synchronize) follows
+    /// with all that is there; the runtime waits for both together. Not called for a session without a connector.
+    ///
+    /// Who writes it subscribes to removals of pods and containers as well, by which the connector forgets.
+    fn resynchronize(&self, vanished: Vanished) -> impl Future<Output = Answer<()>> + Send {
+        NotHandled::drop(vanished)
     }
 
     /// The runtime asks the plugin to end. No known runtime does: they close the connection.

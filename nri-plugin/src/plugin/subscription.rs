@@ -112,3 +112,8 @@ pub fn handled_events<P: Plugin>() -> EventMask {
     };
     EventMask::ALL.iter().filter(|event| handled(*event)).collect()
 }
+
+/// Whether a plugin wants to know what vanished while it was not connected.
+pub(super) fn resynchronizes<P: Plugin>() -> bool {
+    P::resynchronize.handles()
+}

@@ -10,7 +10,7 @@
 //!                  ◀──────────────────────── events, one after another
 //! ```
 //!
-//! A session is over when the runtime ends: NRI knows no reconnection. Connect anew then, and expect everything again. The
+//! A session is over when the runtime ends: NRI knows no reconnection. A [`Connector`](crate::Connector) makes another. The
 //! runtime takes the old connection for another plugin until it notices its end.
 
 mod run;
@@ -27,7 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use self::runtime::{Runtime, UpdateError};
 use crate::api::{EventMask, RUNTIME_SERVICE, RuntimeInfo};
 use crate::mux::{self, Mux, MuxError};
-use crate::plugin::{Dispatch, Identity, Plugin, Progress, Refusal, Role, SyncLimits};
+use crate::plugin::{Dispatch, Identity, Known, Plugin, Progress, Refusal, Role, SyncLimits};
 use crate::ttrpc::{self, CallError, Client};
 
 /// How long a plugin waits by default to be registered and configured. Runtimes accept plugins one after another, and
@@ -90,6 +90,24 @@ pub struct SessionBuilder<P> {
     sync: SyncLimits,
     mux: mux::Config,
     ttrpc: ttrpc::Config,
+    known: Option<Arc<Known>>,
+}
+
+impl<P> Clone for SessionBuilder<P> {
+    /// Another session of the same plugin.
+    fn clone(&self) -> Self {
+        Self {
+            identity: self.identity.clone(),
+            plugin: self.plugin.clone(),
+            role: self.role,
+            events: self.events,
+            registration_timeout: self.registration_timeout,
+            sync: self.sync.clone(),
+            mux: self.mux.clone(),
+            ttrpc: self.ttrpc.clone(),
+            known: self.known.clone(),
+        }
+    }
 }
 
 impl<P: Plugin> SessionBuilder<P> {
@@ -124,13 +142,26 @@ impl<P: Plugin> SessionBuilder<P> {
         Self { ttrpc, ..self }
     }
 
+    /// What the plugin was told in sessions before.
+    pub(crate) fn known(self, known: Arc<Known>) -> Self {
+        Self { known: Some(known), ..self }
+    }
+
+    pub(crate) fn allowed_events(&self) -> EventMask {
+        self.events
+    }
+
+    pub(crate) fn plugin(&self) -> &Arc<P> {
+        &self.plugin
+    }
+
     /// Begins the session on a connection to the runtime. Needs a tokio runtime.
     pub fn spawn<T: AsyncRead + AsyncWrite + Send + 'static>(self, trunk: T) -> Result<Session, SessionError> {
-        let Self { identity, plugin, role, events, registration_timeout, sync, mux, ttrpc } = self;
+        let Self { identity, plugin, role, events, registration_timeout, sync, mux, ttrpc, known } = self;
         let connections = [run::PLUGIN_CONNECTION, run::RUNTIME_CONNECTION];
         let (mux, [serving, calling]) = Mux::start(trunk, mux, connections).map_err(SessionError::Connection)?;
         let client = Client::new(calling, ttrpc.clone());
-        let dispatch = Arc::new(Dispatch::new(plugin, role, events, sync));
+        let dispatch = Arc::new(Dispatch::new(plugin, role, events, sync, known));
         let stop = CancellationToken::new();
         let (end, ended) = watch::channel(None);
         let session = Session {
@@ -172,6 +203,7 @@ impl Session {
             sync: SyncLimits::default(),
             mux: mux::Config::default(),
             ttrpc: ttrpc::Config::default(),
+            known: None,
         }
     }
 

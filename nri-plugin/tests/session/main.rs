@@ -1,6 +1,7 @@
 //! A plugin and runtimes of each version of NRI, over a trunk in memory. Time is paused.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod connector;
 mod ends;
 mod events;
 mod failures;
