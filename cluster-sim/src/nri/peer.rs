@@ -98,6 +98,18 @@ impl Peer {
         Ok(peer)
     }
 
+    /// Waits for a plugin to register, and answers with this error. The connection stays open until the plugin closes it.
+    pub async fn refuse(
+        profile: impl Into<Profile>,
+        stream: impl Stream,
+        status: Status,
+    ) -> Result<RegisterPluginRequest, Trouble> {
+        let update = Updates::default().update();
+        let registered = register(&profile.into(), stream, update, &CancellationToken::new()).await?;
+        registered.registration.answer(&registered.trunk, Err(status)).await;
+        Ok(registered.registration.request)
+    }
+
     pub(super) async fn open(
         profile: Profile,
         stream: impl Stream,

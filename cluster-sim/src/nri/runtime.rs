@@ -9,12 +9,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use parking_lot::Mutex as SyncMutex;
 use tokio::net::UnixListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Container, ContainerUpdate, PodSandbox};
 use super::cgroups::{CgroupDriver, Cgroups};
+use super::envelope::Status;
 use super::failure::ListenError;
 use super::log::{Log, Record};
 use super::malformed::Malformed;
@@ -22,7 +23,7 @@ use super::peer::{Opening, Peer};
 use super::server::Update;
 use super::state::State;
 use super::synchronize;
-use super::trouble::Trouble;
+use super::trouble::{Code, Trouble};
 use super::trunk::Stream;
 use super::updates::Updates;
 use super::version::{Profile, Version};
@@ -35,6 +36,7 @@ pub struct RuntimeBuilder {
     root: Option<PathBuf>,
     nested: Option<String>,
     seed: u64,
+    update_errors: bool,
 }
 
 impl RuntimeBuilder {
@@ -74,6 +76,12 @@ impl RuntimeBuilder {
         Self { nested: Some(name.into()), ..self }
     }
 
+    /// Whether an update of a plugin's own accord that fails is answered by an error for all of them, as containerd does it,
+    /// and not by the list of those that failed. The adaptation passes on either; by default it is the list.
+    pub fn update_errors(self, update_errors: bool) -> Self {
+        Self { update_errors, ..self }
+    }
+
     /// What decides ids and uids; 1 by default.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
@@ -93,6 +101,8 @@ impl RuntimeBuilder {
             peers: SyncMutex::default(),
             alive: SyncMutex::new(Some(CancellationToken::new())),
             listening: SyncMutex::default(),
+            joined: watch::Sender::default(),
+            update_errors: self.update_errors,
         };
         Runtime { inner: Arc::new(inner) }
     }
@@ -166,12 +176,22 @@ pub(super) struct Inner {
     /// Ends connections and the socket; none once the runtime is shut down.
     alive: SyncMutex<Option<CancellationToken>>,
     listening: SyncMutex<Option<Listening>>,
+    /// Says when a plugin has joined.
+    joined: watch::Sender<()>,
+    update_errors: bool,
 }
 
 impl Runtime {
     /// A runtime of this version of NRI.
     pub fn builder(profile: impl Into<Profile>) -> RuntimeBuilder {
-        RuntimeBuilder { profile: profile.into(), driver: CgroupDriver::default(), root: None, nested: None, seed: 1 }
+        RuntimeBuilder {
+            profile: profile.into(),
+            driver: CgroupDriver::default(),
+            root: None,
+            nested: None,
+            seed: 1,
+            update_errors: false,
+        }
     }
 
     /// Its version of NRI.
@@ -243,6 +263,12 @@ impl Runtime {
         self.inner.live()
     }
 
+    /// Waits until so many plugins have joined and are there.
+    pub async fn joined(&self, count: usize) {
+        // The sender is this runtime's own: it is there.
+        let _ = self.inner.joined.subscribe().wait_for(|()| self.inner.live().len() >= count).await;
+    }
+
     /// The pods, by id.
     pub fn pods(&self) -> Vec<PodSandbox> {
         self.inner.state.lock().pods.values().map(|pod| pod.sandbox.clone()).collect()
@@ -261,7 +287,8 @@ impl Runtime {
         Some(self.inner.cgroups.root.as_ref()?.join(Cgroups::directory(path).trim_start_matches('/')))
     }
 
-    /// Has updates of this container fail that plugins ask for of their own accord.
+    /// Has updates of this container fail that plugins ask for of their own accord. Nothing fails for a container that is not
+    /// there: runtimes pass it over.
     pub fn fail_updates_of(&self, container: impl Into<String>) {
         self.inner.state.lock().failing.insert(container.into());
     }
@@ -312,9 +339,12 @@ impl Inner {
         }
         let peer = Arc::new(peer);
         self.log.push(Record::Joined { plugin: peer.name.clone(), events: peer.events() });
-        let mut peers = self.peers.lock();
-        peers.push(peer.clone());
-        peers.sort_by(|one, other| one.registered().plugin_idx.cmp(&other.registered().plugin_idx));
+        {
+            let mut peers = self.peers.lock();
+            peers.push(peer.clone());
+            peers.sort_by(|one, other| one.registered().plugin_idx.cmp(&other.registered().plugin_idx));
+        }
+        self.joined.send_replace(());
         Ok(peer)
     }
 
@@ -324,12 +354,15 @@ impl Inner {
         Arc::new(move |request| {
             let (runtime, name) = (runtime.clone(), name.clone());
             async move {
-                let Some(runtime) = runtime.upgrade() else { return Vec::new() };
+                let Some(runtime) = runtime.upgrade() else { return Ok(Vec::new()) };
                 let _turn = runtime.turn.lock().await;
                 let failed: Vec<ContainerUpdate> = runtime.state.lock().update(request.update.clone());
                 let plugin = name.get().cloned().unwrap_or_default();
                 runtime.log.push(Record::Update { plugin, request, failed: failed.clone() });
-                failed
+                if runtime.update_errors && !failed.is_empty() {
+                    return Err(Status::new(Code::Unknown, "NRI update of some containers failed"));
+                }
+                Ok(failed)
             }
             .boxed()
         })

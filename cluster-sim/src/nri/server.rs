@@ -15,8 +15,14 @@ use super::trunk::Trunk;
 
 const SERVICE: &str = "nri.pkg.api.v1alpha1.Runtime";
 
+/// How many requests of a plugin are done at once. Further ones wait in the connection's queue, until that is full.
+const RUNNING: usize = 1024;
+
 /// Does the updates, and says which failed.
-pub(super) type Update = Arc<dyn Fn(UpdateContainersRequest) -> BoxFuture<'static, Vec<ContainerUpdate>> + Send + Sync>;
+pub(super) type Update = Arc<dyn Fn(UpdateContainersRequest) -> BoxFuture<'static, Updated> + Send + Sync>;
+
+/// The updates that failed, or the error that stands for all of it.
+pub(super) type Updated = Result<Vec<ContainerUpdate>, Status>;
 
 /// A registration, which whoever takes it answers.
 pub(super) struct Registration {
@@ -44,7 +50,7 @@ pub(super) async fn serve(
     let mut running = JoinSet::new();
     loop {
         let message = tokio::select! {
-            message = requests.message() => message,
+            message = requests.message(), if running.len() < RUNNING => message,
             Some(_) = running.join_next() => continue,
         };
         let Some(message) = message else { break };
@@ -116,7 +122,10 @@ async fn handle(
             Err(error) => unreadable(error),
         },
         "UpdateContainers" => match UpdateContainersRequest::decode(request.payload) {
-            Ok(request) => Some(Ok(UpdateContainersResponse { failed: update(request).await }.encode_to_vec())),
+            Ok(request) => {
+                let updated = update(request).await;
+                Some(updated.map(|failed| UpdateContainersResponse { failed }.encode_to_vec()))
+            }
             Err(error) => unreadable(error),
         },
         method => Some(refused(Code::Unimplemented, format!("method {method}"))),

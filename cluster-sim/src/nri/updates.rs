@@ -46,7 +46,7 @@ impl Updates {
                 inner.asked.pop_front();
             }
             inner.asked.push_back(request);
-            std::future::ready(failed).boxed()
+            std::future::ready(Ok(failed)).boxed()
         })
     }
 }

@@ -12,7 +12,7 @@ use prost::Message;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::io::duplex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::plug::{Came, Plug, frame, message, registration, runtime_call};
 
@@ -225,6 +225,8 @@ async fn a_server_that_can_not_read_on_is_deaf_until_its_queue_is_full() {
     for stream in (3..515).step_by(2) {
         plug.message(2, stream, 1, b"").await;
     }
+    // All of it has been read by now.
+    sleep(Duration::from_millis(1)).await;
     assert!(!peer.is_closed());
     assert!(matches!(peer.trunk().breach(), Some(Breach::FrameTooLong { length: 5000, room: 4096 })));
     plug.message(2, 515, 1, b"").await;

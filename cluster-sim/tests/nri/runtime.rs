@@ -29,14 +29,8 @@ fn clear(socket: &std::path::Path) {
     std::fs::remove_dir(socket.parent().unwrap()).unwrap();
 }
 
-async fn until(what: impl Fn() -> bool) {
-    timeout(Duration::from_mins(1), async {
-        while !what() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .expect("it happens");
+async fn joined(runtime: &Runtime, count: usize) {
+    timeout(Duration::from_mins(1), runtime.joined(count)).await.expect("they join");
 }
 
 #[tokio::test]
@@ -59,7 +53,7 @@ async fn plugins_come_to_the_socket_and_again_after_a_restart() {
     };
     let connect = || UnixStream::connect(&path);
     let (one, two) = (come(connect().await.unwrap(), "20"), come(connect().await.unwrap(), "10"));
-    until(|| runtime.plugins().len() == 2).await;
+    joined(&runtime, 2).await;
     let names: Vec<_> = runtime.plugins().iter().map(|plugin| plugin.name().to_owned()).collect();
     assert_eq!(names, ["10-p", "20-p"]);
 
@@ -70,7 +64,7 @@ async fn plugins_come_to_the_socket_and_again_after_a_restart() {
     assert_eq!(runtime.pods(), [pod]);
     runtime.run_pod(PodSandbox::default()).await.unwrap();
     let again = come(connect().await.unwrap(), "10");
-    until(|| runtime.plugins().len() == 1).await;
+    joined(&runtime, 1).await;
     assert_eq!(*synchronized.lock(), [1, 1, 2]);
 
     runtime.shutdown().await;
@@ -86,12 +80,12 @@ async fn dropping_it_ends_everything() {
     let path = socket("drop");
     let runtime = Runtime::builder(Version::V0_8).start();
     runtime.listen(&path).await.unwrap();
-    let joined = live(UnixStream::connect(&path).await.unwrap(), ("10", "p"), 0, |_, _| Reply::Usual);
-    until(|| runtime.plugins().len() == 1).await;
+    let plugin = live(UnixStream::connect(&path).await.unwrap(), ("10", "p"), 0, |_, _| Reply::Usual);
+    joined(&runtime, 1).await;
     // One that has connected, and says nothing.
     let mut silent = Plug::new(UnixStream::connect(&path).await.unwrap());
     drop(runtime);
-    joined.await.unwrap();
+    plugin.await.unwrap();
     assert!(silent.next().await.is_none());
     assert!(!path.exists());
     clear(&path);
@@ -159,7 +153,13 @@ async fn two_plugins_of_one_name_are_two() {
 
 #[tokio::test(start_paused = true)]
 async fn updates_are_done_and_those_that_fail_come_back() {
-    let runtime = Runtime::builder(Version::V0_12).start();
+    for update_errors in [false, true] {
+        updates_are_done(update_errors).await;
+    }
+}
+
+async fn updates_are_done(update_errors: bool) {
+    let runtime = Runtime::builder(Version::V0_12).update_errors(update_errors).start();
     let (near, far) = duplex(1 << 16);
     let mut plug = Plug::new(near);
     let join = async {
@@ -196,7 +196,11 @@ async fn updates_are_done_and_those_that_fail_come_back() {
     tokio::join!(create, answer);
     plug.message(2, 3, 1, &runtime_call("UpdateContainers", &request)).await;
     let (_, response) = plug.answered().await;
-    assert_eq!(UpdateContainersResponse::decode(response.payload).unwrap().failed, [update("B", 8)]);
+    if update_errors {
+        assert!(response.status.unwrap().is(cluster_sim::nri::Code::Unknown));
+    } else {
+        assert_eq!(UpdateContainersResponse::decode(response.payload).unwrap().failed, [update("B", 8)]);
+    }
     let limit = |container: &Container| Some(container.linux.as_ref()?.resources.as_ref()?.pids?.limit);
     assert_eq!(runtime.containers().iter().map(limit).collect::<Vec<_>>(), [Some(7), None]);
     assert!(
