@@ -1,12 +1,15 @@
 //! What the kubelet asks of a runtime, and what plugins get to see of it: events in their order, each with the state,
 //! process and cgroup that there is at its moment.
 
+use std::sync::Arc;
+
 use super::api::{
     Container, ContainerAdjustment, ContainerState, ContainerUpdate, Event, LinuxResources, PodSandbox,
     UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest, UpdatePodSandboxResponse,
 };
 use super::failure::Failure;
 use super::owners::Owners;
+use super::peer::Peer;
 use super::relay::{TERMINATED, environment, no_answer};
 use super::runtime::Runtime;
 use super::state::{Pod, overlay, seen};
@@ -76,9 +79,10 @@ impl Runtime {
                 linux_resources: Some(resources.clone()),
             };
             let event = Event::UpdatePodSandbox;
-            inner
-                .each(event, async |peer| peer.ask::<UpdatePodSandboxResponse>(event.name(), &request).await, no_answer)
-                .await?;
+            let request = &request;
+            let ask =
+                |peer: Arc<Peer>| async move { peer.ask::<UpdatePodSandboxResponse>(event.name(), request).await };
+            inner.each(event, ask, no_answer).await?;
             if let Some(pod) = inner.state.lock().pods.get_mut(id) {
                 pod.sandbox.linux.get_or_insert_default().pod_resources = Some(resources.into());
             }

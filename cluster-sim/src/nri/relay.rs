@@ -1,5 +1,7 @@
 //! Events on their way to the plugins, one after another, and what their answers come to.
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 
 use super::api::{
@@ -111,16 +113,11 @@ impl Inner {
             plugins: peers.iter().map(|peer| instance(peer)).collect(),
         };
         // All are asked at once, and the first refusal is told.
-        let judge = async |peer: &Peer| match peer.ask(event.name(), &request).await {
-            Ok(ValidateContainerAdjustmentResponse { reject: false, .. }) => Ok(()),
-            Ok(ValidateContainerAdjustmentResponse { reason, .. }) => Err(Failure::Rejected {
-                plugin: peer.name().to_owned(),
-                reason: if reason.is_empty() { "unknown rejection reason".to_owned() } else { reason },
-            }),
-            // A validator that is gone is one that did not agree.
-            Err(trouble) => Err(failed(peer, event, trouble)),
-        };
-        join_all(validators.iter().map(|peer| judge(peer))).await.into_iter().collect()
+        let mut judgements = Vec::new();
+        for peer in validators {
+            judgements.push(judge(peer, &request));
+        }
+        join_all(judgements).await.into_iter().collect()
     }
 
     pub(super) async fn stop(&self, id: &str, code: i32) -> Result<Vec<ContainerUpdate>, Failure> {
@@ -198,7 +195,11 @@ impl Inner {
 
     pub(super) async fn tell(&self, event: Event, pod: &Pod, container: Option<Container>) -> Result<(), Failure> {
         let pod = pod.seen(self.profile.version, Some(event));
-        self.each(event, async |peer| peer.event(event, pod.clone(), container.clone()).await, no_answer).await
+        let ask = |peer: Arc<Peer>| {
+            let (pod, container) = (pod.clone(), container.clone());
+            async move { peer.event(event, pod, container).await }
+        };
+        self.each(event, ask, no_answer).await
     }
 
     pub(super) async fn tell_stop(&self, pod: &Pod, container: &Container) -> Result<Vec<ContainerUpdate>, Failure> {
@@ -206,21 +207,25 @@ impl Inner {
         let pod = Some(pod.seen(self.profile.version, None));
         let request = StopContainerRequest { pod, container: Some(container.clone()) };
         let (mut owners, mut updating) = (Owners::default(), Updating::default());
-        let ask = async |peer: &Peer| peer.ask::<StopContainerResponse>(event.name(), &request).await;
+        let request = &request;
+        let ask = |peer: Arc<Peer>| async move { peer.ask::<StopContainerResponse>(event.name(), request).await };
         self.each(event, ask, |peer, answer| updating.add(&mut owners, peer.name(), answer.update)).await?;
         Ok(updating.of_others())
     }
 
     /// Asks the plugins that want an event one after another. One that is closed meanwhile is passed over, an error ends it.
-    pub(super) async fn each<A>(
+    pub(super) async fn each<A, F>(
         &self,
         event: Event,
-        ask: impl AsyncFn(&Peer) -> Result<A, Trouble>,
+        ask: impl Fn(Arc<Peer>) -> F,
         mut take: impl FnMut(&Peer, A) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<A, Trouble>>,
+    {
         let mut outcome = Ok(());
         for peer in self.live().iter().filter(|peer| peer.wants(event)) {
-            outcome = match Box::pin(ask(peer)).await {
+            outcome = match Box::pin(ask(peer.clone())).await {
                 Ok(answer) => take(peer, answer),
                 Err(trouble) if trouble.is_fatal() => Ok(()),
                 Err(trouble) => Err(failed(peer, event, trouble)),
@@ -248,6 +253,20 @@ impl Inner {
             Err(trouble) if trouble.is_fatal() => Ok(None),
             Err(trouble) => Err(failed(peer, event, trouble)),
         }
+    }
+}
+
+/// Whether a validator lets a container be.
+async fn judge(peer: &Peer, request: &ValidateContainerAdjustmentRequest) -> Result<(), Failure> {
+    let event = Event::ValidateContainerAdjustment;
+    match peer.ask(event.name(), request).await {
+        Ok(ValidateContainerAdjustmentResponse { reject: false, .. }) => Ok(()),
+        Ok(ValidateContainerAdjustmentResponse { reason, .. }) => Err(Failure::Rejected {
+            plugin: peer.name().to_owned(),
+            reason: if reason.is_empty() { "unknown rejection reason".to_owned() } else { reason },
+        }),
+        // A validator that is gone is one that did not agree.
+        Err(trouble) => Err(failed(peer, event, trouble)),
     }
 }
 

@@ -7,8 +7,8 @@ use nri_plugin::api::EventMask;
 
 const EXAMPLES: &str = "\
 Examples:
-  nri-logger --sim                             a simulated runtime that makes pods
-  nri-logger                                   the runtime of this machine, as root
+  nri-logger                                   the runtime of this machine, as root; without one, a simulated one
+  nri-logger --sim --sim-rate 5                a simulated runtime that makes pods
   nri-logger --events runpodsandbox,container  some events only
   nri-logger --json | jq .container.name       each event as a line of JSON
   nri-logger --socket /run/other.sock --wait   connects once there is a runtime

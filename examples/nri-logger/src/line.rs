@@ -21,7 +21,7 @@ impl Event<'_> {
             whose = format!("{}/{}", pod.namespace, pod.name);
         }
         if let Some(container) = self.container {
-            whose += &format!("/{}", container.name);
+            whose = format!("{whose}/{}", container.name);
             facts.push(format!("id={}", short(&container.id)));
             facts.push(format!("state={}", state(container)));
             if container.pid != 0 {

@@ -5,11 +5,13 @@ mod line;
 mod plugin;
 mod simulated;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nri_plugin::launch::{Endpoint, Launch, LaunchError, Options};
+use anyhow::anyhow;
+use nri_plugin::launch::{DEFAULT_SOCKET, Endpoint, Environment, Launch, LaunchError, Options};
 use nri_plugin::{AttemptError, Connector, ConnectorError, Session};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -42,11 +44,17 @@ fn run_to_end(flags: Flags) -> anyhow::Result<()> {
 }
 
 async fn run(flags: Flags) -> anyhow::Result<()> {
-    let mut launch = launch(&flags)?;
-    let simulated = if flags.sim { Some(Simulated::start(flags.sim_rate).await?) } else { None };
+    let environment = Environment::of_process();
+    let launched = environment.socket.is_some();
+    let mut launch = Launch::resolve(&options(&flags, launched), &environment)?;
+    let nobody = !launched && flags.socket.is_none() && !flags.wait && !Path::new(DEFAULT_SOCKET).exists();
+    let simulated = if flags.sim || nobody { Some(Simulated::start(flags.sim_rate).await?) } else { None };
     if let Some(simulated) = &simulated {
         launch.endpoint = Endpoint::Socket(simulated.socket());
-        eprintln!("This is a SIMULATED runtime, with {} new pods per second.", flags.sim_rate);
+        eprintln!("This is a SIMULATED runtime, which makes {} pods per second.", flags.sim_rate);
+        if !flags.sim {
+            eprintln!("There is none at {DEFAULT_SOCKET}: give --socket PATH, or --wait for one to come.");
+        }
     }
     let logger = Arc::new(Logger::new(flags.json));
     let unread = logger.unread();
@@ -68,17 +76,18 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(simulated) = simulated {
         simulated.shutdown().await;
     }
-    outcome.map_err(|error| explained(error, flags.socket.is_none()))
+    outcome.map_err(|error| match error {
+        ConnectorError::GaveUp { last: AttemptError::Dial(error), .. } => {
+            anyhow!("no runtime to listen to: {error}; give --socket PATH, --wait for one to come, or --sim")
+        }
+        error => anyhow!("{error}"),
+    })
 }
 
-fn launch(flags: &Flags) -> Result<Launch, LaunchError> {
-    let environment = nri_plugin::launch::Environment::of_process();
-    // A runtime that launches the plugin knows its name better.
-    let launched = environment.socket.is_some();
+/// What is said of the plugin. A runtime that launches it knows its name better.
+fn options(flags: &Flags, launched: bool) -> Options {
     let own = |flag: &Option<String>, default: &str| flag.clone().or_else(|| (!launched).then(|| default.to_owned()));
-    let options =
-        Options { name: own(&flags.name, NAME), index: own(&flags.index, INDEX), socket: flags.socket.clone() };
-    Launch::resolve(&options, &environment)
+    Options { name: own(&flags.name, NAME), index: own(&flags.index, INDEX), socket: flags.socket.clone() }
 }
 
 async fn until_the_end(connector: &Connector, unread: &Notify) -> Result<(), ConnectorError> {
@@ -95,18 +104,5 @@ async fn until_the_end(connector: &Connector, unread: &Notify) -> Result<(), Con
         () = unread.notified() => connector.shutdown().await.map(drop),
         _ = interrupt.recv() => connector.shutdown().await.map(drop),
         _ = terminate.recv() => connector.shutdown().await.map(drop),
-    }
-}
-
-/// What a user can do about it.
-fn explained(error: ConnectorError, default_socket: bool) -> anyhow::Error {
-    let error = anyhow::Error::from(error);
-    if default_socket {
-        error.context(
-            "no runtime to listen to: give --socket PATH, --wait for one to come, or --sim for a simulated one \
-             (containerd before 2.0 has NRI off: `disable = false` in its configuration)",
-        )
-    } else {
-        error
     }
 }

@@ -7,8 +7,8 @@ use clap::Parser;
 
 const EXAMPLES: &str = "\
 Examples:
-  nri-top --sim                    the containers of a simulated runtime
-  nri-top                          those of this machine, as root
+  nri-top                          the containers of this machine, as root; where there are none, a simulated one's
+  nri-top --sim                    a simulated machine
   nri-top --once --json | jq .     once, for a program
   nri-top --no-nri                 by the names of cgroups alone: no pods' names
   nri-top --socket /run/other.sock
@@ -20,6 +20,7 @@ The log level is set by RUST_LOG.";
 /// It asks the runtime by the Node Resource Interface (containerd 2.0 and later by default, CRI-O), and looks at the
 /// cgroup tree. Without a runtime it lists what the names of cgroups tell.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(name = "nri-top", version, after_help = EXAMPLES)]
 pub(crate) struct Flags {
     /// The runtime's socket

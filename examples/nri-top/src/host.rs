@@ -7,7 +7,8 @@ use anyhow::Context;
 use cluster_sim::nri::api::{Container, PodSandbox};
 use cluster_sim::nri::{Runtime, Version};
 use nri_plugin::cgroup::CgroupFs;
-use nri_plugin::launch::Endpoint;
+use nri_plugin::index::ContainerIndex;
+use nri_plugin::launch::{DEFAULT_SOCKET, Endpoint};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -38,6 +39,12 @@ impl Host {
             return Self::simulated().await;
         }
         let cgroups = CgroupFs::discover()?;
+        if !flags.no_nri && flags.socket == Path::new(DEFAULT_SOCKET) && !flags.socket.exists() {
+            let found = ContainerIndex::builder(cgroups.clone()).build().scan().found;
+            if found == 0 {
+                return Self::simulated().await;
+            }
+        }
         let endpoint = (!flags.no_nri).then(|| Endpoint::Socket(flags.socket.clone()));
         Ok(Self { cgroups, endpoint, note: None, simulated: None })
     }
@@ -67,7 +74,7 @@ impl Host {
         Ok(Self {
             cgroups,
             endpoint: Some(Endpoint::Socket(socket)),
-            note: Some("This is a SIMULATED machine.".to_owned()),
+            note: Some("This is a SIMULATED machine: --no-nri or --socket PATH for this one.".to_owned()),
             simulated: Some((root, driver)),
         })
     }

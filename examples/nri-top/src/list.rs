@@ -42,7 +42,7 @@ impl Listing {
 
     pub(crate) fn text(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["NAMESPACE", "POD", "CONTAINER", "ID", "PID", "CGROUP", "AGE", "STATE"]);
         for container in &self.containers {
             let id = container.id.get(..12).unwrap_or(&container.id).to_owned();
@@ -97,7 +97,7 @@ impl Listing {
                 format!("ended {} ago", short(self.monotonic.saturating_duration_since(at.into_std())))
             }
             Phase::Live if container.kind == Kind::Found => "found".to_owned(),
-            Phase::Live => "live".to_owned(),
+            _ => "live".to_owned(),
         }
     }
 }

@@ -288,7 +288,7 @@ pub(crate) fn container(id: &str, of: &str) -> Container {
         annotations: [("note".to_owned(), "ü".to_owned())].into(),
         env: vec!["HOME=/".to_owned()],
         pid: 18,
-        hooks: Some(nri_plugin::api::Hooks::default()),
+        hooks: Some(Box::default()),
         linux: Some(LinuxContainer {
             cgroups_path: format!("/kubepods/{of}/{id}"),
             resources: Some(shares(1024)),
