@@ -15,6 +15,8 @@ mod http;
 mod kinds;
 pub mod metadata;
 mod mutation;
+#[cfg(all(unix, feature = "nri"))]
+pub mod nri;
 mod object;
 mod patch;
 pub mod population;

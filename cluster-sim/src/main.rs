@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use clap::Parser;
 use cluster_sim::Sim;
 use cluster_sim::churn::{Churn, drive};
+#[cfg(unix)]
+use cluster_sim::nri::{Runtime, Version};
 use cluster_sim::population::{Population, PopulationSpec};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -32,6 +34,9 @@ Examples:
   cluster-sim --nodes 3 --pods 60 --metadata all
   token=$(curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $URL/latest/api/token)
   curl -H \"X-aws-ec2-metadata-token: $token\" $URL/latest/dynamic/instance-identity/document
+
+  # A container runtime as an NRI plugin sees it, in which ten pods a second come and go
+  cluster-sim --nri /tmp/nri/nri.sock --nri-version 0.8 --nri-rate 10
 
   # A server that asks for a token and is too old for streaming lists
   cluster-sim --token secret --no-streaming-lists";
@@ -80,6 +85,21 @@ struct Cli {
     #[arg(long, value_name = "NODE")]
     metadata: Vec<String>,
 
+    /// Listen on this unix socket like a container runtime with NRI, for plugins; what is at the path is replaced
+    #[cfg(unix)]
+    #[arg(long, value_name = "SOCKET")]
+    nri: Option<PathBuf>,
+
+    /// The version of NRI: 0.2, 0.6, 0.8, 0.10 or 0.12
+    #[cfg(unix)]
+    #[arg(long, value_name = "VERSION", default_value_t = Version::V0_12, requires = "nri")]
+    nri_version: Version,
+
+    /// How many pods come and go per second at the runtime, apart from those of the cluster
+    #[cfg(unix)]
+    #[arg(long, value_name = "PODS_PER_S", default_value_t = 1.0, value_parser = rate, requires = "nri")]
+    nri_rate: f64,
+
     /// Make all pods alike (two containers, running), and leave out what they don't need
     #[arg(long)]
     uniform_pods: bool,
@@ -121,20 +141,50 @@ async fn main() -> anyhow::Result<()> {
     }
     announce(&cli, &sim)?;
     announce_metadata(&cli, &sim).await?;
+    #[cfg(unix)]
+    let runtime = start_runtime(&cli).await?;
 
-    if cli.churn > 0.0 {
-        let cancellation = CancellationToken::new();
-        let churn = Churn::new(&population, cli.seed);
-        drop(population);
-        tokio::select! {
-            () = drive(&sim, churn, cli.churn, cancellation) => {}
-            () = stop => {}
+    let cancellation = CancellationToken::new();
+    let churn = (cli.churn > 0.0).then(|| Churn::new(&population, cli.seed));
+    drop(population);
+    let churning = async {
+        if let Some(churn) = churn {
+            drive(&sim, churn, cli.churn, cancellation.clone()).await;
         }
-    } else {
-        drop(population);
+    };
+    let stopping = async {
         stop.await;
-    }
+        cancellation.cancel();
+    };
+    #[cfg(unix)]
+    let running = run_pods(&cli, runtime, cancellation.cancelled());
+    #[cfg(not(unix))]
+    let running = std::future::ready(Ok(()));
+    let ((), (), ran) = tokio::join!(churning, stopping, running);
     sim.shutdown().await;
+    ran
+}
+
+/// Starts the container runtime that was asked for.
+#[cfg(unix)]
+async fn start_runtime(cli: &Cli) -> anyhow::Result<Option<Runtime>> {
+    let Some(socket) = &cli.nri else { return Ok(None) };
+    let runtime = Runtime::builder(cli.nri_version).seed(cli.seed).start();
+    // Nobody reads it.
+    runtime.log().set_limit(0);
+    runtime.listen(socket).await?;
+    writeln!(std::io::stdout(), "NRI {} on {}", cli.nri_version, socket.display())?;
+    Ok(Some(runtime))
+}
+
+/// Lets pods come and go at the container runtime, if there is one, and says in the end how many there were.
+#[cfg(unix)]
+async fn run_pods(cli: &Cli, runtime: Option<Runtime>, until: impl Future) -> anyhow::Result<()> {
+    let Some(runtime) = runtime else { return Ok(()) };
+    let driven = runtime.drive(cli.nri_rate, until).await;
+    runtime.shutdown().await;
+    // Whoever started the program may not listen any more.
+    let _ = writeln!(std::io::stdout(), "{} pods were run, of which plugins failed {}", driven.pods, driven.failed);
     Ok(())
 }
 

@@ -6,9 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "it serves the tests of the runtime, too")]
+#[path = "nri/plug.rs"]
+mod plug;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -113,16 +117,46 @@ async fn it_starts_the_metadata_services_of_nodes() {
 }
 
 #[tokio::test]
+async fn it_is_a_container_runtime_for_plugins() {
+    let directory = std::env::temp_dir().join(format!("cluster-sim-program-nri-{}", std::process::id()));
+    let socket = directory.join("nri.sock");
+    let path = socket.to_str().unwrap();
+    let arguments = ["--nodes", "1", "--pods", "1", "--nri", path, "--nri-version", "0.8", "--nri-rate", "200"];
+    let mut child = program(&arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = async || timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    while said().await != format!("NRI 0.8 on {path}") {}
+
+    let (event, mut events) = tokio::sync::mpsc::channel(1000);
+    let plugin = UnixStream::connect(&socket).await.unwrap();
+    let plugin = plug::live(plugin, ("10", "test"), 0, move |method, _| {
+        let _ = event.try_send(method.to_owned());
+        plug::Reply::Usual
+    });
+    let mut next = async || timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+    assert_eq!((next().await, next().await), ("Configure".to_owned(), "Synchronize".to_owned()));
+    while next().await != "CreateContainer" {}
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+    plugin.await.unwrap();
+    let line = said().await;
+    assert!(line.ends_with(" pods were run, of which plugins failed 0"), "{line}");
+    std::fs::remove_dir(directory).unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_work_is_said_with_an_exit_status() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let refused: [(&[&str], i32, &str); 6] = [
+    let refused: [(&[&str], i32, &str); 9] = [
         (&["--nodes", "1", "--pods", "1", "--port", &port], 1, "choose another port"),
         (&["--pods", "1", "--kubeconfig-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
         (&["--pods", "1", "--metadata", "nowhere"], 1, "there is no node \"nowhere\""),
         (&["--churn", "-1"], 2, "--churn"),
         (&["--pods", "9999999"], 2, "--pods"),
         (&["--uniform-pods", "--nodes", "3"], 2, "--nodes"),
+        (&["--pods", "1", "--nri", "/proc/nowhere/nri.sock"], 1, "/proc/nowhere/nri.sock"),
+        (&["--nri", "/tmp/nri.sock", "--nri-version", "0.5"], 2, "none of the versions"),
+        (&["--nri-rate", "1"], 2, "--nri"),
     ];
     for (arguments, status, said) in refused {
         let output = timeout(PATIENCE, program(arguments).output()).await.unwrap().unwrap();
@@ -137,7 +171,9 @@ async fn help_shows_how_it_is_used() {
     let output = timeout(PATIENCE, program(&["--help"]).output()).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for option in ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "--metadata", "Examples:"] {
+    for option in
+        ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "--metadata", "--nri", "Examples:"]
+    {
         assert!(text.contains(option), "{option}");
     }
 }

@@ -72,6 +72,36 @@ async fn a_removed_container_is_known_for_the_grace_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_cgroup_is_gone_has_ended_though_nobody_told() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).check_interval(Duration::from_secs(10)).build();
+    let (stays, gone) = (start(&host, &index, 1, 2), start(&host, &index, 3, 2));
+    let sandbox = PodInfo { cgroups_path: format!("/{}", pod(2).id), ..pod(2) };
+    let of_sandbox = host.make(&sandbox.cgroups_path);
+    index.apply(Event::PodStarted(sandbox.clone()));
+    // Not started: there need not be a cgroup.
+    index.apply(Event::ContainerStarted(container(4, 2)));
+    assert_eq!(ids(&index.check()), [""; 0]);
+
+    host.remove(&container(3, 2).cgroups_path);
+    host.remove(&sandbox.cgroups_path);
+    let sweeping = tokio::spawn({
+        let index = index.clone();
+        async move { index.run().await }
+    });
+    sleep(Duration::from_secs(11)).await;
+    let phases = [stays, gone, of_sandbox].map(|cgroup| index.by_cgroup_id(cgroup).unwrap().is_ended());
+    assert_eq!(phases, [false, true, true]);
+    assert!(!index.by_container_id(&id(4)).unwrap().is_ended());
+    // An end that is told after all is no news.
+    assert_eq!(ids(&index.apply(Event::ContainerRemoved(id(3)))), [""; 0]);
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!((index.by_cgroup_id(gone), index.by_cgroup_id(of_sandbox)), (None, None));
+    assert_eq!(index.by_cgroup_id(stays).unwrap().pod_name(), Some("web-2"));
+    sweeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_its_task_an_index_forgets_at_the_next_event() {
     let host = Host::unified();
     let index = ContainerIndex::builder(host.cgroups()).grace(Duration::from_secs(5)).build();

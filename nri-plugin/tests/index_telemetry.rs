@@ -127,6 +127,13 @@ fn everything_in_the_table_is_counted() {
         assert_eq!(recorded.get("nri_index_forgotten_total reason=expired"), 1);
         assert_eq!(recorded.get("nri_index_containers"), 1);
 
+        host.remove("/elsewhere");
+        index.apply(Event::PodRemoved(pod(2).id));
+        start(container(3, 2));
+        host.remove(&path(3));
+        index.check();
+        assert_eq!(recorded.get("nri_index_untold_ends_total"), 1);
+
         index.find_cgroup_id(u64::MAX);
         assert_eq!(recorded.get("nri_index_walks_total"), 1);
     });

@@ -1,4 +1,4 @@
-//! Writes the messages of `nri-plugin`.
+//! Writes the messages of `nri-plugin` and `cluster-sim`.
 
 use std::error::Error;
 use std::fs;

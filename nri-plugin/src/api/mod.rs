@@ -13,6 +13,7 @@ mod events;
 )]
 #[rustfmt::skip]
 mod nri;
+mod times;
 mod version;
 
 pub use events::{EventMask, UnknownEvent};

@@ -42,6 +42,20 @@ pub struct ConfigureResponse {
     /// connection.
     #[prost(int32, tag = "2")]
     pub events: i32,
+    /// Since NRI 0.12.5; older runtimes drop the plugin and let the request go on.
+    #[prost(message, optional, tag = "3")]
+    pub failure_policy: ::core::option::Option<FailurePolicy>,
+}
+/// What becomes of a request, and of the plugin, that brought no answer: in time, by a lost connection, or by a breach of
+/// the protocol. An error that the plugin answers with is none of these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailurePolicy {
+    /// The request fails, and with it the pod or container; otherwise it goes on as if the plugin had not subscribed.
+    #[prost(bool, tag = "1")]
+    pub fail_request: bool,
+    /// A plugin that is late stays connected; otherwise it is dropped. Each later request may wait for it again.
+    #[prost(bool, tag = "2")]
+    pub keep_connected: bool,
 }
 /// The pods and containers that exist when the plugin joins, or a part of them.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -322,10 +336,12 @@ pub struct PodSandbox {
 /// What of a pod is particular to Linux.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LinuxPodSandbox {
-    #[prost(message, optional, tag = "1")]
-    pub pod_overhead: ::core::option::Option<LinuxResources>,
-    #[prost(message, optional, tag = "2")]
-    pub pod_resources: ::core::option::Option<LinuxResources>,
+    #[prost(message, optional, boxed, tag = "1")]
+    pub pod_overhead: ::core::option::Option<::prost::alloc::boxed::Box<LinuxResources>>,
+    #[prost(message, optional, boxed, tag = "2")]
+    pub pod_resources: ::core::option::Option<
+        ::prost::alloc::boxed::Box<LinuxResources>,
+    >,
     /// The path for cgroupfs; with systemd the slice, which CRI-O gives without its parents.
     #[prost(string, tag = "3")]
     pub cgroup_parent: ::prost::alloc::string::String,
@@ -334,8 +350,8 @@ pub struct LinuxPodSandbox {
     pub cgroups_path: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "5")]
     pub namespaces: ::prost::alloc::vec::Vec<LinuxNamespace>,
-    #[prost(message, optional, tag = "6")]
-    pub resources: ::core::option::Option<LinuxResources>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub resources: ::core::option::Option<::prost::alloc::boxed::Box<LinuxResources>>,
 }
 /// A container of a pod; the pause container never appears as one.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -365,8 +381,8 @@ pub struct Container {
     pub env: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "9")]
     pub mounts: ::prost::alloc::vec::Vec<Mount>,
-    #[prost(message, optional, tag = "10")]
-    pub hooks: ::core::option::Option<Hooks>,
+    #[prost(message, optional, boxed, tag = "10")]
+    pub hooks: ::core::option::Option<::prost::alloc::boxed::Box<Hooks>>,
     #[prost(message, optional, tag = "11")]
     pub linux: ::core::option::Option<LinuxContainer>,
     /// 0 before START_CONTAINER and from REMOVE_CONTAINER on.

@@ -42,7 +42,9 @@ enum Next {
 
 impl<P: Plugin, D: Dial> Run<P, D> {
     pub(super) async fn run(mut self) {
-        self.session = self.session.known(Arc::new(Known::default()));
+        if self.dial.can_dial_again() {
+            self.session = self.session.known(Arc::new(Known::default()));
+        }
         let outcome = self.outcome().await;
         tracing::info!(?outcome, "the plugin is not kept connected any more");
         self.state.send_replace(State::Ended(outcome));

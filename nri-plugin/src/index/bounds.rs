@@ -20,6 +20,7 @@ pub(super) struct Bounds {
     pub(super) metadata_bytes: usize,
     pub(super) walk_interval: Duration,
     pub(super) miss_lifetime: Duration,
+    pub(super) check_interval: Duration,
 }
 
 impl Default for Bounds {
@@ -31,6 +32,7 @@ impl Default for Bounds {
             metadata_bytes: 16 << 10,
             walk_interval: Duration::from_millis(250),
             miss_lifetime: Duration::from_secs(5),
+            check_interval: Duration::from_secs(30),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | a container was removed | knows it for the [grace time](ContainerIndexBuilder::grace), [ended](Phase::Ended) |
 //! | a container comes before its pod | knows it without its pod's names, until the pod comes |
+//! | a cgroup is gone, and no event told of its container's end | [finds out](ContainerIndex::check), and takes it for removed |
 //! | a cgroup id is another container's now | gives it to the one that lives |
 //! | a container has cgroups of its own (crun's `container`, a systemd in it) | takes their ids for the container's |
 //! | it is full | forgets what has ended; takes in nothing new where nothing has |
@@ -21,6 +22,7 @@
 
 mod apply;
 mod bounds;
+mod check;
 mod locate;
 mod look;
 mod miss;
@@ -94,6 +96,13 @@ impl ContainerIndexBuilder {
     /// How long an id that no container has is not looked for again; 5 s by default.
     pub fn miss_lifetime(mut self, lifetime: Duration) -> Self {
         self.bounds.miss_lifetime = lifetime.min(LONGEST);
+        self
+    }
+
+    /// How long there is between two [checks](ContainerIndex::check) of whether what lives is still there; 30 s by
+    /// default.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.bounds.check_interval = interval.min(LONGEST);
         self
     }
 
@@ -185,9 +194,11 @@ impl ContainerIndex {
         .boxed()
     }
 
-    /// Forgets those whose grace time is over, each in its time; runs until it is dropped. Where it does not run, they are
-    /// forgotten at the next event or [`scan`](Self::scan).
+    /// Forgets those whose grace time is over, each in its time, and [checks](Self::check) the others; runs until it is
+    /// dropped. Where it does not run, they are forgotten at the next event, [`scan`](Self::scan) or check.
     pub async fn run(&self) {
+        let interval = self.inner.bounds.check_interval;
+        let mut check = Instant::now() + interval;
         loop {
             let next = {
                 let mut table = self.inner.table.lock();
@@ -197,6 +208,10 @@ impl ContainerIndex {
             tokio::select! {
                 () = self.inner.leaving.notified() => {}
                 () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
+                () = sleep_until(check) => {
+                    self.check();
+                    check = Instant::now() + interval;
+                }
             }
         }
     }

@@ -10,6 +10,8 @@ metrics_table! {
         "What a bound left out: what=container, pod, nested (a cgroup inside a container), metadata (a label or annotation) or invalid (an id that is empty or too long)."
     FORGOTTEN "nri_index_forgotten_total" counter ("reason")
         "Containers that left the index: reason=expired (some time after they were removed) or full (the index's bound)."
+    UNTOLD "nri_index_untold_ends_total" counter ("")
+        "Containers and sandboxes whose cgroup was gone though no event told of their end."
     REUSED "nri_index_reused_ids_total" counter ("") "Cgroup ids that were another container's before."
     UNLOCATED "nri_index_unlocated_total" counter ("reason")
         "Running containers whose cgroup was not found: reason=gone (it had ended), unreadable, unseen (outside of the mount) or unknown (neither a process nor a path)."

@@ -17,10 +17,10 @@ use super::subscription::{handled_events, resynchronizes};
 use super::synchronize::{Parts, SyncLimits};
 use super::{Answer, Plugin};
 use crate::api::{
-    ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, PLUGIN_SERVICE,
-    PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest, StopContainerResponse,
-    SynchronizeRequest, SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest,
-    UpdatePodSandboxResponse,
+    ConfigureRequest, ConfigureResponse, Container, CreateContainerRequest, Empty, Event, EventMask, FailurePolicy,
+    PLUGIN_SERVICE, PodSandbox, PostCreateContainerRequest, RuntimeInfo, StateChangeEvent, StopContainerRequest,
+    StopContainerResponse, SynchronizeResponse, UpdateContainerRequest, UpdateContainerResponse,
+    UpdatePodSandboxRequest, UpdatePodSandboxResponse,
 };
 use crate::ttrpc::{Call, Code, Service, Status};
 
@@ -65,6 +65,7 @@ pub(crate) struct Progress {
 pub(crate) struct Dispatch<P> {
     plugin: Arc<P>,
     role: Role,
+    failure_policy: FailurePolicy,
     /// What the host allows.
     allowed: EventMask,
     limits: SyncLimits,
@@ -79,11 +80,13 @@ impl<P: Plugin> Dispatch<P> {
     pub(crate) fn new(
         plugin: Arc<P>,
         role: Role,
+        failure_policy: Option<FailurePolicy>,
         allowed: EventMask,
         limits: SyncLimits,
         known: Option<Arc<Known>>,
     ) -> Self {
         Self {
+            failure_policy: failure_policy.unwrap_or_else(|| role.failure_policy()),
             known: known.filter(|_| resynchronizes::<P>()),
             plugin,
             role,
@@ -108,7 +111,9 @@ impl<P: Plugin> Dispatch<P> {
                 let removals = EventMask::of(Event::RemovePodSandbox).with(Event::RemoveContainer);
                 let subscribed = if self.known.is_some() { events | removals } else { events };
                 self.progress.send_modify(|progress| progress.configured = Some((runtime, events)));
-                Ok(encoded(&ConfigureResponse { events: subscribed.bits() }))
+                // Absent where it says nothing: as it was before there was one.
+                let failure_policy = Some(self.failure_policy).filter(|policy| *policy != FailurePolicy::default());
+                Ok(encoded(&ConfigureResponse { events: subscribed.bits(), failure_policy }))
             }
             Err(refusal) => {
                 let status = Status::new(Code::FailedPrecondition, refusal.to_string());
@@ -140,11 +145,13 @@ impl<P: Plugin> Dispatch<P> {
     }
 
     async fn synchronize(&self, payload: Bytes, until: Instant) -> Result<Bytes, Status> {
-        let bytes = payload.len();
-        let part = SynchronizeRequest::decode(payload).map_err(|error| Failure::from(error).status())?;
-        let Some((pods, containers)) = self.parts.lock().add(part, bytes, &self.limits)? else {
-            return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true }));
+        let state = match self.parts.lock().add(payload, &self.limits) {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(encoded(&SynchronizeResponse { update: Vec::new(), more: true })),
+            Err(refused) => return Err(refused.status()),
         };
+        let pods = self.decoded(state.pods)?;
+        let containers = self.decoded(state.containers)?;
         let vanished = self.known.as_ref().and_then(|known| known.synchronized(&pods, &containers));
         if let Some(vanished) = vanished {
             let result = guard::run(until, async { self.plugin.resynchronize(vanished).await }).await;
@@ -154,6 +161,18 @@ impl<P: Plugin> Dispatch<P> {
         let update = guard::settle(self.role, "Synchronize", result)?;
         self.progress.send_modify(|progress| progress.joined = true);
         Ok(encoded(&SynchronizeResponse { update, more: false }))
+    }
+
+    /// The pods or containers of a node. One that can't be read costs an observer no other.
+    fn decoded<M: Message + Default>(&self, items: Vec<Bytes>) -> Result<Vec<M>, Status> {
+        let mut decoded = Vec::with_capacity(items.len());
+        for item in items {
+            match M::decode(item) {
+                Ok(item) => decoded.push(item),
+                Err(error) => guard::settle(self.role, "Synchronize", Err::<(), _>(error.into()))?,
+            }
+        }
+        Ok(decoded)
     }
 
     async fn shutdown(&self, until: Instant) -> Result<Bytes, Status> {

@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, HandlerError, Plugin};
+use crate::api::FailurePolicy;
 use crate::connector::AttemptError;
 use crate::telemetry;
 use crate::ttrpc::{Code, Status};
@@ -23,8 +24,17 @@ pub enum Role {
     /// that only looks must never answer with one.
     #[default]
     Observer,
-    /// The error. The pod or container fails by it, so that none starts without what the plugin does.
+    /// The error. The pod or container fails by it, so that none starts without what the plugin does; from NRI 0.12.5 on
+    /// also where the answer is late or the connection is lost, unless a
+    /// [policy](crate::SessionBuilder::failure_policy) says otherwise.
     Enforcer,
+}
+
+impl Role {
+    /// What a runtime is to do without an answer.
+    pub(super) fn failure_policy(self) -> FailurePolicy {
+        FailurePolicy { fail_request: self == Self::Enforcer, keep_connected: false }
+    }
 }
 
 /// A handler that failed.

@@ -69,7 +69,7 @@ pub trait Plugin: Send + Sync + 'static {
     }
 
     /// All pods and containers that exist when the plugin joins, however many messages they came in. The answer is
-    /// changes to them.
+    /// changes to them. This is no event: a plugin that has no other method subscribes to nothing, and is refused.
     fn synchronize(
         &self,
         pods: Vec<PodSandbox>,

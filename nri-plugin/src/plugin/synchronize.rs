@@ -1,6 +1,9 @@
 //! The state of a node, which comes in parts.
 
-use crate::api::{Container, PodSandbox, SynchronizeRequest};
+use bytes::Bytes;
+use prost::{DecodeError, Message};
+use thiserror::Error;
+
 use crate::ttrpc::{Code, Status};
 
 /// Bounds for the state that a runtime sends when a plugin joins.
@@ -18,61 +21,91 @@ impl Default for SyncLimits {
     }
 }
 
-/// All pods and all containers.
-pub(super) type State = (Vec<PodSandbox>, Vec<Container>);
+/// All pods and all containers, as they came.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) pods: Vec<Bytes>,
+    pub(super) containers: Vec<Bytes>,
+}
+
+/// A [`SynchronizeRequest`](crate::api::SynchronizeRequest) whose pods and containers are not looked into.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Part {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pods: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    containers: Vec<Bytes>,
+    #[prost(bool, tag = "3")]
+    more: bool,
+}
 
 /// Collects parts until the last one.
 ///
 /// Pods and containers are cut apart without regard to each other, so nothing can be joined before. A runtime may send
 /// parts that are empty for as long as it waits, thousands in a second (NRI 0.8 to 0.12): they leave nothing here.
+///
+/// They are decoded once all are there, into lists of just their length, while what they came in is let go: a list that
+/// grew with each part would for a moment be there twice, and messages take more than their bytes.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    pods: Vec<PodSandbox>,
-    containers: Vec<Container>,
+    state: State,
     bytes: usize,
 }
 
 impl Parts {
-    /// Takes a part of that many bytes; the whole if it is the last.
-    pub(super) fn add(
-        &mut self,
-        part: SynchronizeRequest,
-        bytes: usize,
-        limits: &SyncLimits,
-    ) -> Result<Option<State>, Status> {
-        let SynchronizeRequest { pods, containers, more } = part;
+    /// Takes a part; the whole if it is the last.
+    pub(super) fn add(&mut self, payload: Bytes, limits: &SyncLimits) -> Result<Option<State>, Refused> {
+        let bytes = payload.len();
+        let Part { pods, containers, more } = Part::decode(payload)?;
         if !(pods.is_empty() && containers.is_empty()) {
             self.bytes = self.bytes.saturating_add(bytes);
         }
-        self.pods.extend(pods);
-        self.containers.extend(containers);
-        let items = self.pods.len() + self.containers.len();
+        self.state.pods.extend(pods);
+        self.state.containers.extend(containers);
+        let items = self.state.pods.len() + self.state.containers.len();
         if items > limits.items || self.bytes > limits.bytes {
-            let refused = format!(
-                "the state of the node is too much: {items} pods and containers of {} bytes, {} of {} are the most",
-                self.bytes, limits.items, limits.bytes
-            );
+            let bytes = self.bytes;
             *self = Self::default();
-            return Err(Status::new(Code::ResourceExhausted, refused));
+            return Err(Refused::TooMuch { items, bytes, limits: limits.clone() });
         }
-        if more {
-            return Ok(None);
-        }
-        let Self { pods, containers, .. } = std::mem::take(self);
-        Ok(Some((pods, containers)))
+        Ok(if more { None } else { Some(std::mem::take(self).state) })
+    }
+}
+
+/// A part that is not taken.
+#[derive(Debug, Error)]
+pub(super) enum Refused {
+    #[error("the message can't be read: {0}")]
+    Undecodable(#[from] DecodeError),
+    #[error(
+        "the state of the node is too much: {items} pods and containers of {bytes} bytes, {} of {} are the most",
+        limits.items, limits.bytes
+    )]
+    TooMuch { items: usize, bytes: usize, limits: SyncLimits },
+}
+
+impl Refused {
+    pub(super) fn status(&self) -> Status {
+        let code = match self {
+            Self::Undecodable(_) => Code::InvalidArgument,
+            Self::TooMuch { .. } => Code::ResourceExhausted,
+        };
+        Status::new(code, self.to_string())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Container, PodSandbox, SynchronizeRequest};
 
-    fn part(pods: usize, containers: usize, more: bool) -> SynchronizeRequest {
-        SynchronizeRequest {
-            pods: vec![PodSandbox::default(); pods],
-            containers: vec![Container::default(); containers],
+    fn part(pods: usize, containers: usize, more: bool) -> Bytes {
+        let request = SynchronizeRequest {
+            pods: vec![PodSandbox { id: "p".to_owned(), ..PodSandbox::default() }; pods],
+            containers: vec![Container { id: "c".to_owned(), ..Container::default() }; containers],
             more,
-        }
+        };
+        request.encode_to_vec().into()
     }
 
     #[test]
@@ -80,11 +113,12 @@ mod tests {
         let (mut parts, limits) = (Parts::default(), SyncLimits::default());
         for series in [[(2, 8), (2, 8), (2, 2)], [(0, 1), (0, 1), (1, 0)]] {
             let [first, second, last] = series;
-            assert_eq!(parts.add(part(first.0, first.1, true), 9, &limits), Ok(None));
-            assert_eq!(parts.add(part(second.0, second.1, true), 9, &limits), Ok(None));
-            let (pods, containers) = parts.add(part(last.0, last.1, false), 9, &limits).unwrap().unwrap();
-            assert_eq!(pods.len(), first.0 + second.0 + last.0);
-            assert_eq!(containers.len(), first.1 + second.1 + last.1);
+            assert!(parts.add(part(first.0, first.1, true), &limits).unwrap().is_none());
+            assert!(parts.add(part(second.0, second.1, true), &limits).unwrap().is_none());
+            let state = parts.add(part(last.0, last.1, false), &limits).unwrap().unwrap();
+            // A text of one byte under tag 1.
+            assert_eq!(state.pods, vec![Bytes::from_static(b"\x0a\x01p"); first.0 + second.0 + last.0]);
+            assert_eq!(state.containers, vec![Bytes::from_static(b"\x0a\x01c"); first.1 + second.1 + last.1]);
         }
         assert_eq!(parts.bytes, 0);
     }
@@ -93,19 +127,26 @@ mod tests {
     fn empty_parts_leave_nothing() {
         let (mut parts, limits) = (Parts::default(), SyncLimits { items: 1, bytes: 10 });
         for _ in 0..12_000 {
-            assert_eq!(parts.add(part(0, 0, true), 2, &limits), Ok(None));
+            assert!(parts.add(part(0, 0, true), &limits).unwrap().is_none());
         }
-        assert_eq!((parts.pods.capacity(), parts.containers.capacity(), parts.bytes), (0, 0, 0));
+        assert_eq!((parts.state.pods.capacity(), parts.state.containers.capacity(), parts.bytes), (0, 0, 0));
     }
 
     #[test]
     fn too_much_is_refused_and_forgotten() {
-        let limits = SyncLimits { items: 10, bytes: 100 };
-        for (size, bytes) in [(6, 1), (1, 51)] {
+        // A pod of three bytes takes five in its part, whose end takes two.
+        for (size, limits) in [(6, SyncLimits { items: 10, bytes: 100 }), (2, SyncLimits { items: 10, bytes: 23 })] {
             let mut parts = Parts::default();
-            assert_eq!(parts.add(part(size, 0, true), bytes, &limits), Ok(None));
-            assert!(parts.add(part(0, size, true), bytes, &limits).unwrap_err().is(Code::ResourceExhausted));
-            assert_eq!((parts.pods.capacity(), parts.bytes), (0, 0));
+            assert!(parts.add(part(size, 0, true), &limits).unwrap().is_none());
+            let refused = parts.add(part(size, 0, true), &limits).unwrap_err();
+            assert!(refused.status().is(Code::ResourceExhausted), "{refused}");
+            assert_eq!((parts.state.pods.capacity(), parts.bytes), (0, 0));
         }
+    }
+
+    #[test]
+    fn what_is_no_part_is_refused() {
+        let refused = Parts::default().add(Bytes::from_static(b"\x0a\x05p"), &SyncLimits::default()).unwrap_err();
+        assert!(refused.status().is(Code::InvalidArgument), "{refused}");
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::runtime::{Runtime, UpdateError};
-use crate::api::{EventMask, RUNTIME_SERVICE, RuntimeInfo};
+use crate::api::{EventMask, FailurePolicy, RUNTIME_SERVICE, RuntimeInfo};
 use crate::mux::{self, Mux, MuxError};
 use crate::plugin::{Dispatch, Identity, Known, Plugin, Progress, Refusal, Role, SyncLimits};
 use crate::ttrpc::{self, CallError, Client};
@@ -35,7 +35,7 @@ use crate::ttrpc::{self, CallError, Client};
 const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The version of NRI that is told to the runtime: the one whose schema this is.
-const NRI_VERSION: &str = "v0.12.2";
+const NRI_VERSION: &str = "v0.12.5";
 
 /// How a session ended that was joined, or was to be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,7 @@ pub struct SessionBuilder<P> {
     identity: Identity,
     plugin: Arc<P>,
     role: Role,
+    failure_policy: Option<FailurePolicy>,
     events: EventMask,
     registration_timeout: Duration,
     sync: SyncLimits,
@@ -100,6 +101,7 @@ impl<P> Clone for SessionBuilder<P> {
             identity: self.identity.clone(),
             plugin: self.plugin.clone(),
             role: self.role,
+            failure_policy: self.failure_policy,
             events: self.events,
             registration_timeout: self.registration_timeout,
             sync: self.sync.clone(),
@@ -114,6 +116,12 @@ impl<P: Plugin> SessionBuilder<P> {
     /// What the runtime learns when a handler fails: nothing, by default.
     pub fn role(self, role: Role) -> Self {
         Self { role, ..self }
+    }
+
+    /// What a runtime does with a request that gets no answer, and with the plugin; heeded since NRI 0.12.5. By default a
+    /// request fails without an [enforcer](Role::Enforcer) and goes on without an observer, and the plugin is dropped.
+    pub fn failure_policy(self, failure_policy: FailurePolicy) -> Self {
+        Self { failure_policy: Some(failure_policy), ..self }
     }
 
     /// The most events that are subscribed to, whatever the plugin handles and the runtime knows; all by default.
@@ -157,11 +165,12 @@ impl<P: Plugin> SessionBuilder<P> {
 
     /// Begins the session on a connection to the runtime. Needs a tokio runtime.
     pub fn spawn<T: AsyncRead + AsyncWrite + Send + 'static>(self, trunk: T) -> Result<Session, SessionError> {
-        let Self { identity, plugin, role, events, registration_timeout, sync, mux, ttrpc, known } = self;
+        let Self { identity, plugin, role, failure_policy, events, registration_timeout, sync, mux, ttrpc, known } =
+            self;
         let connections = [run::PLUGIN_CONNECTION, run::RUNTIME_CONNECTION];
         let (mux, [serving, calling]) = Mux::start(trunk, mux, connections).map_err(SessionError::Connection)?;
         let client = Client::new(calling, ttrpc.clone());
-        let dispatch = Arc::new(Dispatch::new(plugin, role, events, sync, known));
+        let dispatch = Arc::new(Dispatch::new(plugin, role, failure_policy, events, sync, known));
         let stop = CancellationToken::new();
         let (end, ended) = watch::channel(None);
         let session = Session {
@@ -198,6 +207,7 @@ impl Session {
             identity,
             plugin,
             role: Role::default(),
+            failure_policy: None,
             events: EventMask::ALL,
             registration_timeout: REGISTRATION_TIMEOUT,
             sync: SyncLimits::default(),
@@ -231,8 +241,8 @@ impl Session {
         ended.unwrap_or(Ok(End::Stopped))
     }
 
-    /// Stops the session: handlers that run are answered, for two seconds at most, and the connection is closed. May be
-    /// called again.
+    /// Stops the session: handlers that run are answered, for two seconds at most, and the connection is closed once the
+    /// runtime has read that, within half a second more. May be called again.
     pub async fn shutdown(&self) -> Result<End, SessionError> {
         self.stop.cancel();
         self.ended().await

@@ -22,6 +22,9 @@ pub(super) const RUNTIME_CONNECTION: u32 = 2;
 /// How long a stop waits for the handlers that run.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long it then waits until the runtime has read their answers.
+const READ_DEADLINE: Duration = Duration::from_millis(500);
+
 /// What a session is made of.
 pub(super) struct Run<P> {
     pub(super) identity: Identity,
@@ -47,8 +50,23 @@ impl<P: Plugin> Run<P> {
         draining.cancel();
         // Handlers have deadlines; those that don't heed them are dropped with the connection.
         let _ = timeout(STOP_DEADLINE, serving).await;
+        if matches!(outcome, Ok(_) | Err(SessionError::Refused(_))) {
+            self.answers_read().await;
+        }
         self.mux.close().await;
         outcome
+    }
+
+    /// Waits until the runtime has read what was sent.
+    ///
+    /// Go's mux tells a connection that the trunk has ended as soon as it is so, and then it is a matter of chance whether
+    /// the connection still reads what came before: an answer with the end behind it was lost one time in twenty, and the
+    /// pod went on without it. So the end is sent only when something else has been answered, which was sent later: a call
+    /// that no runtime has.
+    async fn answers_read(&self) {
+        let call = self.client.call::<Empty>(RUNTIME_SERVICE, "Flush", &Empty {}, CallOptions::default());
+        // That there is no such call is answer enough.
+        let _ = timeout(READ_DEADLINE, call).await;
     }
 
     /// Registers, waits to be configured, and then for the end that the runtime or the plugin wants.
@@ -99,7 +117,8 @@ impl<P: Plugin> Run<P> {
         if let Some(outcome) = wanted(&progress) {
             return outcome;
         }
-        if !matches!(end, MuxError::PeerClosed) {
+        // Go writes the header of a frame and the rest of it one after the other, and may end or drop the plugin between.
+        if !matches!(end, MuxError::PeerClosed | MuxError::Truncated { .. }) {
             return Err(SessionError::Connection(end));
         }
         match &progress.configured {

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nri_plugin::api::{Container, ContainerUpdate, Event, EventMask, PodSandbox};
+use cluster_sim::nri::api::Event;
+use cluster_sim::nri::{Code, Peer, Profile, Status, Trouble, Version};
+use nri_plugin::api::{Container, ContainerUpdate, EventMask, PodSandbox};
 use nri_plugin::connector::State;
 use nri_plugin::launch::Dial;
-use nri_plugin::ttrpc::{Code, Status};
 use nri_plugin::{
     Answer, AttemptError, Configuration, Connector, ConnectorBuilder, ConnectorError, End, Plugin, Refusal,
     SessionError, Vanished,
@@ -17,8 +18,8 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::plugins::{All, builder, container, pod};
-use crate::runtime::{NRI_0_6, NRI_0_8, Trouble, accept, configure};
+use crate::plugins::{All, builder};
+use crate::sim::{container, pod};
 
 const FIRST: Duration = Duration::from_millis(100);
 
@@ -102,21 +103,23 @@ async fn after_a_restart_the_plugin_joins_again_and_learns_what_vanished() {
     let (mut door, dial) = door();
     let connector = connector(notes.clone()).spawn(dial);
     let before = vec![(vec![pod("a"), pod("b")], vec![container("c"), container("d")])];
-    let mut runtime = accept(NRI_0_8, door.next().await, before).await.unwrap();
+    let runtime = Peer::accept(Version::V0_8, door.next().await, before).await.unwrap();
     connector.joined().await.unwrap();
     // Removals are subscribed to, though the plugin has no method for them.
-    assert_eq!(EventMask::from_bits(runtime.events).to_string(), "RemovePodSandbox,StartContainer,RemoveContainer");
+    assert_eq!(EventMask::from_bits(runtime.events()).to_string(), "RemovePodSandbox,StartContainer,RemoveContainer");
     runtime.event(Event::StartContainer, pod("b"), container("e")).await.unwrap();
     runtime.event(Event::RemoveContainer, pod("b"), container("d")).await.unwrap();
     assert_eq!(notes.take(), ["synchronize 2 2", "start e"]);
 
-    runtime.writer.close().await;
+    runtime.close().await;
     let began = Instant::now();
     let trunk = door.next().await;
     assert_eq!(began.elapsed(), FIRST);
     assert!(connector.runtime().is_none());
     assert_eq!(notes.take(), ["lost: the runtime closed the connection"]);
-    accept(NRI_0_8, trunk, vec![(vec![pod("a")], vec![container("c"), container("new")])]).await.unwrap();
+    let _runtime = Peer::accept(Version::V0_8, trunk, vec![(vec![pod("a")], vec![container("c"), container("new")])])
+        .await
+        .unwrap();
     connector.joined().await.unwrap();
     assert_eq!(notes.take(), [r#"vanished ["b"] ["e"]"#, "synchronize 1 2"]);
     assert!(connector.runtime().is_some());
@@ -139,9 +142,9 @@ async fn pauses_grow_to_the_longest_and_begin_anew_after_a_long_session() {
     }
     assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
     for (joined, pause) in [(longest, longest), (longest + FIRST, FIRST)] {
-        let runtime = accept(NRI_0_8, door.next().await, vec![]).await.unwrap();
+        let runtime = Peer::accept(Version::V0_8, door.next().await, vec![]).await.unwrap();
         sleep(joined).await;
-        runtime.writer.close().await;
+        runtime.close().await;
         drop(runtime);
         let began = Instant::now();
         // It is dropped by the next turn: the connector is not answered.
@@ -156,11 +159,14 @@ async fn a_runtime_that_does_not_know_the_events_is_asked_for_fewer_at_once() {
     let (mut door, dial) = door();
     let connector = connector(Arc::new(All::default())).spawn(dial);
     // One that says of itself what is not so: an NRI of 0.8 under the version of one that has 0.10.
-    let posing = crate::runtime::Kind { version: "v2.2.0", ..NRI_0_8 };
+    let posing = Profile::new(Version::V0_8).runtime("containerd", "v2.2.0");
     let began = Instant::now();
-    assert_eq!(accept(posing, door.next().await, vec![]).await.err(), Some(Trouble::InvalidEvents(0x3fff)));
-    let runtime = accept(posing, door.next().await, vec![]).await.unwrap();
-    assert_eq!((runtime.events, began.elapsed()), (0x7ff, Duration::ZERO));
+    assert_eq!(
+        Peer::accept(posing.clone(), door.next().await, vec![]).await.err(),
+        Some(Trouble::InvalidEvents(0x3800))
+    );
+    let runtime = Peer::accept(posing.clone(), door.next().await, vec![]).await.unwrap();
+    assert_eq!((runtime.events(), began.elapsed()), (0x7ff, Duration::ZERO));
     connector.joined().await.unwrap();
 }
 
@@ -168,18 +174,18 @@ async fn a_runtime_that_does_not_know_the_events_is_asked_for_fewer_at_once() {
 async fn the_second_chance_is_one() {
     let (mut door, dial) = door();
     let _connector = connector(Arc::new(All::default())).spawn(dial);
-    let posing = crate::runtime::Kind { version: "v2.2.0", ..NRI_0_8 };
+    let posing = Profile::new(Version::V0_8).runtime("containerd", "v2.2.0");
     for (expected, pause) in [(0x3fff, Duration::ZERO), (0x7ff, Duration::ZERO), (0x3fff, FIRST)] {
         let began = Instant::now();
         let trunk = door.next().await;
         assert_eq!(began.elapsed(), pause);
         // It is gone before it synchronizes.
-        match configure(posing, trunk, "").await {
+        match Peer::configure(posing.clone(), trunk, "").await {
             Ok(runtime) => {
-                assert_eq!(runtime.events, expected);
-                runtime.writer.close().await;
+                assert_eq!(runtime.events(), expected);
+                runtime.close().await;
             }
-            Err(trouble) => assert_eq!(trouble, Trouble::InvalidEvents(expected)),
+            Err(trouble) => assert_eq!(trouble, Trouble::InvalidEvents(expected & !0x7ff)),
         }
     }
 }
@@ -200,7 +206,7 @@ async fn what_cannot_heal_ends_it_with_what_to_change() {
 
     let (mut door, dial) = door();
     let ended = connector(Arc::new(Refuses)).spawn(dial);
-    assert!(matches!(configure(NRI_0_6, door.next().await, "").await, Err(Trouble::Status(_))));
+    assert!(matches!(Peer::configure(Version::V0_6, door.next().await, "").await, Err(Trouble::Status(_))));
     let error = ended.ended().await.unwrap_err();
     assert!(matches!(
         &error,
@@ -218,7 +224,7 @@ async fn a_refused_registration_ends_it() {
     let (mut door, dial) = door();
     let ended = connector(Arc::new(All::default())).spawn(dial);
     let status = Status::new(Code::Unknown, "invalid plugin index \"1\", must be 2 digits");
-    crate::runtime::refuse(door.next().await, status).await;
+    Peer::refuse(Version::V0_8, door.next().await, status).await.unwrap();
     let error = ended.ended().await.unwrap_err();
     assert!(error.to_string().contains("must be 2 digits"), "{error}");
 }
@@ -234,11 +240,11 @@ async fn patience_ends_when_the_host_says_so_and_counts_from_the_last_session() 
 
     let (mut door, dial) = door();
     let connector = connector(Arc::new(All::default())).give_up_after(limit).spawn(dial);
-    let runtime = accept(NRI_0_8, door.next().await, vec![]).await.unwrap();
+    let runtime = Peer::accept(Version::V0_8, door.next().await, vec![]).await.unwrap();
     sleep(limit * 3).await;
-    runtime.writer.close().await;
+    runtime.close().await;
     drop(runtime);
-    accept(NRI_0_8, door.next().await, vec![]).await.unwrap();
+    let _runtime = Peer::accept(Version::V0_8, door.next().await, vec![]).await.unwrap();
     connector.joined().await.unwrap();
 }
 
@@ -246,9 +252,9 @@ async fn patience_ends_when_the_host_says_so_and_counts_from_the_last_session() 
 async fn an_inherited_connection_is_the_only_one() {
     let (near, far) = duplex(1 << 16);
     let once = connector(Arc::new(All::default())).spawn(Once(Mutex::new(Some(near))));
-    let runtime = accept(NRI_0_8, far, vec![]).await.unwrap();
+    let runtime = Peer::accept(Version::V0_8, far, vec![]).await.unwrap();
     once.joined().await.unwrap();
-    runtime.writer.close().await;
+    runtime.close().await;
     assert_eq!(once.ended().await.unwrap(), End::RuntimeClosed);
 
     let (near, far) = duplex(1 << 16);
@@ -289,7 +295,7 @@ async fn a_dropped_connector_ends() {
     let all = Arc::new(All::default());
     let (mut door, dial) = door();
     let connector = connector(all.clone()).spawn(dial);
-    let mut runtime = accept(NRI_0_8, door.next().await, vec![]).await.unwrap();
+    let runtime = Peer::accept(Version::V0_8, door.next().await, vec![]).await.unwrap();
     connector.joined().await.unwrap();
     drop(connector);
     let gone = async {
@@ -319,7 +325,7 @@ async fn its_states_are_told_as_they_change() {
         &*states.borrow_and_update(),
         State::Connecting { last: Some(AttemptError::Session(SessionError::ClosedBeforeConfigure)) }
     ));
-    let _runtime = accept(NRI_0_8, door.next().await, vec![]).await.unwrap();
+    let _runtime = Peer::accept(Version::V0_8, door.next().await, vec![]).await.unwrap();
     states.wait_for(|state| matches!(state, State::Joined { .. })).await.unwrap();
     connector.shutdown().await.unwrap();
     states.wait_for(|state| matches!(state, State::Ended(Ok(End::Stopped)))).await.unwrap();

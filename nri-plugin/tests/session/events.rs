@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use nri_plugin::api::{
+use cluster_sim::nri::api::{
     CreateContainerRequest, CreateContainerResponse, Empty, Event, LinuxPids, LinuxResources, StateChangeEvent,
     StopContainerRequest, StopContainerResponse, UpdateContainerRequest, UpdateContainerResponse,
     UpdatePodSandboxRequest, UpdatePodSandboxResponse, ValidateContainerAdjustmentRequest,
     ValidateContainerAdjustmentResponse,
 };
-use nri_plugin::ttrpc::Code;
+use cluster_sim::nri::{Code, Peer, Trouble, Version};
 
-use crate::plugins::{All, builder, container, pod, spawn, update};
-use crate::runtime::{ALL, Kind, NRI_0_8, NRI_0_10, NRI_0_12, Plugin, Trouble, accept};
+use crate::plugins::{All, builder, spawn};
+use crate::sim::{container, pod, update};
 
 const PODS: [Event; 4] =
     [Event::RunPodSandbox, Event::PostUpdatePodSandbox, Event::StopPodSandbox, Event::RemovePodSandbox];
@@ -23,10 +23,10 @@ const CONTAINERS: [Event; 5] = [
     Event::RemoveContainer,
 ];
 
-async fn joined(kind: Kind) -> (nri_plugin::Session, Arc<All>, Plugin) {
+async fn joined(version: Version) -> (nri_plugin::Session, Arc<All>, Peer) {
     let all = Arc::new(All::default());
     let (session, trunk) = spawn(builder(all.clone()));
-    let plugin = accept(kind, trunk, vec![]).await.unwrap();
+    let plugin = Peer::accept(version, trunk, vec![]).await.unwrap();
     all.take();
     (session, all, plugin)
 }
@@ -37,30 +37,30 @@ fn resources() -> LinuxResources {
 
 #[tokio::test(start_paused = true)]
 async fn events_that_want_no_answer_come_to_their_methods_from_every_runtime() {
-    for kind in ALL {
-        let (_session, all, mut plugin) = joined(kind).await;
+    for version in Version::ALL {
+        let (_session, all, plugin) = joined(version).await;
         for event in PODS.into_iter().chain(CONTAINERS) {
             plugin.event(event, pod("a"), container("b")).await.unwrap();
         }
-        assert!(!plugin.fallen_back, "{kind:?}: a call of its own was answered with 12");
-        let pods = PODS.iter().filter(|event| kind.nri >= (0, 10) || **event != Event::PostUpdatePodSandbox);
+        assert!(!plugin.has_fallen_back(), "{version:?}: a call of its own was answered with 12");
+        let pods = PODS.iter().filter(|event| version >= Version::V0_10 || **event != Event::PostUpdatePodSandbox);
         let mut expected: Vec<_> = pods.map(|event| format!("{} a", event.name())).collect();
         expected.extend(CONTAINERS.map(|event| format!("{} a b", event.name())));
-        assert_eq!(all.take(), expected, "{kind:?}");
+        assert_eq!(all.take(), expected, "{version:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_runtime_that_has_calls_of_their_own_may_fall_back() {
-    let (_session, all, mut plugin) = joined(NRI_0_12).await;
-    plugin.fallen_back = true;
+    let (_session, all, plugin) = joined(Version::V0_12).await;
+    plugin.fall_back();
     plugin.event(Event::StartContainer, pod("a"), container("b")).await.unwrap();
     assert_eq!(all.take(), ["StartContainer a b"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_that_want_an_answer_get_it() {
-    let (_session, all, mut plugin) = joined(NRI_0_10).await;
+    let (_session, all, plugin) = joined(Version::V0_10).await;
     let (pod, container) = (Some(pod("a")), Some(container("b")));
 
     let request = CreateContainerRequest { pod: pod.clone(), container: container.clone() };
@@ -102,7 +102,7 @@ async fn events_that_want_an_answer_get_it() {
 
 #[tokio::test(start_paused = true)]
 async fn long_answers_come_through_the_buffer_and_the_queue_of_go() {
-    let (_session, _all, mut plugin) = joined(NRI_0_8).await;
+    let (_session, _all, plugin) = joined(Version::V0_8).await;
     for length in [4_000, 4_096, 10_000, 1_500_000, 4_000_000] {
         let mut container = container("b");
         container.args = vec![length.to_string()];
@@ -114,7 +114,7 @@ async fn long_answers_come_through_the_buffer_and_the_queue_of_go() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_known_is_12_for_a_call_and_success_for_an_event() {
-    let (_session, all, mut plugin) = joined(NRI_0_12).await;
+    let (_session, all, plugin) = joined(Version::V0_12).await;
     let unknown = plugin.ask::<Empty>("PauseContainer", &Empty {}).await;
     assert!(matches!(unknown, Err(Trouble::Status(status)) if status.is(Code::Unimplemented)));
     for event in [0, 4, 15, 99, -1] {
@@ -122,9 +122,9 @@ async fn what_is_not_known_is_12_for_a_call_and_success_for_an_event() {
         let _: Empty = plugin.ask("StateChange", &request).await.unwrap();
     }
     // Frames for nobody, and an empty one.
-    plugin.writer.raw(0, b"reserved").await;
-    plugin.writer.raw(7, b"nobody's").await;
-    plugin.writer.raw(1, b"").await;
+    plugin.trunk().frame(0, b"reserved").await;
+    plugin.trunk().frame(7, b"nobody's").await;
+    plugin.trunk().frame(1, b"").await;
     plugin.event(Event::StartContainer, pod("a"), container("b")).await.unwrap();
     assert_eq!(all.take(), ["StartContainer a b"]);
 }

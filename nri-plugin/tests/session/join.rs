@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_sim::nri::{Code, Peer, Trouble, Version};
 use futures::FutureExt;
 use nri_plugin::api::{
     Container, EventMask, PodSandbox, ValidateContainerAdjustmentRequest, ValidateContainerAdjustmentResponse,
 };
-use nri_plugin::ttrpc::Code;
 use nri_plugin::{Answer, Configuration, Plugin, Refusal, SessionError};
 use tokio::time::Instant;
 
-use crate::plugins::{All, builder, container, pod, spawn, update};
-use crate::runtime::{ALL, NRI_0_2, NRI_0_6, NRI_0_8, NRI_0_10, NRI_0_12, Trouble, accept, configure};
+use crate::plugins::{All, builder, spawn};
+use crate::sim::{container, pod, update};
 
 /// One event of each kind.
 struct Few;
@@ -76,27 +76,34 @@ impl Plugin for Asks {
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_joins_every_runtime_with_the_events_that_it_knows() {
-    for kind in ALL {
+    for version in Version::ALL {
         let all = Arc::new(All::default());
         let (session, trunk) = spawn(builder(all.clone()));
-        let plugin = accept(kind, trunk, vec![(vec![pod("a")], vec![container("b"), container("c")])]).await.unwrap();
-        assert_eq!(plugin.events, kind.known(), "{kind:?}");
-        let registered = &plugin.registered;
+        let plugin =
+            Peer::accept(version, trunk, vec![(vec![pod("a")], vec![container("b"), container("c")])]).await.unwrap();
+        assert_eq!(plugin.events(), version.known(), "{version:?}");
+        let registered = plugin.registered();
         assert_eq!((registered.plugin_idx.as_str(), registered.plugin_name.as_str()), ("10", "test"));
         let (runtime, events) = session.joined().await.unwrap();
-        assert_eq!((events.bits(), runtime.nri_version.is_some()), (kind.known(), kind.nri >= (0, 12)));
+        assert_eq!((events.bits(), runtime.nri_version.is_some()), (version.known(), version >= Version::V0_12));
         assert_eq!(all.take(), ["configure \"\"", "synchronize 1 2"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_subscription_is_what_the_plugin_handles_and_the_runtime_knows() {
-    for (kind, events) in [(NRI_0_2, 0x24), (NRI_0_6, 0x24), (NRI_0_8, 0x24), (NRI_0_10, 0x2024), (NRI_0_12, 0x2024)] {
+    for (version, events) in [
+        (Version::V0_2, 0x24),
+        (Version::V0_6, 0x24),
+        (Version::V0_8, 0x24),
+        (Version::V0_10, 0x2024),
+        (Version::V0_12, 0x2024),
+    ] {
         let (_session, trunk) = spawn(builder(Arc::new(Few)));
-        assert_eq!(accept(kind, trunk, vec![]).await.unwrap().events, events, "{kind:?}");
+        assert_eq!(Peer::accept(version, trunk, vec![]).await.unwrap().events(), events, "{version:?}");
     }
     let (_session, trunk) = spawn(builder(Arc::new(All::default())).events(EventMask::POD));
-    assert_eq!(accept(NRI_0_8, trunk, vec![]).await.unwrap().events, 0x7);
+    assert_eq!(Peer::accept(Version::V0_8, trunk, vec![]).await.unwrap().events(), 0x7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +113,9 @@ async fn a_plugin_without_an_event_is_no_subscription_to_all() {
         spawn(builder(Arc::new(Validates))),
         spawn(builder(Arc::new(Few)).events(EventMask::NONE)),
     ] {
-        let Err(Trouble::Status(status)) = configure(NRI_0_8, trunk, "").await else { panic!("it was configured") };
+        let Err(Trouble::Status(status)) = Peer::configure(Version::V0_8, trunk, "").await else {
+            panic!("it was configured")
+        };
         assert!(status.is(Code::FailedPrecondition), "{status}");
         assert!(matches!(session.ended().await, Err(SessionError::Refused(Refusal::NoEvents { .. }))));
     }
@@ -116,7 +125,7 @@ async fn a_plugin_without_an_event_is_no_subscription_to_all() {
 async fn configure_may_narrow_the_subscription_and_not_widen_it() {
     let run = EventMask::of(nri_plugin::api::Event::RunPodSandbox);
     let (_session, trunk) = spawn(builder(Arc::new(Asks(Ok(run)))));
-    assert_eq!(accept(NRI_0_8, trunk, vec![]).await.unwrap().events, 1);
+    assert_eq!(Peer::accept(Version::V0_8, trunk, vec![]).await.unwrap().events(), 1);
 
     for (asked, refusal) in [
         (Ok(EventMask::ALL), Refusal::NotOffered(EventMask::from_bits(0x3ffc))),
@@ -124,7 +133,7 @@ async fn configure_may_narrow_the_subscription_and_not_widen_it() {
         (Err("no such level"), Refusal::Configure("no such level".to_owned())),
     ] {
         let (session, trunk) = spawn(builder(Arc::new(Asks(asked))));
-        assert!(matches!(configure(NRI_0_8, trunk, "").await, Err(Trouble::Status(_))));
+        assert!(matches!(Peer::configure(Version::V0_8, trunk, "").await, Err(Trouble::Status(_))));
         match session.ended().await {
             Err(SessionError::Refused(error)) => assert_eq!(error, refusal),
             other => panic!("{other:?}"),
@@ -148,10 +157,10 @@ async fn a_plugin_gets_the_text_and_the_limits_of_the_runtime() {
         }
     }
 
-    for (kind, limit) in [(NRI_0_2, None), (NRI_0_8, Some(Duration::from_secs(2)))] {
+    for (version, limit) in [(Version::V0_2, None), (Version::V0_8, Some(Duration::from_secs(2)))] {
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
         let (_session, trunk) = spawn(builder(Arc::new(Told(told))));
-        configure(kind, trunk, "level: 3").await.unwrap();
+        Peer::configure(version, trunk, "level: 3").await.unwrap();
         let told = tells.recv().await.unwrap();
         assert_eq!((told.text.as_str(), told.request_timeout), ("level: 3", limit));
         assert_eq!(told.events.to_string(), "StopPodSandbox");
@@ -162,7 +171,7 @@ async fn a_plugin_gets_the_text_and_the_limits_of_the_runtime() {
 async fn parts_are_one_whole_and_the_plugin_joins_with_the_last() {
     let all = Arc::new(All::default());
     let (session, trunk) = spawn(builder(all.clone()));
-    let mut plugin = configure(NRI_0_8, trunk, "").await.unwrap();
+    let plugin = Peer::configure(Version::V0_8, trunk, "").await.unwrap();
     all.take();
     let part = |pods, containers| (vec![pod("a"); pods], vec![container("b"); containers]);
     let mut parts = vec![part(2, 8), part(0, 8), part(2, 0)];
@@ -183,10 +192,10 @@ async fn parts_are_one_whole_and_the_plugin_joins_with_the_last() {
 async fn the_state_of_a_busy_node_comes_in_one_message_from_an_old_runtime() {
     let mut big = container("b");
     big.env = vec!["x".repeat(6_000)];
-    for kind in [NRI_0_2, NRI_0_6] {
+    for version in [Version::V0_2, Version::V0_6] {
         let all = Arc::new(All::default());
         let (_session, trunk) = spawn(builder(all.clone()));
-        accept(kind, trunk, vec![(vec![pod("a"); 150], vec![big.clone(); 1000])]).await.unwrap();
+        Peer::accept(version, trunk, vec![(vec![pod("a"); 150], vec![big.clone(); 1000])]).await.unwrap();
         assert_eq!(all.take().last().unwrap(), "synchronize 150 1000");
     }
 }
@@ -195,7 +204,8 @@ async fn the_state_of_a_busy_node_comes_in_one_message_from_an_old_runtime() {
 async fn a_state_beyond_the_limits_is_refused() {
     let limits = nri_plugin::SyncLimits { items: 10, ..nri_plugin::SyncLimits::default() };
     let (_session, trunk) = spawn(builder(Arc::new(All::default())).sync_limits(limits));
-    let refused = accept(NRI_0_8, trunk, vec![(vec![pod("a"); 5], vec![]), (vec![], vec![container("b"); 6])]).await;
+    let refused =
+        Peer::accept(Version::V0_8, trunk, vec![(vec![pod("a"); 5], vec![]), (vec![], vec![container("b"); 6])]).await;
     assert!(matches!(refused, Err(Trouble::Status(status)) if status.is(Code::ResourceExhausted)));
 }
 
@@ -214,8 +224,8 @@ async fn an_end_before_the_plugin_joins_is_an_error_that_says_when() {
     assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeConfigure)));
 
     let (session, trunk) = spawn(builder(Arc::new(Few)));
-    let plugin = configure(NRI_0_8, trunk, "").await.unwrap();
-    plugin.writer.close().await;
+    let plugin = Peer::configure(Version::V0_8, trunk, "").await.unwrap();
+    plugin.close().await;
     drop(plugin);
     assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeJoin(events)) if events.bits() == 0x24));
 

@@ -6,6 +6,7 @@ mod ends;
 mod events;
 mod failures;
 mod join;
+mod node;
 mod plugins;
-mod runtime;
+mod sim;
 mod updates;

@@ -180,14 +180,6 @@ pub(crate) fn update(id: &str) -> ContainerUpdate {
     ContainerUpdate { container_id: id.to_owned(), ..ContainerUpdate::default() }
 }
 
-pub(crate) fn pod(id: &str) -> PodSandbox {
-    PodSandbox { id: id.to_owned(), ..PodSandbox::default() }
-}
-
-pub(crate) fn container(id: &str) -> Container {
-    Container { id: id.to_owned(), ..Container::default() }
-}
-
 pub(crate) fn builder<P: Plugin>(plugin: Arc<P>) -> SessionBuilder<P> {
     Session::builder(Identity::new("10", "test").unwrap(), plugin)
 }

@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use nri_plugin::api::{Container, Event, PodSandbox};
+use cluster_sim::nri::api::Event;
+use cluster_sim::nri::{Peer, Version};
+use nri_plugin::api::{Container, PodSandbox};
 use nri_plugin::{Answer, Plugin, Runtime, UpdateError};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::plugins::{All, builder, container, pod, spawn, update};
-use crate::runtime::{ALL, NRI_0_8, accept, configure};
+use crate::plugins::{All, builder, spawn, update};
+use crate::sim::{self, container, pod};
 
 #[tokio::test(start_paused = true)]
 async fn updates_go_to_the_runtime_and_those_that_failed_come_back() {
-    for kind in ALL {
+    for version in Version::ALL {
         let (session, trunk) = spawn(builder(Arc::new(All::default())));
-        let mut plugin = accept(kind, trunk, vec![]).await.unwrap();
+        let plugin = Peer::accept(version, trunk, vec![]).await.unwrap();
+        plugin.updates().fail("gone");
         let updates = vec![update("there"), update("gone")];
-        assert_eq!(session.runtime().update_containers(updates.clone()).await.unwrap(), [update("gone")]);
-        assert_eq!(plugin.updates.recv().await.unwrap().update, updates);
+        assert_eq!(session.runtime().update_containers(updates).await.unwrap(), [update("gone")]);
+        assert_eq!(plugin.updates().take()[0].update, [sim::update("there"), sim::update("gone")]);
     }
 }
 
@@ -25,7 +28,7 @@ async fn updates_go_to_the_runtime_and_those_that_failed_come_back() {
 async fn updates_from_many_tasks_are_all_taken() {
     const TASKS: usize = 40;
     let (session, trunk) = spawn(builder(Arc::new(All::default())));
-    let mut plugin = accept(NRI_0_8, trunk, vec![]).await.unwrap();
+    let plugin = Peer::accept(Version::V0_8, trunk, vec![]).await.unwrap();
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
             let runtime = session.runtime();
@@ -39,15 +42,13 @@ async fn updates_from_many_tasks_are_all_taken() {
     for task in tasks {
         task.await.unwrap();
     }
-    for _ in 0..TASKS * 50 {
-        plugin.updates.try_recv().unwrap();
-    }
+    assert_eq!(plugin.updates().take().len(), TASKS * 50);
 }
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_update_before_the_plugin_has_joined() {
     let (session, trunk) = spawn(builder(Arc::new(All::default())));
-    let mut plugin = configure(NRI_0_8, trunk, "").await.unwrap();
+    let plugin = Peer::configure(Version::V0_8, trunk, "").await.unwrap();
     let early = session.runtime().update_containers(vec![]).await;
     assert!(matches!(early, Err(UpdateError::NotJoined)));
     plugin.synchronize(vec![]).await.unwrap();
@@ -68,13 +69,13 @@ impl Plugin for Hasty {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_can_not_wait_for_a_runtime_that_waits_for_it() {
-    for kind in ALL {
+    for version in Version::ALL {
         let (result, mut results) = mpsc::unbounded_channel();
         let hasty = Arc::new(Hasty(Mutex::default(), result));
         let (session, trunk) = spawn(builder(hasty.clone()));
-        let mut plugin = accept(kind, trunk, vec![]).await.unwrap();
+        let plugin = Peer::accept(version, trunk, vec![]).await.unwrap();
         *hasty.0.lock() = Some(session.runtime());
         plugin.event(Event::StartContainer, pod("a"), container("b")).await.unwrap();
-        assert!(matches!(results.recv().await.unwrap(), Err(UpdateError::InHandler)), "{kind:?}");
+        assert!(matches!(results.recv().await.unwrap(), Err(UpdateError::InHandler)), "{version:?}");
     }
 }

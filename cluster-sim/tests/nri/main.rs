@@ -1,0 +1,10 @@
+//! A simulated runtime of NRI: bytes → outcome, and what is asked of the node → what plugins get to see.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bytes;
+mod join;
+mod merge;
+mod node;
+
+mod plug;
+mod runtime;
