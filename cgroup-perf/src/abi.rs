@@ -157,8 +157,8 @@ pub struct Stats {
     pub hook_missed: u64,
     /// What ran then, in nanoseconds; no cgroup is charged for it.
     pub unattributed: u64,
-    /// Accounted intervals.
-    pub accounts: u64,
+    /// Readings of the first counter by which it was enabled for no time: it is frozen.
+    pub frozen: u64,
     /// Tombstones for which the map had no room.
     pub tombstones_lost: u64,
     /// Nanoseconds spent in ticks, where they are measured.

@@ -3,6 +3,7 @@
 #[allow(dead_code, unreachable_pub, reason = "the kernel's side includes the file, and has more use for it")]
 mod abi;
 mod btf;
+mod collector;
 mod cpus;
 pub mod events;
 pub mod loader;
@@ -10,3 +11,4 @@ pub mod sample;
 mod sys;
 
 pub use btf::BtfError;
+pub use collector::{Builder, CgroupPerf, ReadError, Samples, StartError, Status};

@@ -7,8 +7,13 @@ use std::{
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
 
-use aya::Pod;
+use aya::{
+    Pod,
+    maps::{MapData, RingBuf},
+};
 use aya_obj::generated::{bpf_attr, bpf_cmd, perf_event_attr};
+
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::abi::{Control, Stats, Sums};
 
@@ -76,6 +81,16 @@ pub(crate) fn perf_event_enable(event: &OwnedFd) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Stops a counter, and those of its group, as if its processor had been off.
+#[cfg(test)]
+pub(crate) fn perf_event_disable(event: &OwnedFd) {
+    /// `PERF_EVENT_IOC_DISABLE`.
+    const PERF_EVENT_IOC_DISABLE: libc::c_ulong = 0x2401;
+    // SAFETY: the command takes its argument by value.
+    let done = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_DISABLE, 0) };
+    assert_eq!(done, 0, "{}", io::Error::last_os_error());
+}
+
 /// Puts a counter into a map of perf events.
 ///
 /// # Errors
@@ -102,6 +117,17 @@ pub(crate) fn set_event(map: impl AsFd, index: u32, event: &OwnedFd) -> io::Resu
         )
     };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Has the runtime wait for a ring. Panics outside of a runtime with IO.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn watch(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: the ring owns the map's descriptor, which it names every time and closes when it is dropped; nothing
+    // replaces the ring inside, which leaves its module by shared and unique references of the driver alone.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| error.into_parts().1)
 }
 
 fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {

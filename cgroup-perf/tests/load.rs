@@ -1,5 +1,7 @@
 //! Every way to load and attach, on the kernel at hand.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test panics where it fails")]
+#![allow(clippy::field_reassign_with_default, reason = "as users set options")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers, and none below zero")]
 
 use cgroup_perf::loader::{Hook, HookChoice, Loader, Options, Timer, TimerChoice};
 

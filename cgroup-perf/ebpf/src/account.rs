@@ -150,6 +150,9 @@ unsafe fn read_one<const INDEX: usize>(state: *mut CpuState, sums: *mut Reading,
                 sum.running += group.running;
                 if INDEX == 0 {
                     group.ran = group.enabled;
+                    if group.enabled == 0 {
+                        stats::add(|stats| stats.frozen += 1);
+                    }
                 }
             }
             last.value = fresh.value;

@@ -8,23 +8,18 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, RingBuf},
-    programs::{
-        BtfTracePoint, PerfEvent, ProgramError, RawTracePoint,
-        perf_event::{PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent},
-    },
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuHashMap, RingBuf},
+    programs::{BtfTracePoint, PerfEvent, ProgramError, RawTracePoint, perf_event::PerfEventLinkId},
 };
+use aya_log::EbpfLogger;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::{
-    abi::{self, Control, MAX_COUNTERS, Stats, Sums},
-    sample::{CgroupId, Delta, Total},
-    sys,
-};
+use crate::abi::{self, Control, MAX_COUNTERS, Stats, Sums};
 
 use super::{
     Capabilities, ChosenHook, Hook, LoadError, Options, Timer, TimerChoice,
     counters::{Opened, Plan},
+    messages::Messages,
 };
 
 /// The maps of the counters.
@@ -34,94 +29,36 @@ const EVENTS: [&str; MAX_COUNTERS] =
 /// How long the first switch on each processor is waited for.
 const FIRST_SWITCH: Duration = Duration::from_secs(2);
 
-/// What the programs noticed since they were attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Health {
-    /// Records for which the ring had no room. What they counted is in the totals.
-    pub lost: u64,
-    /// Times that a cgroup had no room in the totals: raise [`Options::max_cgroups`].
-    pub insert_failures: u64,
-    /// What ran in that case, in nanoseconds.
-    pub unplaced: u64,
-    /// Counters that went backwards; each became a new baseline.
-    pub backwards: u64,
-    /// First readings, each a baseline: one for every opening of a processor's counters.
-    pub baselines: u64,
-    /// Readings that the kernel refused.
-    pub read_failures: u64,
-    /// Records that were handed over before the end of their slot, as too many cgroups ran in it.
-    pub early: u64,
-    /// Ticks.
-    pub ticks: u64,
-    /// Slots that late ticks passed over.
-    pub late_slots: u64,
-    /// Ticks that came on another processor.
-    pub strayed: u64,
-    /// Timers that were started, at first and after idle time.
-    pub arms: u64,
-    /// Times that one program found another at work on the same state, and left.
-    pub contended: u64,
-    /// Changes of cgroup that the perf event missed.
-    pub hook_missed: u64,
-    /// What ran then, in nanoseconds; no cgroup was charged.
-    pub unattributed: u64,
-    /// Removed cgroups that were not told, as too many were at once. They are found by looking.
-    pub removals_lost: u64,
-    /// Nanoseconds spent in ticks, where they are measured.
-    pub tick_time: u64,
-    /// The longest tick in nanoseconds.
-    pub tick_longest: u64,
-}
-
-impl Health {
-    fn add(&mut self, stats: &Stats) {
-        self.lost += stats.lost;
-        self.insert_failures += stats.insert_failures;
-        self.unplaced += stats.unplaced;
-        self.backwards += stats.backwards;
-        self.baselines += stats.baselines;
-        self.read_failures += stats.read_failures;
-        self.early += stats.early;
-        self.ticks += stats.ticks;
-        self.late_slots += stats.late;
-        self.strayed += stats.strayed;
-        self.arms += stats.arms;
-        self.contended += stats.contended;
-        self.hook_missed += stats.hook_missed;
-        self.unattributed += stats.unattributed;
-        self.removals_lost += stats.tombstones_lost;
-        self.tick_time += stats.tick_time;
-        self.tick_longest = self.tick_longest.max(stats.tick_longest);
-    }
-}
-
 /// What is open for one processor.
 #[derive(Debug)]
-struct Cpu {
+pub(super) struct Cpu {
     /// Keeps the counters open, and is what the map refers to.
-    _counters: Opened,
-    hook: Option<PerfEventLinkId>,
-    tick: Option<PerfEventLinkId>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is kept, not read"))]
+    pub(super) counters: Opened,
+    pub(super) hook: Option<PerfEventLinkId>,
+    pub(super) tick: Option<PerfEventLinkId>,
 }
 
 /// The programs, attached. Dropping it detaches them and closes the counters.
 pub struct Attached {
     // Before the maps and the counters: the programs go first.
-    ebpf: Ebpf,
-    cpus: BTreeMap<u32, Cpu>,
-    generations: BTreeMap<u32, u32>,
-    possible: Vec<u32>,
-    emit: bool,
-    slot: Duration,
-    plan: Plan,
-    capabilities: Capabilities,
-    control: Array<MapData, Control>,
-    events: Vec<MapData>,
-    totals: PerCpuHashMap<MapData, u64, Sums>,
-    tombstones: HashMap<MapData, u64, u64>,
-    stats: PerCpuArray<MapData, Stats>,
-    ring: Option<RingBuf<MapData>>,
+    pub(super) ebpf: Ebpf,
+    pub(super) cpus: BTreeMap<u32, Cpu>,
+    pub(super) generations: BTreeMap<u32, u32>,
+    pub(super) possible: Vec<u32>,
+    pub(super) emit: bool,
+    pub(super) slot: Duration,
+    pub(super) plan: Plan,
+    pub(super) capabilities: Capabilities,
+    pub(super) control: Array<MapData, Control>,
+    pub(super) events: Vec<MapData>,
+    pub(super) totals: PerCpuHashMap<MapData, u64, Sums>,
+    pub(super) tombstones: HashMap<MapData, u64, u64>,
+    pub(super) stats: PerCpuArray<MapData, Stats>,
+    pub(super) ring: Option<RingBuf<MapData>>,
+    pub(super) messages: bool,
+    /// What the programs had noticed of standing counters, by processor, when it was looked at last.
+    pub(super) frozen: BTreeMap<u32, u64>,
 }
 
 impl fmt::Debug for Attached {
@@ -182,6 +119,8 @@ impl Attached {
             tombstones,
             stats,
             ring: Some(ring),
+            messages: options.kernel_log,
+            frozen: BTreeMap::new(),
         };
         this.load_programs(timers)?;
         for &cpu in online {
@@ -206,7 +145,7 @@ impl Attached {
         &self.capabilities
     }
 
-    fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, LoadError>
+    pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, LoadError>
     where
         &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
     {
@@ -245,60 +184,6 @@ impl Attached {
 
     fn load_clock(&mut self) -> Result<(), LoadError> {
         self.program::<PerfEvent>("tick_clock")?.load().map_err(|error| LoadError::program("tick_clock", error))
-    }
-
-    /// Opens a processor's counters, and what is attached to it alone.
-    fn open(&mut self, cpu: u32) -> Result<(), LoadError> {
-        let counters = self.plan.open(cpu)?;
-        let generation = self.generations.get(&cpu).copied().unwrap_or(0);
-        // Odd while it lasts: the programs read nothing.
-        self.tell(cpu, generation.wrapping_add(1))?;
-        for ((map, event), what) in self.events.iter().zip(&counters).zip(&self.plan.events) {
-            let Some(event) = event else { continue };
-            sys::set_event(map.fd(), cpu, event).map_err(|source| LoadError::SetCounter {
-                event: what.name.clone(),
-                cpu,
-                source,
-            })?;
-        }
-        self.plan.start(&counters);
-        self.tell(cpu, generation.wrapping_add(2))?;
-        self.generations.insert(cpu, generation.wrapping_add(2));
-        let hook = if self.capabilities.hook == Hook::CgroupSwitches {
-            let switches = PerfEventConfig::Software(SoftwareEvent::CgroupSwitches);
-            Some(self.attach_perf("cgroup_switch", switches, cpu, 1)?)
-        } else {
-            None
-        };
-        self.cpus.insert(cpu, Cpu { _counters: counters, hook, tick: None });
-        Ok(())
-    }
-
-    fn attach_perf(
-        &mut self,
-        name: &'static str,
-        event: PerfEventConfig,
-        cpu: u32,
-        period: u64,
-    ) -> Result<PerfEventLinkId, LoadError> {
-        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-        self.program::<PerfEvent>(name)?
-            .attach(event, scope, SamplePolicy::Period(period), false)
-            .map_err(|error| LoadError::program(name, error))
-    }
-
-    fn attach_clocks(&mut self, online: &[u32]) -> Result<(), LoadError> {
-        self.capabilities.timer = Timer::PerfClock;
-        self.capabilities.tickless_idle = false;
-        for &cpu in online {
-            let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
-            let period = u64::try_from(self.slot.as_nanos()).unwrap_or(u64::MAX);
-            let link = self.attach_perf("tick_clock", clock, cpu, period)?;
-            if let Some(cpu) = self.cpus.get_mut(&cpu) {
-                cpu.tick = Some(link);
-            }
-        }
-        Ok(())
     }
 
     fn attach_tracepoints(&mut self) -> Result<(), LoadError> {
@@ -361,56 +246,26 @@ impl Attached {
         Ok(())
     }
 
-    fn tell(&mut self, cpu: u32, generation: u32) -> Result<(), LoadError> {
-        let control = Control { generation, emit: u32::from(self.emit) };
-        self.control.set(cpu, control, 0).map_err(|error| LoadError::map("CONTROL", error))
+    /// The reader of the ring; once.
+    pub(crate) fn take_ring(&mut self) -> Option<RingBuf<MapData>> {
+        self.ring.take()
     }
 
-    /// The totals of each cgroup, as of the last end of a slot on each processor. In no order.
-    pub fn totals(&self) -> Result<Vec<(CgroupId, Total)>, MapError> {
-        let mut totals = Vec::new();
-        for entry in self.totals.iter() {
-            let (cgroup, values) = entry?;
-            let mut total =
-                Total { cgroup: CgroupId(cgroup), ran: 0, switches: 0, counters: [Delta::default(); MAX_COUNTERS] };
-            for sums in values.iter() {
-                total.ran += sums.ran;
-                total.switches += sums.switches;
-                for (to, from) in total.counters.iter_mut().zip(&sums.counters) {
-                    to.value += from.value;
-                    to.enabled += from.enabled;
-                    to.running += from.running;
-                }
-            }
-            totals.push((total.cgroup, total));
+    /// The reader of the programs' messages; once, and where they were asked for.
+    pub(crate) fn take_messages(&mut self) -> Option<EbpfLogger<Messages>> {
+        if !self.messages {
+            return None;
         }
-        Ok(totals)
+        self.messages = false;
+        EbpfLogger::init_with_logger(&mut self.ebpf, Messages)
+            .inspect_err(|error| tracing::warn!(%error, "the programs' messages cannot be read"))
+            .ok()
     }
 
     fn stats_of(&self, cpu: u32) -> Result<Stats, LoadError> {
         let values = self.stats.get(&0, 0).map_err(|error| LoadError::map("STATS", error))?;
         let position = self.possible.iter().position(|possible| *possible == cpu);
         Ok(position.and_then(|position| values.get(position)).copied().unwrap_or_default())
-    }
-
-    /// What the programs noticed, on all processors.
-    pub fn health(&self) -> Result<Health, MapError> {
-        let mut health = Health::default();
-        for stats in self.stats.get(&0, 0)?.iter() {
-            health.add(stats);
-        }
-        Ok(health)
-    }
-
-    /// What the programs noticed, by processor.
-    pub fn health_by_cpu(&self) -> Result<Vec<(u32, Health)>, MapError> {
-        let values = self.stats.get(&0, 0)?;
-        let one = |stats: &Stats| {
-            let mut health = Health::default();
-            health.add(stats);
-            health
-        };
-        Ok(self.possible.iter().copied().zip(values.iter().map(one)).collect())
     }
 }
 

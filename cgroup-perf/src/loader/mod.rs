@@ -4,15 +4,21 @@ mod attached;
 mod capabilities;
 mod counters;
 mod error;
+mod health;
+mod messages;
 mod options;
+mod processors;
+mod read;
 
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use self::counters::Plan;
+pub(crate) use self::messages::Messages;
 pub use self::{
-    attached::{Attached, Health},
+    attached::Attached,
     capabilities::{Capabilities, Hook, Missing, Timer},
     error::LoadError,
+    health::{Health, RunTime},
     options::{HookChoice, Options, TimerChoice},
 };
 use crate::{
@@ -42,9 +48,9 @@ const FIELDS: [(&str, &str, &str); 8] = [
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use cgroup_perf::loader::{Loader, Options};
 ///
-/// let mut attached = Loader::new().load(&Options::default())?;
-/// for (cgroup, sums) in attached.totals()? {
-///     println!("{cgroup:?} ran for {} ns", sums.ran);
+/// let attached = Loader::new().load(&Options::default())?;
+/// for total in attached.totals()? {
+///     println!("{:?} ran for {} ns", total.cgroup, total.ran);
 /// }
 /// # Ok(())
 /// # }
@@ -71,6 +77,11 @@ impl<'a> Loader<'a> {
     /// With another object, built from the same sources or from changed ones with the same layouts.
     pub const fn with_object(object: &'a [u8]) -> Self {
         Self { object }
+    }
+
+    /// The object.
+    pub const fn object(&self) -> &'a [u8] {
+        self.object
     }
 
     /// Opens the counters, loads the programs and attaches them.

@@ -52,6 +52,7 @@ pub enum TimerChoice {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// What to count, at most [`MAX_COUNTERS`](crate::sample::MAX_COUNTERS) events.
     pub counters: Vec<Event>,
@@ -72,7 +73,7 @@ pub struct Options {
     pub max_cgroups: u32,
     /// The ring's size in bytes; a power of two, at least a page.
     pub ring_bytes: u32,
-    /// Messages of the programs go to the `log` facade.
+    /// Messages of the programs go to `tracing`, target `cgroup_perf::kernel`.
     pub kernel_log: bool,
     /// Measure ticks: their time is in [`Health`](crate::loader::Health). Costs one clock read for each.
     pub measure_ticks: bool,
