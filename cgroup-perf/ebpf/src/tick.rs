@@ -49,7 +49,8 @@ pub unsafe fn arm(cpu: u32, state: *mut CpuState) {
     };
     let state = unsafe { &mut *state };
     let timer: *mut bpf_timer = timer.cast();
-    if state.timer_ready == 0 {
+    let first = state.timer_ready == 0;
+    if first {
         let map = (&raw const TIMERS).cast_mut().cast();
         let done = unsafe { bpf_timer_init(timer, map, CLOCK_MONOTONIC) };
         if done != 0 && done != -EBUSY {
@@ -78,7 +79,7 @@ pub unsafe fn arm(cpu: u32, state: *mut CpuState) {
             state.ticked = now;
             state.accounted = 0;
             state.armed = ARMED;
-            if state.mode != mode {
+            if first {
                 info!(&(), "processor {}: the timer runs in mode {}", cpu, mode);
             }
             state.mode = mode;

@@ -1,4 +1,5 @@
 //! Child cgroups and processes in them. Everything is taken back when it is dropped, also where a test fails.
+#![allow(clippy::cast_sign_loss, reason = "times are not below zero")]
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test panics where it fails")]
 
