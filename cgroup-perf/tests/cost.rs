@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, time::Duration};
 
 use aya::{
     Btf, Ebpf,
@@ -13,9 +13,11 @@ use aya::{
     sys::{Stats, enable_stats},
 };
 use cgroup_perf::{
+    CgroupPerf,
     events::Event,
     loader::{HookChoice, Loader, Options},
 };
+use futures::StreamExt;
 use support::{Cgroup, Child};
 
 const ROUNDS: u64 = 100_000;
@@ -93,4 +95,64 @@ fn nanoseconds_for_each_switch_and_tick() {
             }
         }
     }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "current_thread")]
+#[ignore = "a measurement, for a quiet machine"]
+async fn the_reader_keeps_up_with_storms_on_two_processors() {
+    if !support::possible() {
+        return;
+    }
+    let before = resident();
+    let perf = CgroupPerf::builder()
+        .counters(events("msr/tsc/ task-clock context-switches"))
+        .slot(Duration::from_micros(400))
+        .start()
+        .await
+        .unwrap();
+    let mut samples = perf.samples().unwrap();
+    let storms: Vec<_> = [0, 1]
+        .map(|cpu| {
+            let (a, b) = UnixStream::pair().unwrap();
+            let cgroups = [Cgroup::new(), Cgroup::new()];
+            let one = Child::in_cgroup(&format!("first {cpu} 300000"), &cgroups[0], Some(a));
+            let two = Child::in_cgroup(&format!("second {cpu} 300000"), &cgroups[1], Some(b));
+            (one, two, cgroups)
+        })
+        .into();
+    let (began, cpu) = (support::monotonic(), support::cpu_time());
+    let worker = std::thread::spawn(move || {
+        let mut storms = storms;
+        for (one, two, _) in &mut storms {
+            one.go();
+            two.go();
+        }
+        storms.iter_mut().map(|(one, two, _)| one.done().switches + two.done().switches).sum::<u64>()
+    });
+    let (mut records, mut lost) = (0, 0);
+    while !worker.is_finished() {
+        let batch = samples.next().await.unwrap();
+        records += batch.samples.len();
+        lost += batch.lost;
+    }
+    let seconds = (support::monotonic() - began) as f64 / 1e9;
+    let cpu = (support::cpu_time() - cpu) as f64 / 1e9;
+    let switches = worker.join().unwrap();
+    let each = cpu / records as f64 * 10_000.0;
+    println!(
+        "{:.0} switches/s, {:.0} records/s, {lost} lost, {:.2} % of a core ({:.2} % for each 10,000 records/s), {} MiB resident (before: {before})",
+        switches as f64 / seconds,
+        records as f64 / seconds,
+        cpu / seconds * 100.0,
+        each * 100.0,
+        resident(),
+    );
+    println!("{:?}", perf.status().unwrap());
+    assert_eq!(lost, 0);
 }

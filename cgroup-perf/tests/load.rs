@@ -3,6 +3,8 @@
 #![allow(clippy::field_reassign_with_default, reason = "as users set options")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers, and none below zero")]
 
+mod support;
+
 use cgroup_perf::loader::{Hook, HookChoice, Loader, Options, Timer, TimerChoice};
 
 fn options(hook: HookChoice, timer: TimerChoice) -> Options {
@@ -14,8 +16,7 @@ fn options(hook: HookChoice, timer: TimerChoice) -> Options {
 
 #[test]
 fn every_hook_with_every_timer() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: not root");
+    if !support::possible() {
         return;
     }
     let typed = [HookChoice::Auto, HookChoice::SchedSwitch, HookChoice::CgroupSwitches];

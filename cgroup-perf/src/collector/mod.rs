@@ -279,6 +279,12 @@ impl CgroupPerf {
         })
     }
 
+    /// What the programs noticed, by processor: lost records among it.
+    pub fn health_by_cpu(&self) -> Result<Vec<(u32, Health)>, ReadError> {
+        let attached = self.shared.attached();
+        attached.as_ref().ok_or(ReadError::Stopped)?.health_by_cpu().map_err(ReadError::Map)
+    }
+
     /// What the programs cost, where the kernel measures it.
     pub fn run_times(&self) -> Result<Vec<RunTime>, ReadError> {
         let attached = self.shared.attached();

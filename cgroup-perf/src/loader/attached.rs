@@ -17,7 +17,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::abi::{self, Control, MAX_COUNTERS, Stats, Sums};
 
 use super::{
-    Capabilities, ChosenHook, Hook, LoadError, Options, Timer, TimerChoice,
+    Capabilities, ChosenHook, Hierarchy, Hook, LoadError, Options, Timer, TimerChoice,
     counters::{Opened, Plan},
     messages::Messages,
 };
@@ -100,6 +100,7 @@ impl Attached {
             timer_reason: None,
             tickless_idle: timers,
             removals: hook.typed,
+            hierarchy: Hierarchy::of_this_host(),
             counters: plan.events.clone(),
             groups: plan.leaders.count_ones(),
             missing: plan.missing.clone(),

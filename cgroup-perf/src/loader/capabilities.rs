@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Hierarchy;
 use crate::events::{Event, Resolved, Source};
 
 /// Which program accounts for changes of cgroup.
@@ -73,6 +74,8 @@ pub struct Capabilities {
     pub tickless_idle: bool,
     /// Removed cgroups are told by the kernel, rather than found missing.
     pub removals: bool,
+    /// Whether the cgroups that can be counted are those that the host uses.
+    pub hierarchy: Hierarchy,
     /// What is counted, in the order of [`Sample::counters`](crate::sample::Sample::counters).
     pub counters: Vec<Resolved>,
     /// In how many groups the counters are. Those of one group count at the same time.
@@ -109,6 +112,7 @@ impl fmt::Display for Capabilities {
         if let Some(reason) = &self.timer_reason {
             write!(f, " ({reason})")?;
         }
+        write!(f, "; {}", self.hierarchy)?;
         if !self.hardware() {
             write!(f, "; none of the processor's own counters is read")?;
         }

@@ -94,9 +94,7 @@ impl LoadError {
         match io_error(&error).map(io::Error::raw_os_error) {
             Some(Some(libc::EPERM | libc::EACCES)) => Self::Rights(rights()),
             Some(Some(libc::ENOSYS)) => Self::NoBpf,
-            Some(Some(limit @ (libc::EMFILE | libc::ENFILE))) => {
-                Self::FileLimit(io::Error::from_raw_os_error(limit))
-            }
+            Some(Some(limit @ (libc::EMFILE | libc::ENFILE))) => Self::FileLimit(io::Error::from_raw_os_error(limit)),
             _ => Self::Object(Box::new(error)),
         }
     }

@@ -5,6 +5,7 @@ mod capabilities;
 mod counters;
 mod error;
 mod health;
+mod hierarchy;
 mod messages;
 mod options;
 mod processors;
@@ -19,12 +20,13 @@ pub use self::{
     capabilities::{Capabilities, Hook, Missing, Timer},
     error::LoadError,
     health::{Health, RunTime},
+    hierarchy::Hierarchy,
     options::{HookChoice, Options, TimerChoice},
 };
 use crate::{
     abi,
     btf::{BtfError, Offsets},
-    cpus,
+    cpus, sys,
 };
 
 /// The object that this crate was built with.
@@ -95,7 +97,9 @@ impl<'a> Loader<'a> {
         let hook = choose_hook(options, offsets.as_ref())?;
         let timers = hook.chosen != Hook::SchedSwitchRaw && options.timer != TimerChoice::PerfClock;
         let ebpf = self.load_object(options, &plan, offsets.ok().as_ref(), &hook, timers, &possible)?;
-        Attached::new(ebpf, options, plan, hook, timers, &online, possible)
+        let attached = Attached::new(ebpf, options, plan, hook, timers, &online, possible);
+        sys::trim_memory();
+        attached
     }
 
     fn load_object(

@@ -32,7 +32,8 @@ impl Attached {
     }
 
     /// How often each program ran, and for how long, by the kernel's own statistics (`kernel.bpf_stats_enabled`, or
-    /// [`aya::sys::enable_stats`]). Ticks by timers are not among them: see [`Options::measure_ticks`].
+    /// [`aya::sys::enable_stats`]). Ticks by timers are not among them: see
+    /// [`Options::measure_ticks`](super::Options::measure_ticks).
     pub fn run_times(&self) -> Vec<RunTime> {
         let programs = self.ebpf.programs().filter_map(|(name, program)| {
             let info = program.info().ok()?;
