@@ -1,3 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+#[allow(dead_code, unreachable_pub, reason = "the kernel's side includes the file, and has more use for it")]
+mod abi;
+mod btf;
+mod collector;
+mod cpus;
+pub mod events;
+pub mod loader;
 pub mod sample;
+mod sys;
+
+pub use btf::BtfError;
+pub use collector::{Builder, CgroupPerf, ReadError, Samples, StartError, Status};

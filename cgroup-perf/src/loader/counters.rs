@@ -1,0 +1,142 @@
+//! The counters of each processor: one group where the kernel allows it.
+
+use std::{io, os::fd::OwnedFd};
+
+use crate::{
+    events::{Event, Resolved, Resolver},
+    sys,
+};
+
+use super::{LoadError, Missing, Options};
+
+/// What is opened on every processor.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) events: Vec<Resolved>,
+    /// Which of them lead a group.
+    pub(crate) leaders: u32,
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// The counters of one processor, in the plan's order; `None` where this processor has none.
+pub(crate) type Opened = Vec<Option<OwnedFd>>;
+
+impl Plan {
+    /// Tries on one processor what can be opened.
+    pub(crate) fn make(options: &Options, cpu: u32) -> Result<Self, LoadError> {
+        let resolver = Resolver::of_this_machine();
+        let mut plan = Self::of(&resolver, &options.counters, cpu)?;
+        if plan.events.is_empty() && options.software_fallback {
+            let missing = plan.missing;
+            plan = Self::of(&resolver, &Event::WITHOUT_PMU, cpu)?;
+            plan.missing = missing;
+        }
+        if plan.events.is_empty() {
+            let reasons: Vec<_> = plan.missing.iter().map(Missing::to_string).collect();
+            return Err(LoadError::NoCounters(reasons.join("; ")));
+        }
+        Ok(plan)
+    }
+
+    fn of(resolver: &Resolver, events: &[Event], cpu: u32) -> Result<Self, LoadError> {
+        let mut plan = Self { events: Vec::new(), leaders: 0, missing: Vec::new() };
+        let mut opened: Opened = Vec::new();
+        let mut leader: Option<usize> = None;
+        for event in events {
+            let resolved = match resolver.resolve(event) {
+                Ok(resolved) => resolved,
+                Err(error) => {
+                    let reason = error_chain(&error);
+                    plan.missing.push(Missing { event: event.clone(), reason });
+                    continue;
+                }
+            };
+            let group = leader.and_then(|index| opened.get(index)?.as_ref());
+            // A group that the processor cannot count at once is refused here, and the event leads one of its own.
+            let (fd, leads) = match group.map(|leader| open(&resolved, cpu, Some(leader))) {
+                Some(Ok(fd)) => (Ok(fd), false),
+                _ => (open(&resolved, cpu, None), true),
+            };
+            match fd {
+                Ok(fd) => {
+                    if leads {
+                        leader = Some(opened.len());
+                        plan.leaders |= 1 << opened.len();
+                    }
+                    opened.push(Some(fd));
+                    plan.events.push(resolved);
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE) => return Err(LoadError::FileLimit(error)),
+                    Some(libc::EPERM | libc::EACCES) => return Err(LoadError::PerfRights(error)),
+                    _ => plan.missing.push(Missing { event: event.clone(), reason: reason(&error) }),
+                },
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Opens the counters of a processor. They count once they are started.
+    pub(crate) fn open(&self, cpu: u32) -> Result<Opened, LoadError> {
+        let mut opened: Opened = Vec::with_capacity(self.events.len());
+        let mut leader: Option<usize> = None;
+        for (index, event) in self.events.iter().enumerate() {
+            let leads = self.leaders & (1 << index) != 0;
+            let group = if leads { None } else { leader.and_then(|at| opened.get(at)?.as_ref()) };
+            let fd = match open(event, cpu, group) {
+                Ok(fd) => Some(fd),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE) => return Err(LoadError::FileLimit(error)),
+                    Some(libc::EPERM | libc::EACCES) => return Err(LoadError::PerfRights(error)),
+                    _ => {
+                        tracing::warn!(cpu, event = event.name, error = %error, "this processor does not count it");
+                        None
+                    }
+                },
+            };
+            if leads {
+                leader = Some(index);
+            }
+            opened.push(fd);
+        }
+        Ok(opened)
+    }
+
+    /// Starts the groups.
+    pub(crate) fn start(&self, opened: &Opened) {
+        for (index, fd) in opened.iter().enumerate() {
+            if self.leaders & (1 << index) != 0
+                && let Some(fd) = fd
+                && let Err(error) = sys::perf_event_enable(fd)
+            {
+                tracing::warn!(index, %error, "a counter cannot be started");
+            }
+        }
+    }
+}
+
+fn open(event: &Resolved, cpu: u32, leader: Option<&OwnedFd>) -> io::Result<OwnedFd> {
+    sys::perf_event_open(event.kind, event.config, event.config1, cpu, leader)
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV | libc::ENXIO) => {
+            "this machine's processor does not offer it (a virtual machine without a PMU, most often)".to_owned()
+        }
+        Some(libc::EINVAL) => "the kernel does not take the event's number".to_owned(),
+        Some(libc::EBUSY) => "somebody else has the counter to himself".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,201 @@
+//! Why nothing is counted, and what to change.
+
+use std::{fs, io};
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+use crate::btf::BtfError;
+
+/// Why the programs are not in the kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// An option has a value that cannot be.
+    #[error("bad option: {0}")]
+    Options(&'static str),
+    /// The kernel's list of processors cannot be read.
+    #[error("cannot read which processors there are")]
+    Cpus(#[source] io::Error),
+    /// None of the counters can be opened.
+    #[error("no counter can be opened ({0}); allow the software fallback, or choose other events")]
+    NoCounters(String),
+    /// Counters are refused.
+    #[error(
+        "perf_event_open is refused: the process needs CAP_PERFMON (or CAP_SYS_ADMIN), or kernel.perf_event_paranoid \
+         is above what the distribution lets it do"
+    )]
+    PerfRights(#[source] io::Error),
+    /// Too many files are open.
+    #[error("too many open files: raise the limit (RLIMIT_NOFILE) to at least one for each counter and processor")]
+    FileLimit(#[source] io::Error),
+    /// A counter that one processor opened cannot be put where the programs read it.
+    #[error("cannot put the counter {event} of processor {cpu} into the map")]
+    SetCounter {
+        /// The counter.
+        event: String,
+        /// The processor.
+        cpu: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The process may not load programs.
+    #[error("bpf() is refused: {0}")]
+    Rights(String),
+    /// The kernel has no programs.
+    #[error("the kernel has no bpf(): build it with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS")]
+    NoBpf,
+    /// The chosen hook needs type information.
+    #[error("the chosen hook needs the kernel's type information; choose another, or Auto")]
+    NoBtf(#[source] BtfError),
+    /// The perf event `cgroup-switches` follows another hierarchy.
+    #[error(
+        "the perf_event controller is mounted on a cgroup v1 hierarchy, so that the event cgroup-switches follows that \
+         one; choose the hook SchedSwitch"
+    )]
+    PerfEventOnV1,
+    /// The object is not what this crate loads.
+    #[error("the object cannot be loaded")]
+    Object(#[source] Box<EbpfError>),
+    /// The object lacks a part.
+    #[error("the object has no {0}: build it from the sources of this version")]
+    Incomplete(&'static str),
+    /// The kernel refuses a program.
+    #[error("the kernel refuses the program {name}")]
+    Program {
+        /// The program.
+        name: &'static str,
+        /// Why, with the verifier's words.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// A map cannot be used.
+    #[error("the map {name} cannot be used")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: Box<MapError>,
+    },
+    /// The chosen timer is not to be had.
+    #[error(
+        "the kernel does not take the chosen timer (error {0}): absolute and pinned ones need Linux 6.7, absolute ones \
+         6.4, relative ones 5.15, and all of them the tracepoint with type information; choose Auto"
+    )]
+    Timer(u64),
+    /// No switch was seen on some processor, so that no timer was started.
+    #[error("no timer started on processor {0} within two seconds")]
+    TimerNotStarted(u32),
+}
+
+impl LoadError {
+    pub(super) fn object(error: EbpfError) -> Self {
+        match io_error(&error).map(io::Error::raw_os_error) {
+            Some(Some(libc::EPERM | libc::EACCES)) => Self::Rights(rights()),
+            Some(Some(libc::ENOSYS)) => Self::NoBpf,
+            Some(Some(limit @ (libc::EMFILE | libc::ENFILE))) => Self::FileLimit(io::Error::from_raw_os_error(limit)),
+            _ => Self::Object(Box::new(error)),
+        }
+    }
+
+    pub(super) fn program(name: &'static str, error: ProgramError) -> Self {
+        let refused = io_error(&error).is_some_and(|error| error.raw_os_error() == Some(libc::EPERM));
+        if refused && !has_rights() {
+            return Self::Rights(rights());
+        }
+        if io_error(&error).is_some_and(|error| error.raw_os_error() == Some(libc::EMFILE)) {
+            return Self::FileLimit(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        Self::Program { name, source: Box::new(error) }
+    }
+
+    pub(super) fn map(name: &'static str, error: MapError) -> Self {
+        Self::Map { name, source: Box::new(error) }
+    }
+}
+
+/// The system's error at the bottom of another.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    let mut error = Some(error);
+    while let Some(this) = error {
+        if let Some(found) = this.downcast_ref() {
+            return Some(found);
+        }
+        error = this.source();
+    }
+    None
+}
+
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_PERFMON: u64 = 1 << 38;
+const CAP_BPF: u64 = 1 << 39;
+
+fn effective(status: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(value.trim(), 16).ok()
+}
+
+/// Which capabilities a process with these lacks.
+fn missing(effective: u64) -> Vec<&'static str> {
+    if effective & CAP_SYS_ADMIN != 0 {
+        return Vec::new();
+    }
+    [("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON)]
+        .into_iter()
+        .filter(|(_, bit)| effective & bit == 0)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn has_rights() -> bool {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .as_deref()
+        .and_then(effective)
+        .is_none_or(|caps| missing(caps).is_empty())
+}
+
+fn rights() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    explain(effective(&status), &lockdown)
+}
+
+fn explain(effective: Option<u64>, lockdown: &str) -> String {
+    let lacking = effective.map(missing).unwrap_or_default();
+    if !lacking.is_empty() {
+        return format!("the process lacks {} (or CAP_SYS_ADMIN)", lacking.join(" and "));
+    }
+    if lockdown.contains("[confidentiality]") {
+        return "the kernel is locked down for confidentiality, so that no program may read it; boot it with \
+                lockdown=integrity or less"
+            .to_owned();
+    }
+    "the process has the capabilities: a security module or a seccomp filter stands in the way".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_capability_is_named() {
+        assert_eq!(effective("Name:\ta\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
+        assert!(explain(Some(0), "").contains("CAP_BPF and CAP_PERFMON"));
+        assert!(explain(Some(CAP_BPF), "").contains("lacks CAP_PERFMON "));
+        assert!(explain(Some(CAP_SYS_ADMIN), "none integrity [confidentiality]").contains("locked down"));
+        assert!(explain(Some(CAP_BPF | CAP_PERFMON), "[none] integrity confidentiality").contains("seccomp"));
+    }
+
+    #[test]
+    fn the_system_error_is_found_below_others() {
+        let error = MapError::from(aya::sys::SyscallError {
+            call: "bpf_map_create",
+            io_error: io::Error::from_raw_os_error(libc::EPERM),
+        });
+        let error = EbpfError::MapError(error);
+        assert_eq!(io_error(&error).unwrap().raw_os_error(), Some(libc::EPERM));
+        assert!(matches!(LoadError::object(error), LoadError::Rights(_)));
+    }
+}
