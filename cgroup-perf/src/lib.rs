@@ -1,3 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod mount;
+pub mod quality;
+pub mod resolver;
 pub mod sample;
+pub mod totals;
+pub mod tree;
