@@ -1,0 +1,1 @@
+//! Totals as OpenMetrics text.

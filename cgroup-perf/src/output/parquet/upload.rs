@@ -1,0 +1,1 @@
+//! Finished files, on to an object store.
