@@ -13,6 +13,8 @@
 
 mod config;
 mod encode;
+#[cfg(test)]
+mod faults;
 mod file;
 mod footer;
 mod storage;

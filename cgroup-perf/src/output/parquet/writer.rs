@@ -225,7 +225,9 @@ impl ParquetWriter {
                 return Err(error.into());
             }
         }
-        let written = self.write_waiting_if_due();
+        // Before something is dropped the disk is tried, due or not.
+        let is_full = self.waiting.len() > self.config.most_waiting;
+        let written = if is_full { self.write_waiting() } else { self.write_waiting_if_due() };
         while self.waiting.len() > self.config.most_waiting {
             self.stats.dropped += self.waiting.pop_front().map_or(0, |row_group| row_group.rows());
         }
