@@ -1,5 +1,8 @@
 //! Batches, encoded into row groups that can be put into any file.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -10,7 +13,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::MAGIC;
-use crate::output::arrow::{Columns, RecordBatch};
+use crate::output::arrow::{Columns, RecordBatch, Schema};
 
 /// A row group that is complete, and where its parts are in it.
 #[derive(Debug, Clone)]
@@ -36,18 +39,22 @@ impl RowGroup {
 #[derive(Debug)]
 pub(super) struct Encoder {
     columns: Columns,
+    /// With what files say of themselves: some readers take that from here, where there is an Arrow schema.
+    schema: Arc<Schema>,
     properties: WriterProperties,
     current: Option<ArrowWriter<Vec<u8>>>,
 }
 
 impl Encoder {
     pub(super) fn new(columns: Columns, level: ZstdLevel, metadata: Vec<KeyValue>) -> Self {
+        let schema = schema(&columns, &metadata);
         let properties = properties(&columns, level, metadata);
-        Self { columns, properties, current: None }
+        Self { columns, schema, properties, current: None }
     }
 
     /// What files say of themselves from the next row group on.
     pub(super) fn set_metadata(&mut self, level: ZstdLevel, metadata: Vec<KeyValue>) {
+        self.schema = schema(&self.columns, &metadata);
         self.properties = properties(&self.columns, level, metadata);
     }
 
@@ -56,7 +63,7 @@ impl Encoder {
             Some(writer) => writer,
             none => {
                 let options = ArrowWriterOptions::new().with_properties(self.properties.clone());
-                none.insert(ArrowWriter::try_new_with_options(Vec::new(), self.columns.schema().clone(), options)?)
+                none.insert(ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options)?)
             }
         };
         writer.write(batch)
@@ -88,6 +95,11 @@ impl Encoder {
         let group_metadata = super::moved(row_group, -start, 0)?;
         Ok(Some(RowGroup { bytes: bytes.slice(MAGIC.len()..end), metadata: group_metadata, file, time }))
     }
+}
+
+fn schema(columns: &Columns, metadata: &[KeyValue]) -> Arc<Schema> {
+    let pairs = metadata.iter().map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()));
+    Arc::new(Schema::new_with_metadata(columns.schema().fields().clone(), pairs.collect::<HashMap<_, _>>()))
 }
 
 /// How columns are encoded: few values by a dictionary, whose runs cost nothing; times by their differences; numbers that

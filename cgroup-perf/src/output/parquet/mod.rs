@@ -27,6 +27,8 @@ use std::path::Path;
 
 pub use self::config::{ParquetConfig, SCHEMA_VERSION};
 use self::footer::{MAGIC, moved, place};
+#[cfg(feature = "object-store")]
+pub use self::upload::{UploadError, Uploaded, Uploader};
 pub use self::writer::{ParquetStats, ParquetWriter};
 use crate::output::arrow::ArrowError;
 
