@@ -8,6 +8,7 @@ mod common;
 
 use allocation_counter::measure;
 use cgroup_perf::output::arrow::BatchBuilder;
+use cgroup_perf::output::parquet::{ParquetConfig, ParquetWriter};
 use cgroup_perf::quality::Counter;
 use cgroup_perf::resolver::{Join, JoinConfig, Lookup, Resolver};
 use cgroup_perf::sample::{CgroupId, Sample};
@@ -71,4 +72,22 @@ fn a_sample_of_a_cgroup_that_is_known_allocates_nothing_in_totals_and_join() {
     pass();
     assert_eq!(measure(&mut pass).count_total, 0);
     assert_eq!(labelled, 2 * ROWS);
+}
+
+#[test]
+fn a_writer_holds_a_few_megabytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let labels: Vec<_> = (0..100).map(labels).collect();
+    let held = measure(|| {
+        let mut writer = ParquetWriter::open(ParquetConfig::new(directory.path()), columns()).unwrap();
+        let mut node = Node::new(100);
+        for sample in (0..120_000).flat_map(|_| node.slot()) {
+            writer.push(&sample, Some(&labels[container(&sample)])).unwrap();
+            writer.tick(sample.end).unwrap();
+        }
+        writer.finish().unwrap();
+    });
+    println!("at most {} bytes, in {} allocations", held.bytes_max, held.count_total);
+    assert!(held.bytes_max < 16_000_000, "{held:?}");
+    assert!(held.bytes_current < 100_000, "{held:?}");
 }

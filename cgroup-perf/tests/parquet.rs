@@ -167,6 +167,24 @@ fn processes_have_columns_where_samples_are_of_processes() {
     assert_eq!(builder.finish().unwrap().num_rows(), 0);
 }
 
+#[test]
+fn labels_of_the_hosts_choice_have_columns() {
+    let columns = Columns::new(vec![Event::new("cycles", "", Counter::CYCLES)], false).unwrap();
+    let mut builder = BatchBuilder::new(columns.with_labels(["team", "app"]).unwrap(), 10);
+    let whose = |more: &[(&str, &str)]| {
+        let more = more.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Arc::new(Labels { pod: "web".to_owned(), more, ..Labels::default() })
+    };
+    builder.push(&sample(1, 1, &[]), Some(&whose(&[("app", "shop"), ("zone", "a")])));
+    builder.push(&sample(2, 1, &[]), Some(&whose(&[("team", "")])));
+    builder.push(&sample(3, 1, &[]), None);
+    let batch = builder.finish().unwrap();
+    let told = |column: &str| [0, 1, 2].map(|row| text(&batch, column, row));
+    assert_eq!(told("label_app"), [Some("shop".to_owned()), None, None]);
+    assert_eq!(told("label_team"), [None, None, None]);
+    assert_eq!(told("pod"), [Some("web".to_owned()), Some("web".to_owned()), None]);
+}
+
 /// Writes a node's samples and returns what there were.
 fn write(writer: &mut ParquetWriter, node: &mut Node, slots: usize) -> Vec<Sample> {
     let labels: Vec<_> = (0..100).map(labels).collect();

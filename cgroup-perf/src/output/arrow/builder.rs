@@ -64,7 +64,7 @@ pub struct BatchBuilder {
     capacity: usize,
     offset: i64,
     qualities: Arc<StringArray>,
-    labels: [StringDictionaryBuilder<Int32Type>; LABELS.len()],
+    labels: Vec<StringDictionaryBuilder<Int32Type>>,
     comm: StringDictionaryBuilder<Int32Type>,
 }
 
@@ -85,6 +85,7 @@ impl BatchBuilder {
     /// For batches of so many rows, of at most some four billion; each takes some 300 bytes until the batch is made.
     pub fn new(columns: Columns, capacity: usize) -> Self {
         let capacity = capacity.clamp(1, u32::MAX as usize);
+        let label_columns = LABELS.len() + columns.labels().len();
         Self {
             columns,
             rows: Vec::with_capacity(capacity),
@@ -92,7 +93,7 @@ impl BatchBuilder {
             capacity,
             offset: 0,
             qualities: Arc::new(StringArray::from_iter_values(Quality::ALL.iter().map(|quality| quality.as_str()))),
-            labels: std::array::from_fn(|_| StringDictionaryBuilder::new()),
+            labels: (0..label_columns).map(|_| StringDictionaryBuilder::new()).collect(),
             comm: StringDictionaryBuilder::new(),
         }
     }
@@ -183,7 +184,7 @@ impl BatchBuilder {
             while runs.next_if(|next| is_same(*next, labels)).is_some() {
                 count += 1;
             }
-            append_labels(&mut self.labels, labels.map(|labels| &**labels), count);
+            append_labels(&mut self.labels, self.columns.labels(), labels.map(|labels| &**labels), count);
         }
         let mut arrays: Vec<ArrayRef> = vec![
             Arc::new(time.finish()),
@@ -264,16 +265,19 @@ fn is_same(one: Option<&Arc<Labels>>, other: Option<&Arc<Labels>>) -> bool {
 }
 
 fn append_labels(
-    builders: &mut [StringDictionaryBuilder<Int32Type>; LABELS.len()],
+    builders: &mut [StringDictionaryBuilder<Int32Type>],
+    more: &[String],
     labels: Option<&Labels>,
     count: usize,
 ) {
-    let texts = labels.map(|labels| {
+    let known = labels.map(|labels| {
         [&labels.namespace, &labels.pod, &labels.pod_uid, &labels.container, &labels.container_id].map(String::as_str)
     });
-    for (number, builder) in builders.iter_mut().enumerate() {
-        let text = texts.and_then(|texts| texts.get(number).copied()).filter(|text| !text.is_empty());
-        builder.append_options(text, count);
+    let known = known.unwrap_or_default().into_iter();
+    let label = |name: &String| Some(labels?.more.iter().find(|(known, _)| known == name)?.1.as_str());
+    let more = more.iter().map(|name| label(name).unwrap_or_default());
+    for (builder, text) in builders.iter_mut().zip(known.chain(more)) {
+        builder.append_options((!text.is_empty()).then_some(text), count);
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `X_quality` | dictionary | what its figure is worth: [`Quality`](crate::quality::Quality) |
 //! | `quality` | dictionary | the worst of those |
 //! | `namespace`, `pod`, `pod_uid`, `container`, `container_id` | dictionary? | whose it is; null: not known |
+//! | `label_X` | dictionary? | other labels, where they were asked for |
 //! | `pid`, `comm` | u32?, dictionary? | the process, where samples are taken of processes |
 //!
 //! A counter that counted all of the time, as most do, has nulls for its times: in SQL `coalesce(cycles_enabled_ns, ran_ns)`

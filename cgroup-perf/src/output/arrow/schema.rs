@@ -42,6 +42,7 @@ pub enum ColumnsError {
 pub struct Columns {
     events: Vec<Event>,
     tasks: bool,
+    labels: Vec<String>,
     schema: Arc<Schema>,
 }
 
@@ -54,14 +55,24 @@ impl Columns {
         if let Some(event) = events.iter().find(|event| !event.has_valid_name()) {
             return Err(ColumnsError::Name(event.name.clone()));
         }
-        let fields = fields(&events, tasks);
+        Self::of(events, tasks, Vec::new())
+    }
+
+    /// And a column for each of some labels of [`Labels::more`](crate::resolver::Labels::more), by name: that of
+    /// `app.kubernetes.io/name` is `label_app_kubernetes_io_name`.
+    pub fn with_labels<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Result<Self, ColumnsError> {
+        Self::of(self.events, self.tasks, names.into_iter().map(Into::into).collect())
+    }
+
+    fn of(events: Vec<Event>, tasks: bool, labels: Vec<String>) -> Result<Self, ColumnsError> {
+        let fields = fields(&events, tasks, &labels);
         let duplicate =
             |(at, field): &(usize, &Field)| fields.iter().take(*at).any(|other| other.name() == field.name());
         if let Some((_, field)) = fields.iter().enumerate().find(duplicate) {
             return Err(ColumnsError::Duplicate(field.name().clone()));
         }
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { events, tasks, schema })
+        Ok(Self { events, tasks, labels, schema })
     }
 
     /// The counters.
@@ -72,6 +83,11 @@ impl Columns {
     /// Whether there are columns of processes.
     pub fn tasks(&self) -> bool {
         self.tasks
+    }
+
+    /// The names of the labels that have columns beside those of containers.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// The schema of all batches.
@@ -85,7 +101,13 @@ pub(super) fn dictionary(key: DataType) -> DataType {
     DataType::Dictionary(Box::new(key), Box::new(DataType::Utf8))
 }
 
-fn fields(events: &[Event], tasks: bool) -> Vec<Field> {
+/// The name of a label's column.
+fn label_column(name: &str) -> String {
+    let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' };
+    format!("label_{}", name.chars().map(plain).collect::<String>())
+}
+
+fn fields(events: &[Event], tasks: bool, labels: &[String]) -> Vec<Field> {
     let types = [
         DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
         DataType::UInt64,
@@ -103,6 +125,7 @@ fn fields(events: &[Event], tasks: bool) -> Vec<Field> {
     }
     fields.push(Field::new("quality", dictionary(DataType::Int8), false));
     fields.extend(LABELS.map(|name| Field::new(name, dictionary(DataType::Int32), true)));
+    fields.extend(labels.iter().map(|name| Field::new(label_column(name), dictionary(DataType::Int32), true)));
     if tasks {
         fields.push(Field::new("pid", DataType::UInt32, true));
         fields.push(Field::new("comm", dictionary(DataType::Int32), true));
@@ -144,6 +167,17 @@ mod tests {
             "comm",
         ];
         assert_eq!(columns(&["llc_misses"]).unwrap(), expected);
+    }
+
+    #[test]
+    fn labels_have_columns_of_their_own() {
+        let columns = Columns::new(Vec::new(), false).unwrap();
+        let named = |names: &[&str]| columns.clone().with_labels(names.iter().copied());
+        let with = named(&["app.kubernetes.io/name", "Team"]).unwrap();
+        let names: Vec<_> = with.schema().fields().iter().skip(12).map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["label_app_kubernetes_io_name", "label_team"]);
+        let error = named(&["team", "Team"]).unwrap_err();
+        assert_eq!(error, ColumnsError::Duplicate("label_team".to_owned()));
     }
 
     #[test]

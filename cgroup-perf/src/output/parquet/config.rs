@@ -24,7 +24,7 @@ pub struct ParquetConfig {
     pub host: String,
     /// More of those, name and value.
     pub metadata: Vec<(String, String)>,
-    /// The rows of a batch: they lie in memory until it is made, some 300 bytes each. Default: 16,384.
+    /// The rows of a batch: they lie in memory until it is made, some 300 bytes each. Default: 8,192.
     pub batch_rows: usize,
     /// The rows of a row group, at most. Default: 262,144.
     pub row_group_rows: usize,
@@ -52,7 +52,7 @@ impl ParquetConfig {
             prefix: "cgroup-perf".to_owned(),
             host: String::new(),
             metadata: Vec::new(),
-            batch_rows: 16_384,
+            batch_rows: 8_192,
             row_group_rows: 262_144,
             row_group_bytes: 4 << 20,
             row_group_age: Duration::from_mins(1),

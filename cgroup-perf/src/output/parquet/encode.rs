@@ -15,6 +15,10 @@ use parquet::schema::types::ColumnPath;
 use super::MAGIC;
 use crate::output::arrow::{Columns, RecordBatch, Schema};
 
+/// Rows of a page, of which each column holds one that is not compressed yet: with twice as many a sample takes a twentieth
+/// less, and the writer a quarter more memory.
+const PAGE_ROWS: usize = 32_768;
+
 /// A row group that is complete, and where its parts are in it.
 #[derive(Debug, Clone)]
 pub(super) struct RowGroup {
@@ -110,7 +114,7 @@ fn properties(columns: &Columns, level: ZstdLevel, metadata: Vec<KeyValue>) -> W
         .set_created_by(concat!("cgroup-perf ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(metadata))
         .set_max_row_group_row_count(None)
-        .set_data_page_row_count_limit(1 << 20)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true);
     let time = ColumnPath::from("time");
