@@ -243,6 +243,36 @@ fn what_can_not_wait_any_more_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_disk_that_is_full_at_the_start_is_no_reason_not_to_begin() {
+    let disk = Disk::with_room(1 << 20);
+    let mut killed = writer(&disk, |_| {});
+    push(&mut killed, 0..25);
+    let left = disk.set(|contents| contents.files.clone());
+    drop(killed);
+    disk.set(|contents| contents.files = left);
+    disk.set(|contents| contents.room = contents.used());
+    let mut writer = writer(&disk, |_| {});
+    assert_eq!((writer.stats().recovered, writer.stats().failures), (0, 1));
+    push(&mut writer, 100..105);
+    disk.set(|contents| contents.room = 1 << 20);
+    writer.finish().unwrap();
+    assert_eq!(disk.rows(), (0..20).chain(100..105).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_somebody_takes_away_does_not_stop_the_writer() {
+    let disk = Disk::with_room(1 << 20);
+    let mut writer = writer(&disk, |_| {});
+    push(&mut writer, 0..15);
+    disk.set(|contents| contents.files.clear());
+    let errors = push(&mut writer, 15..60);
+    assert!(!errors.is_empty());
+    let stats = writer.finish().unwrap();
+    assert_eq!(disk.rows(), (10..60).collect::<Vec<_>>());
+    assert_eq!((stats.dropped, stats.waiting), (0, 0));
+}
+
+#[test]
 fn whatever_step_fails_nothing_that_was_written_is_lost_or_doubled() {
     for steps in 0..60 {
         let disk = Disk::with_room(1 << 20);

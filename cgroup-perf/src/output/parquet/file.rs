@@ -105,38 +105,63 @@ impl OpenFile {
     }
 }
 
+/// What came of the files that a process left behind.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    /// Those that are complete now.
+    pub(super) sealed: Vec<String>,
+    /// Those that can be completed when there is room.
+    pub(super) unsealed: Vec<OpenFile>,
+    /// Why some are not complete.
+    pub(super) errors: Vec<WriteError>,
+}
+
 /// Completes the files that a process left behind that was killed, with all row groups that were complete; those without
-/// any are removed. What another process is writing is left alone. The names of the completed are the result.
-pub(super) fn recover(storage: &dyn Storage, prefix: &str) -> Result<Vec<String>, WriteError> {
-    let failed = |name: &str| {
-        let name = name.to_owned();
-        move |source| WriteError::Io { name, source }
+/// any are removed. What another process is writing is left alone.
+pub(super) fn recover(storage: &dyn Storage, prefix: &str) -> Result<Recovered, WriteError> {
+    let names = || -> Result<_, WriteError> {
+        let names = storage.names().map_err(|source| WriteError::Io { name: ".".to_owned(), source })?;
+        Ok(names.into_iter().filter(|name| name.starts_with(prefix)))
     };
-    let names = storage.names().map_err(failed("."))?;
-    let mut recovered = Vec::new();
-    for open in names.iter().filter(|name| name.starts_with(prefix)) {
+    let mut recovered = Recovered::default();
+    for open in names()? {
         let Some(name) = open.strip_suffix(OPEN) else { continue };
-        let Some(stored) = storage.take(open).map_err(failed(open))? else { continue };
-        let side = format!("{name}{FOOTER}");
-        let length = stored.length().map_err(failed(open))?;
-        let known = storage.read(&side).ok().and_then(|footer| within(&footer, length).ok());
-        match known {
-            Some((file, row_groups, length)) if !row_groups.is_empty() => {
-                let mut file = OpenFile { name: name.to_owned(), stored, length, file, row_groups };
-                recovered.push(file.seal(storage)?);
-            }
-            _ => {
-                storage.remove(open).map_err(failed(open))?;
-                let _ = storage.remove(&side);
-            }
+        match left(storage, name) {
+            Ok(Some(mut file)) => match file.seal(storage) {
+                Ok(sealed) => recovered.sealed.push(sealed),
+                Err(error) => {
+                    if error.can_pass() {
+                        recovered.unsealed.push(file);
+                    }
+                    recovered.errors.push(error);
+                }
+            },
+            Ok(None) => {}
+            Err(source) => recovered.errors.push(WriteError::Io { name: open, source }),
         }
     }
     // What stood beside files that are complete, or never were.
-    for side in storage.names().map_err(failed("."))?.iter().filter(|name| name.starts_with(prefix)) {
+    for side in names()? {
         let name = side.strip_suffix(FOOTER).or_else(|| side.strip_suffix(NEW_FOOTER));
-        if name.is_some_and(|name| !storage.has(&format!("{name}{OPEN}"))) {
-            storage.remove(side).map_err(failed(side))?;
+        if name.is_some_and(|name| !storage.has(&format!("{name}{OPEN}")))
+            && let Err(source) = storage.remove(&side)
+        {
+            recovered.errors.push(WriteError::Io { name: side, source });
         }
     }
     Ok(recovered)
+}
+
+/// A file that nobody writes any more; none if another process does, or if there was nothing in it.
+fn left(storage: &dyn Storage, name: &str) -> io::Result<Option<OpenFile>> {
+    let open = format!("{name}{OPEN}");
+    let Some(stored) = storage.take(&open)? else { return Ok(None) };
+    let length = stored.length()?;
+    let known = storage.read(&format!("{name}{FOOTER}")).ok().and_then(|footer| within(&footer, length).ok());
+    match known {
+        Some((file, row_groups, length)) if !row_groups.is_empty() => {
+            Ok(Some(OpenFile { name: name.to_owned(), stored, length, file, row_groups }))
+        }
+        _ => storage.remove(&open).map(|()| None),
+    }
 }

@@ -62,10 +62,21 @@ pub enum WriteError {
     Parquet(#[from] ::parquet::errors::ParquetError),
 }
 
+impl WriteError {
+    /// Whether it may be well the next time: a disk that is full, and not a file that somebody has taken away.
+    fn can_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() != io::ErrorKind::NotFound)
+    }
+}
+
 /// Completes the files of a directory whose writer was killed, and says which. Those that another process is writing are
-/// left alone.
+/// left alone. An error is of the first that can't be completed; all others are.
 pub fn recover(directory: &Path, prefix: &str) -> Result<Vec<String>, WriteError> {
     let failed = |source| WriteError::Io { name: directory.display().to_string(), source };
     let storage = storage::Directory::open(directory).map_err(failed)?;
-    file::recover(&storage, &config::full_prefix(prefix))
+    let recovered = file::recover(&storage, &config::full_prefix(prefix))?;
+    match recovered.errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(recovered.sealed),
+    }
 }

@@ -83,7 +83,8 @@ pub struct ParquetWriter {
 }
 
 impl ParquetWriter {
-    /// Opens a directory, and completes what a killed process has left there.
+    /// Opens a directory, and completes what a killed process has left there. What can't be completed is tried again by
+    /// [`tick`](Self::tick).
     pub fn open(config: ParquetConfig, columns: Columns) -> Result<Self, WriteError> {
         let name = config.directory.display().to_string();
         let directory = Directory::open(&config.directory).map_err(|source| WriteError::Io { name, source })?;
@@ -100,7 +101,12 @@ impl ParquetWriter {
         let recovered = recover(&*storage, &full_prefix(&config.prefix))?;
         let encoder = Encoder::new(columns.clone(), level, config.key_values(&columns, 0));
         let builder = BatchBuilder::new(columns, config.batch_rows);
-        let stats = ParquetStats { recovered: recovered.len() as u64, ..ParquetStats::default() };
+        // One that can't be completed yet is no reason not to begin.
+        let stats = ParquetStats {
+            recovered: recovered.sealed.len() as u64,
+            failures: recovered.errors.len() as u64,
+            ..ParquetStats::default()
+        };
         Ok(Self {
             config,
             storage,
@@ -110,7 +116,7 @@ impl ParquetWriter {
             begun: None,
             waiting: VecDeque::new(),
             current: None,
-            unsealed: Vec::new(),
+            unsealed: recovered.unsealed,
             retry: 0,
             now: 0,
             sequence: 0,
@@ -242,26 +248,41 @@ impl ParquetWriter {
         if self.is_due() { self.write_waiting() } else { Ok(()) }
     }
 
-    /// Puts what waits into files. At the first failure the file is completed with what it has.
+    /// Completes files that could not be yet, and puts what waits into files. Where that fails, the file is completed with
+    /// what it has.
     fn write_waiting(&mut self) -> Result<(), WriteError> {
+        let sealed = self.seal_unsealed();
         let written = self.write_all();
+        let failed = sealed.is_err() || written.is_err();
         if written.is_err() {
-            self.stats.failures += 1;
-            self.retry = self.now.saturating_add(nanos(self.config.retry));
             // What is written is safe where its file is complete; its error would say what this one says.
             let _ = self.seal_current();
         }
-        written
+        if failed {
+            self.stats.failures += 1;
+            self.retry = self.now.saturating_add(nanos(self.config.retry));
+        }
+        written.and(sealed)
+    }
+
+    /// One that fails does not keep the others from being completed, nor what waits from being written.
+    fn seal_unsealed(&mut self) -> Result<(), WriteError> {
+        let mut first = Ok(());
+        for mut file in std::mem::take(&mut self.unsealed) {
+            match file.seal(&*self.storage) {
+                Ok(_) => self.stats.files += 1,
+                Err(error) => {
+                    if error.can_pass() {
+                        self.unsealed.push(file);
+                    }
+                    first = first.and(Err(error));
+                }
+            }
+        }
+        first
     }
 
     fn write_all(&mut self) -> Result<(), WriteError> {
-        while let Some(mut file) = self.unsealed.pop() {
-            if let Err(error) = file.seal(&*self.storage) {
-                self.unsealed.push(file);
-                return Err(error);
-            }
-            self.stats.files += 1;
-        }
         while let Some(row_group) = self.waiting.front() {
             match &mut self.current {
                 Some((file, _)) => file.append(&*self.storage, row_group)?,
@@ -288,7 +309,9 @@ impl ParquetWriter {
                 Ok(())
             }
             Err(error) => {
-                self.unsealed.push(file);
+                if error.can_pass() {
+                    self.unsealed.push(file);
+                }
                 self.retry = self.now.saturating_add(nanos(self.config.retry));
                 Err(error)
             }
