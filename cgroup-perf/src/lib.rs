@@ -7,8 +7,14 @@ mod collector;
 mod cpus;
 pub mod events;
 pub mod loader;
+pub mod mount;
+pub mod output;
+pub mod quality;
+pub mod resolver;
 pub mod sample;
 mod sys;
+pub mod totals;
+pub mod tree;
 
 pub use btf::BtfError;
 pub use collector::{Builder, CgroupPerf, ReadError, Samples, StartError, Status};
