@@ -100,13 +100,13 @@ impl fmt::Display for Call {
 pub enum Record {
     /// The runtime called the plugin.
     Call(Call),
-    /// The plugin asked for updates of its own accord.
+    /// The plugin asked for updates, when it joined or of its own accord.
     Update {
         /// Index and name.
         plugin: Arc<str>,
         /// What it asked for.
         request: UpdateContainersRequest,
-        /// The updates that failed.
+        /// The updates that failed, which a plugin that joins is not told.
         failed: Vec<ContainerUpdate>,
     },
     /// The plugin joined: events come to it from now on.
