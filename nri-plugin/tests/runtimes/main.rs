@@ -7,6 +7,7 @@ mod events;
 mod failures;
 mod go;
 mod join;
+mod mock;
 mod plugins;
 mod updates;
 mod wire;
@@ -78,3 +79,5 @@ macro_rules! against {
 
 against!(go_0_8: crate::go::GoHost, crate::driver::NRI_0_8);
 against!(go_newest: crate::go::GoHost, crate::driver::NRI_NEWEST);
+against!(mock_0_8: crate::mock::Mock, crate::driver::NRI_0_8);
+against!(mock_newest: crate::mock::Mock, crate::driver::NRI_NEWEST);
