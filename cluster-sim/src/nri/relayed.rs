@@ -47,7 +47,7 @@ impl Runtime {
 impl Relay<'_> {
     /// Has plugins that join from now on told that this exists, in this order, in place of the runtime's own pods and
     /// containers.
-    pub async fn exist(&self, pods: Vec<PodSandbox>, containers: Vec<Container>) {
+    pub async fn exist(self, pods: Vec<PodSandbox>, containers: Vec<Container>) {
         let _turn = self.inner.turn.lock().await;
         self.inner.state.lock().told = Some((pods, containers));
     }
@@ -55,7 +55,7 @@ impl Relay<'_> {
     /// Brings an event that wants no answer; one of a pod takes no container. The first plugin that answers with an error
     /// fails it, and those after that plugin do not get it.
     pub async fn event(
-        &self,
+        self,
         event: Event,
         pod: PodSandbox,
         container: impl Into<Option<Container>>,
@@ -69,7 +69,7 @@ impl Relay<'_> {
     /// update of other containers.
     ///
     /// Fails by an error, two plugins that set the same, an update of the container itself, or a validator.
-    pub async fn create(&self, request: CreateContainerRequest) -> Result<CreateContainerResponse, Failure> {
+    pub async fn create(self, request: CreateContainerRequest) -> Result<CreateContainerResponse, Failure> {
         let CreateContainerRequest { pod, container } = request;
         let _turn = self.inner.turn.lock().await;
         let created = self.inner.adjusted(pod.unwrap_or_default(), container.unwrap_or_default());
@@ -82,7 +82,7 @@ impl Relay<'_> {
     /// up, and last the container's own resources, if a plugin had to do with them.
     ///
     /// Fails by an error, or two plugins that set the same.
-    pub async fn update(&self, request: UpdateContainerRequest) -> Result<UpdateContainerResponse, Failure> {
+    pub async fn update(self, request: UpdateContainerRequest) -> Result<UpdateContainerResponse, Failure> {
         let UpdateContainerRequest { pod, container, linux_resources } = request;
         let _turn = self.inner.turn.lock().await;
         let updated = self.inner.updated(pod, container.unwrap_or_default(), linux_resources.unwrap_or_default());
@@ -93,13 +93,13 @@ impl Relay<'_> {
     /// Brings `STOP_CONTAINER`. The answer is what plugins update of other containers.
     ///
     /// Fails by an error, or two plugins that set the same.
-    pub async fn stop(&self, request: StopContainerRequest) -> Result<StopContainerResponse, Failure> {
+    pub async fn stop(self, request: StopContainerRequest) -> Result<StopContainerResponse, Failure> {
         let _turn = self.inner.turn.lock().await;
         Ok(StopContainerResponse { update: Box::pin(self.inner.stopped(request)).await? })
     }
 
     /// Brings `UPDATE_POD_SANDBOX`, which an error fails. No plugin knows it before NRI 0.10.
-    pub async fn update_pod(&self, request: UpdatePodSandboxRequest) -> Result<(), Failure> {
+    pub async fn update_pod(self, request: UpdatePodSandboxRequest) -> Result<(), Failure> {
         let _turn = self.inner.turn.lock().await;
         Box::pin(self.inner.updated_pod(request)).await
     }
