@@ -360,10 +360,8 @@ impl Inner {
             let (runtime, name) = (runtime.clone(), name.clone());
             async move {
                 let Some(runtime) = runtime.upgrade() else { return Ok(Vec::new()) };
-                let _turn = match runtime.profile.version.updates_during_events() {
-                    true => None,
-                    false => Some(runtime.turn.lock().await),
-                };
+                let at_once = runtime.profile.version.updates_during_events();
+                let _turn = if at_once { None } else { Some(runtime.turn.lock().await) };
                 let failed: Vec<ContainerUpdate> = runtime.state.lock().update(request.update.clone());
                 let plugin = name.get().cloned().unwrap_or_default();
                 runtime.log.push(Record::Update { plugin, request, failed: failed.clone() });

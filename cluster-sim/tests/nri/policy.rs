@@ -11,7 +11,7 @@ use cluster_sim::nri::{Code, Failure, Peer, Runtime, Trouble, Version};
 use parking_lot::Mutex;
 use tokio::io::duplex;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::plug::{Reply, live};
 
@@ -155,6 +155,24 @@ async fn a_plugin_that_left_between_events_fails_none() {
         bring(&runtime, event).await.unwrap();
     }
     assert!(runtime.plugins().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_leaves_before_its_turn_fails_none() {
+    for event in Event::ALL.into_iter().filter(|event| *event != Event::ValidateContainerAdjustment) {
+        let runtime = Runtime::builder(Version::V0_12_5).start();
+        // Asked for two seconds.
+        join(&runtime, ("10", 0x1fff), None, &always(How::Silent)).await;
+        let policy = FailurePolicy { fail_request: true, keep_connected: false };
+        let leaves = join(&runtime, ("20", 0x1fff), Some(policy), &always(How::Answers)).await;
+        let leave = async {
+            sleep(Duration::from_secs(1)).await;
+            leaves.close().await;
+        };
+        let (outcome, ()) = tokio::join!(bring(&runtime, event), leave);
+        outcome.unwrap();
+        assert!(runtime.plugins().is_empty(), "{event:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::plug::{Plug, Reply, live, runtime_call};
 
+/// What an event is about.
+type About = (PodSandbox, Option<Container>);
+
 /// With what versions and states hide.
 fn pod() -> PodSandbox {
     PodSandbox {
@@ -64,7 +67,7 @@ async fn messages_go_out_as_they_are() {
         // Neither by id nor once each.
         let told = (vec![pod(), pod()], vec![container("b"), container("a"), container("b")]);
         runtime.relay().exist(told.0.clone(), told.1.clone()).await;
-        let seen: Arc<Mutex<Vec<(PodSandbox, Option<Container>)>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<About>>> = Arc::default();
         let (synchronized, came) = (Arc::new(Mutex::new(None)), seen.clone());
         let taken = synchronized.clone();
         let (near, far) = duplex(1 << 16);
