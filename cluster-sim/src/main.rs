@@ -90,7 +90,7 @@ struct Cli {
     #[arg(long, value_name = "SOCKET")]
     nri: Option<PathBuf>,
 
-    /// The version of NRI: 0.2, 0.6, 0.8, 0.10 or 0.12
+    /// The version of NRI: 0.2, 0.6, 0.8, 0.10, 0.12 or 0.12.5
     #[cfg(unix)]
     #[arg(long, value_name = "VERSION", default_value_t = Version::V0_12, requires = "nri")]
     nri_version: Version,

@@ -412,3 +412,45 @@ fn a_reader_never_misses_a_container_that_changes() {
     }
     writer.join().unwrap();
 }
+
+#[test]
+fn what_has_ended_does_not_live_again_by_being_told_of() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let phase = |id: &str| index.by_container_id(id).unwrap().is_ended();
+        // The sandbox of a job that is done: the runtime has it, without a process.
+        index.apply(Event::Synchronized { pods: vec![pod(1)], containers: Vec::new() });
+        assert!(phase(&pod(1).id));
+        index.apply(Event::Synchronized { pods: vec![pod(1)], containers: Vec::new() });
+        assert!(phase(&pod(1).id));
+        advance(Duration::from_mins(2)).await;
+        index.apply(Event::ContainerStopped(String::new()));
+        assert!(phase(&pod(1).id), "it is there as long as the runtime has it");
+
+        // A start that is told after the end of what was short.
+        host.make(&container(2, 1).cgroups_path);
+        index.apply(Event::ContainerStarted(container(2, 1)));
+        index.apply(Event::ContainerStopped(id(2)));
+        host.remove(&container(2, 1).cgroups_path);
+        index.apply(Event::ContainerStarted(container(2, 1)));
+        assert!(phase(&id(2)));
+        // One of the same id that is there lives.
+        host.make(&container(2, 1).cgroups_path);
+        index.apply(Event::ContainerStarted(container(2, 1)));
+        assert!(!phase(&id(2)));
+    });
+}
+
+#[test]
+fn a_process_of_another_container_is_not_believed() {
+    let host = Host::unified();
+    let index = ContainerIndex::builder(host.cgroups()).build();
+    let own = host.make(&container(1, 1).cgroups_path);
+    let others = container(2, 1).cgroups_path;
+    host.make(&others);
+    host.process(77, &others);
+    index.apply(Event::ContainerStarted(ContainerInfo { pid: Some(77), ..container(1, 1) }));
+    assert_eq!(index.by_container_id(&id(1)).unwrap().cgroup.as_ref().unwrap().id, own);
+}

@@ -68,8 +68,11 @@ fn the_readme_and_the_recorder_have_all_metrics() {
     let names: Vec<_> = telemetry::METRICS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     assert_eq!(*recorded.described.lock(), names);
     for (name, _, labels, _) in telemetry::METRICS {
-        let labels = labels.replace(", ", "`, `");
-        assert!(include_str!("../README.md").contains(&format!("| `{name}` | `{labels}` |")), "{name}");
+        let labels = if labels.is_empty() { String::new() } else { format!("`{}` ", labels.replace(", ", "`, `")) };
+        assert!(include_str!("../README.md").contains(&format!("| `{name}` | {labels}|")), "{name}");
+    }
+    for (name, ..) in nri_plugin::index::telemetry::METRICS {
+        assert!(include_str!("../README.md").contains(&format!("| `{name}` |")), "{name}");
     }
 }
 

@@ -1,19 +1,14 @@
 //! What the kubelet asks of a runtime, and what plugins get to see of it: events in their order, each with the state,
 //! process and cgroup that there is at its moment.
 
-use std::sync::Arc;
-
 use super::api::{
     Container, ContainerAdjustment, ContainerState, ContainerUpdate, Event, LinuxResources, PodSandbox,
-    UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest, UpdatePodSandboxResponse,
+    UpdatePodSandboxRequest,
 };
 use super::failure::Failure;
-use super::owners::Owners;
-use super::peer::Peer;
-use super::relay::{TERMINATED, environment, no_answer};
+use super::relay::{TERMINATED, environment};
 use super::runtime::Runtime;
 use super::state::{Pod, overlay, seen};
-use super::updating::Updating;
 
 /// A container that was created, and what plugins had to do with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,11 +73,7 @@ impl Runtime {
                 overhead_linux_resources: Some(overhead),
                 linux_resources: Some(resources.clone()),
             };
-            let event = Event::UpdatePodSandbox;
-            let request = &request;
-            let ask =
-                |peer: Arc<Peer>| async move { peer.ask::<UpdatePodSandboxResponse>(event.name(), request).await };
-            inner.each(event, ask, no_answer).await?;
+            inner.updated_pod(request).await?;
             if let Some(pod) = inner.state.lock().pods.get_mut(id) {
                 pod.sandbox.linux.get_or_insert_default().pod_resources = Some(resources.into());
             }
@@ -103,13 +94,15 @@ impl Runtime {
             let _turn = inner.turn.lock().await;
             let pod = inner.state.lock().pod(pod)?.clone();
             let container = inner.fill_container(&pod, container);
-            let (mut creation, created) = inner.create(&pod, container.clone()).await;
-            if let Err(failure) = created {
-                let undone = seen(inner.profile.version, container);
-                let _ = inner.tell_stop(&pod, &undone).await;
-                let _ = inner.tell(Event::RemoveContainer, &pod, Some(undone)).await;
-                return Err(failure);
-            }
+            let mut creation = match inner.create(&pod, container.clone()).await {
+                Ok(creation) => creation,
+                Err(failure) => {
+                    let undone = seen(inner.profile.version, container);
+                    let _ = inner.tell_stop(&pod, &undone).await;
+                    let _ = inner.tell(Event::RemoveContainer, &pod, Some(undone)).await;
+                    return Err(failure);
+                }
+            };
             let updates = creation.updates();
             let mut made = creation.container;
             made.env = environment(container.env, &creation.adjustment);
@@ -166,21 +159,7 @@ impl Runtime {
             let (pod, container) = inner.state.lock().change(id, |_| {})?;
             let version = inner.profile.version;
             let (pod, container) = (pod.seen(version, None), seen(version, container));
-            let mut owners = Owners::default();
-            let mut updating = Updating::of(id, resources);
-            let event = Event::UpdateContainer;
-            for peer in inner.live() {
-                let request = UpdateContainerRequest {
-                    pod: Some(pod.clone()),
-                    container: Some(container.clone()),
-                    linux_resources: Some(updating.requested()),
-                };
-                let Some(answer) = inner.ask::<UpdateContainerResponse>(&peer, event, &request).await? else {
-                    continue;
-                };
-                updating.add(&mut owners, peer.name(), answer.update)?;
-            }
-            inner.sweep();
+            let updating = inner.updated(Some(pod), container, resources).await?;
             let resources = updating.requested();
             let updates = updating.of_others();
             {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::api::{
@@ -100,13 +101,13 @@ impl fmt::Display for Call {
 pub enum Record {
     /// The runtime called the plugin.
     Call(Call),
-    /// The plugin asked for updates of its own accord.
+    /// The plugin asked for updates, when it joined or of its own accord.
     Update {
         /// Index and name.
         plugin: Arc<str>,
         /// What it asked for.
         request: UpdateContainersRequest,
-        /// The updates that failed.
+        /// The updates that failed, which a plugin that joins is not told.
         failed: Vec<ContainerUpdate>,
     },
     /// The plugin joined: events come to it from now on.
@@ -139,11 +140,15 @@ struct Records {
 #[derive(Debug, Clone)]
 pub struct Log {
     records: Arc<Mutex<Records>>,
+    pushed: Arc<Notify>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { records: Arc::new(Mutex::new(Records { kept: VecDeque::new(), limit: KEPT, dropped: 0 })) }
+        Self {
+            records: Arc::new(Mutex::new(Records { kept: VecDeque::new(), limit: KEPT, dropped: 0 })),
+            pushed: Arc::default(),
+        }
     }
 }
 
@@ -152,6 +157,18 @@ impl Log {
         let mut records = self.records.lock();
         records.kept.push_back(record);
         records.trim();
+        self.pushed.notify_waiters();
+    }
+
+    /// Takes the oldest record that is kept, and waits for one if there is none.
+    pub async fn next(&self) -> Record {
+        loop {
+            let pushed = self.pushed.notified();
+            if let Some(record) = self.records.lock().kept.pop_front() {
+                return record;
+            }
+            pushed.await;
+        }
     }
 
     /// How many records are kept; 0 keeps none.

@@ -88,9 +88,16 @@ impl Malformed {
         Self::EmptyEvent,
     ];
 
-    /// Whether what comes afterwards can still be told from it: if so, a plugin can go on.
+    /// Whether what comes afterwards can still be told from it: if so, a plugin can go on. It need not where a stream or
+    /// a type shows that the two ends do not agree any more.
     pub const fn is_over(self) -> bool {
         !matches!(self, Self::TruncatedFrame | Self::OversizedFrame | Self::OversizedMessage | Self::ReorderedFrames)
+    }
+
+    /// Whether it shows that the two ends do not agree any more: Go's server answers it with an error and goes on, others
+    /// may end the connection.
+    pub const fn is_breach(self) -> bool {
+        matches!(self, Self::DuplicateRequest | Self::EvenStream | Self::UnknownType)
     }
 }
 

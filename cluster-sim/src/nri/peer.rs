@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    ConfigureRequest, ConfigureResponse, Container, Empty, Event, PodSandbox, RegisterPluginRequest,
+    ConfigureRequest, ConfigureResponse, Container, Empty, Event, FailurePolicy, PodSandbox, RegisterPluginRequest,
     StartContainerRequest, StateChangeEvent, SynchronizeResponse,
 };
 use super::client::Client;
@@ -54,6 +54,7 @@ pub struct Peer {
     pub(super) log: Log,
     registered: RegisterPluginRequest,
     events: i32,
+    policy: FailurePolicy,
     fallen_back: AtomicBool,
     updates: Updates,
     fatal: Mutex<Option<Trouble>>,
@@ -129,6 +130,7 @@ impl Peer {
             log,
             registered: request.clone(),
             events: 0,
+            policy: FailurePolicy::default(),
             fallen_back,
             updates,
             fatal: Mutex::default(),
@@ -149,8 +151,8 @@ impl Peer {
         if !peer.profile.early_reply {
             registration.answer(&peer.trunk, Ok(())).await;
         }
-        let events = match configured {
-            Ok(answer) => answer.events,
+        let ConfigureResponse { events, failure_policy } = match configured {
+            Ok(answer) => answer,
             Err(trouble) => {
                 peer.close().await;
                 return Err(trouble);
@@ -162,6 +164,9 @@ impl Peer {
             return Err(Trouble::InvalidEvents(events & !known));
         }
         peer.events = if events == 0 { known } else { events };
+        if peer.version().has_failure_policies() {
+            peer.policy = failure_policy.unwrap_or_default();
+        }
         Ok(peer)
     }
 
@@ -183,6 +188,11 @@ impl Peer {
     /// The events that it gets; all that are known if it asked for 0.
     pub fn events(&self) -> i32 {
         self.events
+    }
+
+    /// What becomes of a request that it does not answer, and of itself; before NRI 0.12.5 always the default.
+    pub fn failure_policy(&self) -> FailurePolicy {
+        self.policy
     }
 
     /// Whether it gets this event.
@@ -235,7 +245,8 @@ impl Peer {
         self.call(method, request, Instant::now() + self.profile.request_timeout).await
     }
 
-    /// A call, as the adaptation makes it: what is fatal closes the connection.
+    /// A call, as the adaptation makes it: what is fatal closes the connection, unless the plugin is late with an event and
+    /// asked to be kept.
     pub async fn call<A: Message + Default>(
         &self,
         method: &str,
@@ -268,6 +279,7 @@ impl Peer {
         }));
         if let Err(trouble) = &answer
             && trouble.is_fatal()
+            && !(self.policy.keep_connected && *trouble == Trouble::Timeout && method != "Synchronize")
         {
             self.fatal.lock().get_or_insert_with(|| trouble.clone());
             self.close().await;

@@ -6,8 +6,9 @@ use futures::future::join_all;
 
 use super::api::{
     Container, ContainerAdjustment, ContainerState, ContainerUpdate, CreateContainerRequest, CreateContainerResponse,
-    Event, PluginInstance, PodSandbox, StopContainerRequest, StopContainerResponse, ValidateContainerAdjustmentRequest,
-    ValidateContainerAdjustmentResponse,
+    Event, LinuxResources, PluginInstance, PodSandbox, StopContainerRequest, StopContainerResponse,
+    UpdateContainerRequest, UpdateContainerResponse, UpdatePodSandboxRequest, UpdatePodSandboxResponse,
+    ValidateContainerAdjustmentRequest, ValidateContainerAdjustmentResponse,
 };
 use super::creation::Creation;
 use super::failure::Failure;
@@ -35,7 +36,7 @@ pub(super) fn environment(own: Vec<String>, adjustment: &ContainerAdjustment) ->
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where answers can fail")]
-pub(super) fn no_answer<A>(_: &Peer, _: A) -> Result<(), Failure> {
+fn no_answer<A>(_: &Peer, _: A) -> Result<(), Failure> {
     Ok(())
 }
 
@@ -75,19 +76,25 @@ impl Inner {
         container
     }
 
-    pub(super) async fn create(&self, pod: &Pod, container: Container) -> (Creation, Result<(), Failure>) {
+    pub(super) async fn create(&self, pod: &Pod, container: Container) -> Result<Creation, Failure> {
+        let pid = container.pid;
         // The process that a caller gives is there from the start on.
-        let shown = Container { pid: 0, ..seen(self.profile.version, container.clone()) };
-        let mut creation = Creation::new(shown.clone());
-        let outcome = Box::pin(self.adjust(pod, &mut creation, shown)).await;
-        self.sweep();
-        creation.container.pid = container.pid;
-        (creation, outcome)
+        let shown = Container { pid: 0, ..seen(self.profile.version, container) };
+        let mut creation = self.adjusted(pod.seen(self.profile.version, None), shown).await?;
+        creation.container.pid = pid;
+        Ok(creation)
     }
 
-    /// What all plugins make of a container, and whether the validators let it be.
-    pub(super) async fn adjust(&self, pod: &Pod, creation: &mut Creation, original: Container) -> Result<(), Failure> {
-        let pod = pod.seen(self.profile.version, None);
+    /// What all plugins make of a container, if the validators let it be.
+    pub(super) async fn adjusted(&self, pod: PodSandbox, container: Container) -> Result<Creation, Failure> {
+        let mut creation = Creation::new(container);
+        let outcome = Box::pin(self.adjust(pod, &mut creation)).await;
+        self.sweep();
+        outcome.map(|()| creation)
+    }
+
+    async fn adjust(&self, pod: PodSandbox, creation: &mut Creation) -> Result<(), Failure> {
+        let original = creation.container.clone();
         let peers = self.live();
         for peer in &peers {
             let request =
@@ -194,7 +201,16 @@ impl Inner {
     }
 
     pub(super) async fn tell(&self, event: Event, pod: &Pod, container: Option<Container>) -> Result<(), Failure> {
-        let pod = pod.seen(self.profile.version, Some(event));
+        self.told(event, pod.seen(self.profile.version, Some(event)), container).await
+    }
+
+    /// Sends an event that wants no answer, with these messages.
+    pub(super) async fn told(
+        &self,
+        event: Event,
+        pod: PodSandbox,
+        container: Option<Container>,
+    ) -> Result<(), Failure> {
         let ask = |peer: Arc<Peer>| {
             let (pod, container) = (pod.clone(), container.clone());
             async move { peer.event(event, pod, container).await }
@@ -203,9 +219,13 @@ impl Inner {
     }
 
     pub(super) async fn tell_stop(&self, pod: &Pod, container: &Container) -> Result<Vec<ContainerUpdate>, Failure> {
-        let event = Event::StopContainer;
         let pod = Some(pod.seen(self.profile.version, None));
-        let request = StopContainerRequest { pod, container: Some(container.clone()) };
+        self.stopped(StopContainerRequest { pod, container: Some(container.clone()) }).await
+    }
+
+    /// What plugins change as a container stops.
+    pub(super) async fn stopped(&self, request: StopContainerRequest) -> Result<Vec<ContainerUpdate>, Failure> {
+        let event = Event::StopContainer;
         let (mut owners, mut updating) = (Owners::default(), Updating::default());
         let request = &request;
         let ask = |peer: Arc<Peer>| async move { peer.ask::<StopContainerResponse>(event.name(), request).await };
@@ -213,8 +233,47 @@ impl Inner {
         Ok(updating.of_others())
     }
 
+    /// What plugins make of an update of a container.
+    pub(super) async fn updated(
+        &self,
+        pod: Option<PodSandbox>,
+        container: Container,
+        resources: LinuxResources,
+    ) -> Result<Updating, Failure> {
+        let mut updating = Updating::of(&container.id, resources);
+        let outcome = Box::pin(self.collect_updates(pod, &container, &mut updating)).await;
+        self.sweep();
+        outcome.map(|()| updating)
+    }
+
+    async fn collect_updates(
+        &self,
+        pod: Option<PodSandbox>,
+        container: &Container,
+        updating: &mut Updating,
+    ) -> Result<(), Failure> {
+        let mut owners = Owners::default();
+        for peer in self.live() {
+            let request = UpdateContainerRequest {
+                pod: pod.clone(),
+                container: Some(container.clone()),
+                linux_resources: Some(updating.requested()),
+            };
+            let answer = self.ask::<UpdateContainerResponse>(&peer, Event::UpdateContainer, &request).await?;
+            updating.add(&mut owners, peer.name(), answer.unwrap_or_default().update)?;
+        }
+        Ok(())
+    }
+
+    /// Whether plugins let a pod be updated.
+    pub(super) async fn updated_pod(&self, request: UpdatePodSandboxRequest) -> Result<(), Failure> {
+        let (event, request) = (Event::UpdatePodSandbox, &request);
+        let ask = |peer: Arc<Peer>| async move { peer.ask::<UpdatePodSandboxResponse>(event.name(), request).await };
+        self.each(event, ask, no_answer).await
+    }
+
     /// Asks the plugins that want an event one after another. One that is closed meanwhile is passed over, an error ends it.
-    pub(super) async fn each<A, F>(
+    async fn each<A, F>(
         &self,
         event: Event,
         ask: impl Fn(Arc<Peer>) -> F,
@@ -225,9 +284,12 @@ impl Inner {
     {
         let mut outcome = Ok(());
         for peer in self.live().iter().filter(|peer| peer.wants(event)) {
+            if peer.is_closed() {
+                continue;
+            }
             outcome = match Box::pin(ask(peer.clone())).await {
                 Ok(answer) => take(peer, answer),
-                Err(trouble) if trouble.is_fatal() => Ok(()),
+                Err(trouble) if passes(peer, &trouble) => Ok(()),
                 Err(trouble) => Err(failed(peer, event, trouble)),
             };
             if outcome.is_err() {
@@ -239,18 +301,18 @@ impl Inner {
     }
 
     /// The answer of one plugin, if it wants the event and lives to give one.
-    pub(super) async fn ask<A: prost::Message + Default>(
+    async fn ask<A: prost::Message + Default>(
         &self,
         peer: &Peer,
         event: Event,
         request: &impl prost::Message,
     ) -> Result<Option<A>, Failure> {
-        if !peer.wants(event) {
+        if !peer.wants(event) || peer.is_closed() {
             return Ok(None);
         }
         match Box::pin(peer.ask(event.name(), request)).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(trouble) if trouble.is_fatal() => Ok(None),
+            Err(trouble) if passes(peer, &trouble) => Ok(None),
             Err(trouble) => Err(failed(peer, event, trouble)),
         }
     }
@@ -268,6 +330,11 @@ async fn judge(peer: &Peer, request: &ValidateContainerAdjustmentRequest) -> Res
         // A validator that is gone is one that did not agree.
         Err(trouble) => Err(failed(peer, event, trouble)),
     }
+}
+
+/// Whether a request goes on as if the plugin had not subscribed to it.
+fn passes(peer: &Peer, trouble: &Trouble) -> bool {
+    trouble.is_fatal() && !peer.failure_policy().fail_request
 }
 
 fn failed(peer: &Peer, event: Event, trouble: Trouble) -> Failure {

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Container, ContainerUpdate, PodSandbox};
+use super::api::{Container, ContainerUpdate, PodSandbox, UpdateContainersRequest};
 use super::cgroups::{CgroupDriver, Cgroups};
 use super::envelope::Status;
 use super::failure::ListenError;
@@ -287,8 +287,8 @@ impl Runtime {
         Some(self.inner.cgroups.root.as_ref()?.join(Cgroups::directory(path).trim_start_matches('/')))
     }
 
-    /// Has updates of this container fail that plugins ask for of their own accord. Nothing fails for a container that is not
-    /// there: runtimes pass it over.
+    /// Has updates of this container fail that plugins ask for of their own accord, be it there or not. No other fails for a
+    /// container that is not there: runtimes pass it over.
     pub fn fail_updates_of(&self, container: impl Into<String>) {
         self.inner.state.lock().failing.insert(container.into());
     }
@@ -331,7 +331,12 @@ impl Inner {
         let _turn = self.turn.lock().await;
         let (pods, containers) = self.state.lock().listed(self.profile.version);
         match synchronize::node(&peer, &pods, &containers).await {
-            Ok(updates) => drop(self.state.lock().update(updates)),
+            Ok(updates) if updates.is_empty() => {}
+            Ok(update) => {
+                let failed = self.state.lock().update(update.clone());
+                let request = UpdateContainersRequest { update, ..UpdateContainersRequest::default() };
+                self.log.push(Record::Update { plugin: peer.name.clone(), request, failed });
+            }
             Err(trouble) => {
                 peer.close().await;
                 return Err(left(peer.name.clone(), trouble));
@@ -348,14 +353,15 @@ impl Inner {
         Ok(peer)
     }
 
-    /// What a plugin asks for of its own accord waits for its turn: within an event, until that is over.
+    /// What a plugin asks for of its own accord waits for its turn before NRI 0.12.1: within an event, until that is over.
     fn update(self: &Arc<Self>, name: &Arc<OnceLock<Arc<str>>>) -> Update {
         let (runtime, name): (Weak<Self>, _) = (Arc::downgrade(self), name.clone());
         Arc::new(move |request| {
             let (runtime, name) = (runtime.clone(), name.clone());
             async move {
                 let Some(runtime) = runtime.upgrade() else { return Ok(Vec::new()) };
-                let _turn = runtime.turn.lock().await;
+                let at_once = runtime.profile.version.updates_during_events();
+                let _turn = if at_once { None } else { Some(runtime.turn.lock().await) };
                 let failed: Vec<ContainerUpdate> = runtime.state.lock().update(request.update.clone());
                 let plugin = name.get().cloned().unwrap_or_default();
                 runtime.log.push(Record::Update { plugin, request, failed: failed.clone() });

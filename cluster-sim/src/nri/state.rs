@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) containers: BTreeMap<String, Container>,
     /// Containers whose updates fail.
     pub(super) failing: BTreeSet<String>,
+    /// What plugins are told when they join, where a caller says so.
+    pub(super) told: Option<(Vec<PodSandbox>, Vec<Container>)>,
     random: ChaCha8Rng,
     last_pid: u32,
     began: (SystemTime, Instant),
@@ -37,6 +39,7 @@ impl State {
             pods: BTreeMap::new(),
             containers: BTreeMap::new(),
             failing: BTreeSet::new(),
+            told: None,
             random: ChaCha8Rng::seed_from_u64(seed),
             last_pid: 1000,
             began: (SystemTime::now(), Instant::now()),
@@ -87,25 +90,29 @@ impl State {
         Ok((self.pod(&container.pod_sandbox_id)?.clone(), container))
     }
 
-    /// What a plugin is synchronized with: all pods, and the containers that have not stopped.
+    /// What a plugin is synchronized with: all pods, and the containers that have not stopped; or what a caller says.
     pub(super) fn listed(&self, version: Version) -> (Vec<PodSandbox>, Vec<Container>) {
+        if let Some(told) = &self.told {
+            return told.clone();
+        }
         let pods = self.pods.values().map(|pod| pod.seen(version, None)).collect();
         let running =
             self.containers.values().filter(|container| container.state() != ContainerState::ContainerStopped);
         (pods, running.map(|container| seen(version, container.clone())).collect())
     }
 
-    /// Does the updates, and gives those that failed. As with containerd, nothing fails for a container that is not there.
+    /// Does the updates, and gives those that failed: those that are to. As with containerd, nothing else fails for a
+    /// container that is not there.
     pub(super) fn update(&mut self, updates: Vec<ContainerUpdate>) -> Vec<ContainerUpdate> {
         let mut failed = Vec::new();
         for update in updates {
-            let Some(container) = self.containers.get_mut(&update.container_id) else { continue };
             if self.failing.contains(&update.container_id) {
                 if !update.ignore_failure {
                     failed.push(update);
                 }
                 continue;
             }
+            let Some(container) = self.containers.get_mut(&update.container_id) else { continue };
             if let Some(resources) = update.linux.and_then(|linux| linux.resources) {
                 overlay(container, &resources);
             }
@@ -158,7 +165,8 @@ pub(super) fn seen(version: Version, mut container: Container) -> Container {
     if version < Version::V0_12 {
         container.user = None;
     }
-    // Since 0.12.2, which is more than the version here tells.
-    container.image = None;
+    if version < Version::V0_12_5 {
+        container.image = None;
+    }
     container
 }

@@ -113,7 +113,8 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Whether the plugin is closed for it, and the pod goes on. Otherwise the plugin stays, and the pod fails.
+    /// Whether the plugin is closed for it, and the pod goes on, as far as its
+    /// [policy](super::Peer::failure_policy) says nothing else. Otherwise the plugin stays, and the pod fails.
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::Status(_) | Self::Unreadable(_))
     }

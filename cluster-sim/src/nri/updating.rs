@@ -41,6 +41,12 @@ impl Updating {
         others.filter_map(|id| self.updates.remove(id)).collect()
     }
 
+    /// All updates, as the adaptation answers an update: that of the container itself comes last, if there is one.
+    pub(super) fn all(mut self) -> Vec<ContainerUpdate> {
+        let own = self.requested.as_ref().and_then(|(own, _)| self.updates.remove(own));
+        self.of_others().into_iter().chain(own).collect()
+    }
+
     /// Adds the updates of a plugin.
     pub(super) fn add(
         &mut self,

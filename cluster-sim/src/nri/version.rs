@@ -23,17 +23,20 @@ pub enum Version {
     V0_10,
     /// containerd 2.3: a call of its own for each event, with `StateChange` as the fallback.
     V0_12,
+    /// The newest of the adaptation: an update that a plugin asks for within an event is done at once (since 0.12.1),
+    /// containers have images (0.12.2), and a plugin says what becomes of a request that it does not answer (0.12.5).
+    V0_12_5,
 }
 
 impl Version {
     /// All of them, oldest first.
-    pub const ALL: [Self; 5] = [Self::V0_2, Self::V0_6, Self::V0_8, Self::V0_10, Self::V0_12];
+    pub const ALL: [Self; 6] = [Self::V0_2, Self::V0_6, Self::V0_8, Self::V0_10, Self::V0_12, Self::V0_12_5];
 
     /// The events that are known, as a mask: those before `LAST`. A bit beyond them ends the connection.
     pub const fn known(self) -> i32 {
         match self {
             Self::V0_2 | Self::V0_6 | Self::V0_8 => 0x7ff,
-            Self::V0_10 | Self::V0_12 => 0x3fff,
+            Self::V0_10 | Self::V0_12 | Self::V0_12_5 => 0x3fff,
         }
     }
 
@@ -45,6 +48,16 @@ impl Version {
     /// Whether each event has a call of its own: since 0.12.
     pub fn has_own_calls(self) -> bool {
         self >= Self::V0_12
+    }
+
+    /// Whether an update that a plugin asks for is done while an event is on its way: since 0.12.1.
+    pub fn updates_during_events(self) -> bool {
+        self >= Self::V0_12_5
+    }
+
+    /// Whether a plugin says what becomes of a request that it does not answer: since 0.12.5.
+    pub fn has_failure_policies(self) -> bool {
+        self >= Self::V0_12_5
     }
 
     /// The longest payload of a frame that is written: 16 MiB up to 0.6, which longer messages exceed; 4 MiB and a header
@@ -68,13 +81,14 @@ impl fmt::Display for Version {
             Self::V0_8 => "0.8",
             Self::V0_10 => "0.10",
             Self::V0_12 => "0.12",
+            Self::V0_12_5 => "0.12.5",
         })
     }
 }
 
 /// No runtime of this version is simulated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is none of the versions 0.2, 0.6, 0.8, 0.10 and 0.12")]
+#[error("{0:?} is none of the versions 0.2, 0.6, 0.8, 0.10, 0.12 and 0.12.5")]
 pub struct UnknownVersion(pub String);
 
 impl FromStr for Version {
@@ -117,6 +131,7 @@ impl Profile {
             Version::V0_8 => ("containerd", "2.1.9+unknown"),
             Version::V0_10 => ("containerd", "v2.2.0"),
             Version::V0_12 => ("containerd", "v2.3.0"),
+            Version::V0_12_5 => ("containerd", "v2.4.0"),
         };
         Self {
             version,
@@ -169,7 +184,12 @@ impl Profile {
 
     /// The version of NRI that it tells; none before 0.12.
     pub(super) fn nri_version(&self) -> String {
-        if self.version.has_own_calls() { "v0.12.0".to_owned() } else { String::new() }
+        let version = match self.version {
+            Version::V0_12 => "v0.12.0",
+            Version::V0_12_5 => "v0.12.5",
+            _ => "",
+        };
+        version.to_owned()
     }
 
     /// A limit of time as it is told: not before 0.7.

@@ -88,6 +88,7 @@ async fn what_is_told_depends_on_the_version() {
         (Version::V0_8, (5000, 2000), ""),
         (Version::V0_10, (5000, 2000), ""),
         (Version::V0_12, (5000, 2000), "v0.12.0"),
+        (Version::V0_12_5, (5000, 2000), "v0.12.5"),
     ] {
         let (near, far) = duplex(1 << 16);
         let mut plug = Plug::new(near);

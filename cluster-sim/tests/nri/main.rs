@@ -5,6 +5,7 @@ mod bytes;
 mod join;
 mod merge;
 mod node;
-
 mod plug;
+mod policy;
+mod relay;
 mod runtime;

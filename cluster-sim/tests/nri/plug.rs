@@ -128,7 +128,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Plug<S> {
         self.message(2, 1, 1, &registration("10", "plug")).await;
         let (stream, call) = self.called().await.expect("it is configured");
         assert_eq!(call.method, "Configure");
-        self.answer(stream, &ConfigureResponse { events }).await;
+        self.answer(stream, &ConfigureResponse { events, ..ConfigureResponse::default() }).await;
     }
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn live<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Sen
         plug.message(2, 1, 1, &registration).await;
         while let Some((stream, call)) = plug.called().await {
             let usual = match call.method.as_str() {
-                "Configure" => ConfigureResponse { events }.encode_to_vec(),
+                "Configure" => ConfigureResponse { events, ..ConfigureResponse::default() }.encode_to_vec(),
                 "Synchronize" => {
                     let more = SynchronizeRequest::decode(&call.payload[..]).unwrap().more;
                     SynchronizeResponse { more, ..SynchronizeResponse::default() }.encode_to_vec()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::plugin::Refusal;
 use crate::session::{End, SessionError};
 use crate::ttrpc::CallError;
 
@@ -19,6 +20,9 @@ pub enum AttemptError {
     /// No connection came about in this time.
     #[error("no connection to the runtime within {0:?}")]
     DialTimeout(Duration),
+    /// There was a connection, and the host's patience ended before the plugin joined.
+    #[error("the runtime did not let the plugin join within {0:?}")]
+    NotJoined(Duration),
     /// There was a connection, and its session failed.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -35,9 +39,10 @@ impl AttemptError {
                 error.kind(),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
             ),
+            Self::Session(SessionError::Refused(Refusal::ConfigureOverrun)) => true,
             // Runtimes refuse a plugin for what it is: its name, or its index.
             Self::Session(SessionError::Register(CallError::Status(_)) | SessionError::Refused(_)) => false,
-            Self::Session(_) | Self::DialTimeout(_) | Self::Closed => true,
+            Self::Session(_) | Self::DialTimeout(_) | Self::NotJoined(_) | Self::Closed => true,
         }
     }
 
@@ -46,7 +51,7 @@ impl AttemptError {
         match self {
             Self::Dial(_) | Self::DialTimeout(_) => "not_connected",
             Self::Session(SessionError::Register(_) | SessionError::Refused(_)) => "refused",
-            Self::Session(_) | Self::Closed => "failed",
+            Self::Session(_) | Self::NotJoined(_) | Self::Closed => "failed",
         }
     }
 }

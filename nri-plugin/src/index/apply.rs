@@ -20,7 +20,7 @@ impl ContainerIndex {
         match event {
             Event::PodStarted(pod) => {
                 if let Some((pod, located)) = inner.bounds.pod(pod).map(|pod| inner.with_sandbox(pod)) {
-                    inner.write(|table, _| table.put_pod(&pod.into(), located));
+                    inner.write(|table, _| table.put_pod(&pod.into(), located, Phase::Live));
                 }
                 Vec::new()
             }
@@ -103,8 +103,14 @@ impl Inner {
             let gone: Vec<_> = told.map(|known| known.id.clone()).collect();
             // The old first: they make room.
             let vanished = gone.iter().filter_map(|id| table.remove(id, now)).collect();
+            for id in &there {
+                table.stays(id);
+            }
             for (pod, located) in pods {
-                table.put_pod(&pod.into(), located);
+                // Runtimes tell of sandboxes that have ended as well, such as those of jobs.
+                let has_ended = pod.pid.is_none() && located.is_none();
+                let phase = if has_ended { Phase::Ended { at: now } } else { Phase::Live };
+                table.put_pod(&pod.into(), located, phase);
             }
             for (container, located) in containers {
                 put_container(table, container, located, now);
@@ -117,11 +123,8 @@ impl Inner {
 fn put_container(table: &mut Table, info: ContainerInfo, located: Option<Located>, now: Instant) {
     let mut container = table.known_or_new(&info.id);
     container.kind = Kind::Container;
-    container.phase = match container.phase {
-        ended @ Phase::Ended { .. } if info.stopped => ended,
-        _ if info.stopped => Phase::Ended { at: now },
-        _ => Phase::Live,
-    };
+    let told = if info.stopped { Phase::Ended { at: now } } else { Phase::Live };
+    container.phase = told.after(container.phase, located.is_some());
     let pod_id = info.pod_id.clone();
     container.info = Some(info.into());
     table.put(container, &pod_id, located);

@@ -67,6 +67,11 @@ fn find(cgroups: &CgroupFs, clues: Clues<'_>) -> Result<PathBuf, &'static str> {
     match (actual, ruled) {
         // The process may be in a cgroup inside its container's: crun puts it there.
         (Some(actual), Some(ruled)) if actual.starts_with(&ruled) => Ok(ruled),
+        // Its number is another's by now, or is one of another namespace.
+        (Some(actual), ruled) if is_anothers(&actual, clues.id) => {
+            counter!(telemetry::MISMATCHES).increment(1);
+            ruled.ok_or("foreign")
+        }
         (Some(actual), ruled) => {
             if ruled.is_some() {
                 counter!(telemetry::MISMATCHES).increment(1);
@@ -77,6 +82,11 @@ fn find(cgroups: &CgroupFs, clues: Clues<'_>) -> Result<PathBuf, &'static str> {
         (None, Some(ruled)) => Ok(ruled),
         (None, None) => Err("unseen"),
     }
+}
+
+/// Whether a directory's name says that it is another container's.
+fn is_anothers(directory: &Path, id: &str) -> bool {
+    identify(directory).is_some_and(|identity| identity.container_id != id)
 }
 
 /// The part of a process's directory that is its container's.

@@ -157,12 +157,12 @@ impl Table {
         self.slots.values().map(|slot| &slot.known)
     }
 
-    /// Takes a pod's metadata, for its containers too.
-    pub(super) fn put_pod(&mut self, info: &Arc<PodInfo>, located: Option<Located>) {
+    /// Takes a pod's metadata, for its containers too, and the phase of its sandbox.
+    pub(super) fn put_pod(&mut self, info: &Arc<PodInfo>, located: Option<Located>, phase: Phase) {
         let id: Arc<str> = info.id.as_str().into();
         let mut sandbox = self.known_or_new(&id);
-        (sandbox.kind, sandbox.info, sandbox.pod, sandbox.phase) =
-            (Kind::Sandbox, None, Some(info.clone()), Phase::Live);
+        sandbox.phase = phase.after(sandbox.phase, located.is_some());
+        (sandbox.kind, sandbox.info, sandbox.pod) = (Kind::Sandbox, None, Some(info.clone()));
         if !self.put(sandbox, &id, located) {
             counter!(telemetry::DROPPED, "what" => "pod").increment(1);
             return;
@@ -222,6 +222,15 @@ impl Table {
             self.put_nested(&id, &nested, complete);
         }
         true
+    }
+
+    /// The runtime has it, be it that it has ended: it is not forgotten.
+    pub(super) fn stays(&mut self, id: &str) {
+        if let Some(slot) = self.slots.get_mut(id)
+            && let Some(at) = slot.leaves.take()
+        {
+            self.leaving.remove(&(at, slot.known.id.clone()));
+        }
     }
 
     /// Changes what is known of a container.

@@ -14,8 +14,8 @@ metrics_table! {
         "Containers and sandboxes whose cgroup was gone though no event told of their end."
     REUSED "nri_index_reused_ids_total" counter ("") "Cgroup ids that were another container's before."
     UNLOCATED "nri_index_unlocated_total" counter ("reason")
-        "Running containers whose cgroup was not found: reason=gone (it had ended), unreadable, unseen (outside of the mount) or unknown (neither a process nor a path)."
+        "Running containers whose cgroup was not found: reason=gone (it had ended), unreadable, unseen (outside of the mount), foreign (the process is in another container) or unknown (neither a process nor a path)."
     MISMATCHES "nri_index_path_mismatches_total" counter ("")
-        "Containers whose process is not where their cgroups_path says; the process is believed."
+        "Containers whose process is not where their cgroups_path says; the process is believed, unless it is in another container."
     WALKS "nri_index_walks_total" counter ("") "Walks through the containers' cgroups for an id that was not known."
 }

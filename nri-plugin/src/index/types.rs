@@ -26,7 +26,7 @@ pub struct PodInfo {
     pub labels: Texts,
     /// Its annotations.
     pub annotations: Texts,
-    /// The pause container's process; none once it has ended. NRI knows it at `RUN_POD_SANDBOX` only.
+    /// The pause container's process; none once it has ended, and in most events but `RUN_POD_SANDBOX` and the full set.
     pub pid: Option<u32>,
     /// `linux.cgroup_parent`: the directory, or bare slice, that the containers' cgroups are made in.
     pub cgroup_parent: String,
@@ -115,6 +115,18 @@ pub enum Phase {
         /// When that was seen here.
         at: Instant,
     },
+}
+
+impl Phase {
+    /// The phase that is told, after the one that is known. What has ended lives again only if its cgroup is there: a
+    /// start may be told after the end of what was short.
+    pub(super) fn after(self, known: Self, located: bool) -> Self {
+        match (known, self) {
+            (Self::Ended { .. }, Self::Ended { .. }) => known,
+            (Self::Ended { .. }, Self::Live) if !located => known,
+            _ => self,
+        }
+    }
 }
 
 /// What is known of a container at one moment.

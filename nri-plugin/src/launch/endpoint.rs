@@ -59,8 +59,18 @@ impl Dial for Endpoint {
 
     async fn dial(&self) -> io::Result<UnixStream> {
         match self {
-            Self::Socket(path) => UnixStream::connect(path).await,
-            Self::Inherited(descriptor) => inherited(*descriptor),
+            Self::Socket(path) => UnixStream::connect(path).await.map_err(|error| {
+                let advice = match error.kind() {
+                    io::ErrorKind::PermissionDenied => ": run as root, or make the socket its user's",
+                    io::ErrorKind::NotFound => ": no runtime is there, or its NRI is off (containerd before 2.0)",
+                    _ => "",
+                };
+                io::Error::new(error.kind(), format!("{}: {error}{advice}", path.display()))
+            }),
+            Self::Inherited(descriptor) => inherited(*descriptor).map_err(|error| {
+                let text = format!("descriptor {descriptor}, which NRI_PLUGIN_SOCKET names: {error}");
+                io::Error::new(error.kind(), text)
+            }),
         }
     }
 

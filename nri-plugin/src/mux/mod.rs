@@ -31,9 +31,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::connection::{Connection, Receiver, Sender, Slot};
@@ -77,6 +77,9 @@ pub enum MuxError {
         /// For how long it held up the others.
         waited: Duration,
     },
+    /// What came is no message, or none that can come there; what follows it can't be told.
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(&'static str),
     /// The trunk could not be read or written.
     #[error("the connection failed: {0}")]
     Io(#[source] Arc<io::Error>),
@@ -234,14 +237,17 @@ async fn serve<T: AsyncRead + AsyncWrite>(
     queue: mpsc::UnboundedReceiver<Outgoing>,
     closing: &CancellationToken,
 ) -> MuxError {
-    let (from, to) = tokio::io::split(trunk);
+    let (from, mut to) = tokio::io::split(trunk);
     let overdue = async {
         closing.cancelled().await;
         sleep(CLOSE_DEADLINE).await;
     };
-    tokio::select! {
+    let end = tokio::select! {
         end = read::frames(from, shared) => end,
-        end = write::messages(to, queue, closing) => end,
+        end = write::messages(&mut to, queue, closing) => end,
         () = overdue => MuxError::Closed,
-    }
+    };
+    // The peer learns of it, though somebody else may hold the trunk open as well.
+    let _ = timeout(CLOSE_DEADLINE, to.shutdown()).await;
+    end
 }

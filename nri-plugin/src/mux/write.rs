@@ -21,17 +21,17 @@ pub(super) struct Outgoing {
 /// Writes messages, in the order in which they were queued, until that fails. Once the trunk is to be closed, it writes
 /// what is queued, and tells the peer that nothing else comes.
 pub(super) async fn messages<W: AsyncWrite>(
-    mut trunk: WriteHalf<W>,
+    trunk: &mut WriteHalf<W>,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     closing: &CancellationToken,
 ) -> MuxError {
     let written = async {
         // Between messages only: a peer can't read half a frame.
         while let Some(Some(outgoing)) = closing.run_until_cancelled(queue.recv()).await {
-            message(&mut trunk, outgoing).await?;
+            message(trunk, outgoing).await?;
         }
         while let Ok(outgoing) = queue.try_recv() {
-            message(&mut trunk, outgoing).await?;
+            message(trunk, outgoing).await?;
         }
         trunk.shutdown().await
     };

@@ -267,7 +267,7 @@ fn linux(applied: &mut Applied, change: &api::LinuxContainerAdjustment) -> Resul
         resources(linux, change, &mut applied.unresolved)?;
     }
     if let Some(change) = &change.rdt {
-        rdt(linux, change);
+        rdt(linux, change, &mut applied.unresolved);
     }
     Ok(())
 }
@@ -339,9 +339,10 @@ fn resources(
     Ok(())
 }
 
-fn rdt(linux: &mut oci::Linux, change: &api::LinuxRdt) {
+fn rdt(linux: &mut oci::Linux, change: &api::LinuxRdt, unresolved: &mut Unresolved) {
     if change.remove {
         linux.set_intel_rdt(None);
+        unresolved.rdt_class = None;
     }
     let named = oci::LinuxIntelRdt::from(change);
     if named == oci::LinuxIntelRdt::default() {

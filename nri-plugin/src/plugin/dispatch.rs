@@ -45,6 +45,9 @@ pub enum Refusal {
     /// `configure` asked for events that it was not offered.
     #[error("`configure` asked for {0:?}, which the plugin does not handle or the runtime does not know")]
     NotOffered(EventMask),
+    /// `configure` took longer than the runtime waits.
+    #[error("the plugin took longer to be configured than the runtime waits")]
+    ConfigureOverrun,
     /// `configure` failed.
     #[error("the plugin could not be configured: {0}")]
     Configure(String),
@@ -136,7 +139,10 @@ impl<P: Plugin> Dispatch<P> {
             *self.request_timeout.lock() = told.min(LONGEST_TIMEOUT);
         }
         let chosen = guard::run(until, async { self.plugin.configure(configuration).await }).await;
-        let chosen = chosen.map_err(|failure| Refusal::Configure(failure.to_string()))?;
+        let chosen = chosen.map_err(|failure| match failure {
+            Failure::Overrun => Refusal::ConfigureOverrun,
+            failure => Refusal::Configure(failure.to_string()),
+        })?;
         if chosen.is_empty() {
             return Err(Refusal::NoEvents { handled, known });
         }
@@ -154,7 +160,13 @@ impl<P: Plugin> Dispatch<P> {
         let containers = self.decoded(state.containers)?;
         let vanished = self.known.as_ref().and_then(|known| known.synchronized(&pods, &containers));
         if let Some(vanished) = vanished {
-            let result = guard::run(until, async { self.plugin.resynchronize(vanished).await }).await;
+            // The other half of the time is for what is there.
+            let now = Instant::now();
+            let half = now + until.saturating_duration_since(now) / 2;
+            let result = guard::run(half, async { self.plugin.resynchronize(vanished).await }).await;
+            if let (Ok(()), Some(known)) = (&result, &self.known) {
+                known.told_vanished();
+            }
             guard::settle(self.role, "Resynchronize", result)?;
         }
         let result = guard::run(until, async { self.plugin.synchronize(pods, containers).await }).await;
@@ -207,26 +219,26 @@ impl<P: Plugin> Dispatch<P> {
     async fn notify(&self, event: Event, pod: Option<PodSandbox>, container: Option<Container>) -> Answer<()> {
         let (plugin, pod) = (&self.plugin, pod.unwrap_or_default());
         let container = container.unwrap_or_default();
-        self.told(&pod, Some(&container));
-        if let Some(known) = &self.known {
-            match event {
-                Event::RemovePodSandbox => known.removed_pod(&pod.id),
-                Event::RemoveContainer => known.removed_container(&container.id),
-                _ => {}
-            }
-        }
+        let Some(known) = &self.known else { return notify(&**plugin, event, pod, container).await };
+        let (pod_id, container_id) = (pod.id.clone(), container.id.clone());
         match event {
-            Event::RunPodSandbox => plugin.run_pod_sandbox(pod).await,
-            Event::PostUpdatePodSandbox => plugin.post_update_pod_sandbox(pod).await,
-            Event::StopPodSandbox => plugin.stop_pod_sandbox(pod).await,
-            Event::RemovePodSandbox => plugin.remove_pod_sandbox(pod).await,
-            Event::PostCreateContainer => plugin.post_create_container(pod, container).await,
-            Event::StartContainer => plugin.start_container(pod, container).await,
-            Event::PostStartContainer => plugin.post_start_container(pod, container).await,
-            Event::PostUpdateContainer => plugin.post_update_container(pod, container).await,
-            Event::RemoveContainer => plugin.remove_container(pod, container).await,
-            _ => Ok(()),
+            Event::StopPodSandbox | Event::RemovePodSandbox | Event::RemoveContainer => {}
+            _ => self.told(&pod, Some(&container)),
         }
+        // Removals may be subscribed to for the sake of what is known alone.
+        let answer = if self.wants(event) { notify(&**plugin, event, pod, container).await } else { Ok(()) };
+        // Not before: what ends while the handler runs was not told.
+        match event {
+            Event::RemovePodSandbox => known.removed_pod(&pod_id),
+            Event::RemoveContainer => known.removed_container(&container_id),
+            _ => {}
+        }
+        answer
+    }
+
+    /// Whether the plugin chose this event.
+    fn wants(&self, event: Event) -> bool {
+        self.progress.borrow().configured.as_ref().is_none_or(|(_, events)| events.contains(event))
     }
 
     fn told(&self, pod: &PodSandbox, container: Option<&Container>) {
@@ -282,9 +294,7 @@ impl<P: Plugin> Service for Dispatch<P> {
             }
             "StopContainer" => {
                 let handler = |request: StopContainerRequest| {
-                    let (pod, container) = (request.pod.unwrap_or_default(), request.container.unwrap_or_default());
-                    self.told(&pod, Some(&container));
-                    plugin.stop_container(pod, container)
+                    plugin.stop_container(request.pod.unwrap_or_default(), request.container.unwrap_or_default())
                 };
                 let answer = |update| StopContainerResponse { update };
                 self.event("StopContainer", payload, until, handler, answer).await
@@ -316,4 +326,20 @@ impl<P: Plugin> Service for Dispatch<P> {
 
 fn encoded(message: &impl Message) -> Bytes {
     message.encode_to_vec().into()
+}
+
+/// An event that wants no answer → its method.
+async fn notify<P: Plugin>(plugin: &P, event: Event, pod: PodSandbox, container: Container) -> Answer<()> {
+    match event {
+        Event::RunPodSandbox => plugin.run_pod_sandbox(pod).await,
+        Event::PostUpdatePodSandbox => plugin.post_update_pod_sandbox(pod).await,
+        Event::StopPodSandbox => plugin.stop_pod_sandbox(pod).await,
+        Event::RemovePodSandbox => plugin.remove_pod_sandbox(pod).await,
+        Event::PostCreateContainer => plugin.post_create_container(pod, container).await,
+        Event::StartContainer => plugin.start_container(pod, container).await,
+        Event::PostStartContainer => plugin.post_start_container(pod, container).await,
+        Event::PostUpdateContainer => plugin.post_update_container(pod, container).await,
+        Event::RemoveContainer => plugin.remove_container(pod, container).await,
+        _ => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! Between handlers and the runtime: what fails here must not fail a pod.
 
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const MARGIN: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Role {
     /// Nothing: the answer is empty, the failure is counted and logged. Runtimes fail a pod for an error, so a plugin
-    /// that only looks must never answer with one.
+    /// that only looks must never answer with one. One whose `synchronize` fails has joined without the state.
     #[default]
     Observer,
     /// The error. The pod or container fails by it, so that none starts without what the plugin does; from NRI 0.12.5 on
@@ -40,7 +41,7 @@ impl Role {
 /// A handler that failed.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
-    #[error("{0}")]
+    #[error("{}", with_causes(&**.0))]
     Error(HandlerError),
     #[error("the handler panicked")]
     Panic,
@@ -48,6 +49,21 @@ pub(super) enum Failure {
     Overrun,
     #[error("the message can't be read: {0}")]
     Undecodable(#[from] DecodeError),
+}
+
+/// An error and what caused it: only this text reaches the runtime, and the log.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        // Some texts have their cause's in them.
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        next = error.source();
+    }
+    text
 }
 
 impl Failure {

@@ -23,6 +23,8 @@ struct Ids {
     synchronized: bool,
     pods: HashSet<String>,
     containers: HashSet<String>,
+    /// What vanished, until the plugin has taken it in.
+    vanished: Vanished,
 }
 
 /// The ids that a plugin was told of, over all of its sessions.
@@ -62,16 +64,23 @@ impl Known {
             synchronized: true,
             pods: pods.iter().map(|pod| pod.id.clone()).collect(),
             containers: containers.iter().map(|container| container.id.clone()).collect(),
+            vanished: Vanished::default(),
         };
         let mut ids = self.0.lock();
         let before = std::mem::replace(&mut *ids, there);
-        let gone = |before: HashSet<String>, there: &HashSet<String>| {
-            before.into_iter().filter(|id| !there.contains(id)).collect::<Vec<_>>()
+        let gone = |before: HashSet<String>, untold: Vec<String>, there: &HashSet<String>| {
+            before.into_iter().chain(untold).filter(|id| !there.contains(id)).collect::<Vec<_>>()
         };
-        before.synchronized.then(|| Vanished {
-            pods: gone(before.pods, &ids.pods),
-            containers: gone(before.containers, &ids.containers),
-        })
+        ids.vanished = Vanished {
+            pods: gone(before.pods, before.vanished.pods, &ids.pods),
+            containers: gone(before.containers, before.vanished.containers, &ids.containers),
+        };
+        before.synchronized.then(|| ids.vanished.clone())
+    }
+
+    /// The plugin has taken in what vanished; otherwise it is told again with the next state.
+    pub(super) fn told_vanished(&self) {
+        self.0.lock().vanished = Vanished::default();
     }
 }
 
@@ -104,7 +113,11 @@ mod tests {
             (sorted(vanished.pods), sorted(vanished.containers)),
             (vec!["d".to_owned()], vec!["c".to_owned(), "e".to_owned()])
         );
+        known.told_vanished();
         assert_eq!(known.synchronized(&[pod("a")], &[]).unwrap().containers, ["new"]);
+        // It was not taken in.
+        let again = known.synchronized(&[], &[]).unwrap();
+        assert_eq!((again.pods, again.containers), (vec!["a".to_owned()], vec!["new".to_owned()]));
     }
 
     #[test]

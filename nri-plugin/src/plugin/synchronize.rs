@@ -56,20 +56,58 @@ impl Parts {
     /// Takes a part; the whole if it is the last.
     pub(super) fn add(&mut self, payload: Bytes, limits: &SyncLimits) -> Result<Option<State>, Refused> {
         let bytes = payload.len();
+        // Two bytes are an item, which takes more than that as soon as it is told apart.
+        let items = self.items() + entries(&payload);
+        if items > limits.items || self.bytes.saturating_add(bytes) > limits.bytes {
+            let bytes = self.bytes.saturating_add(bytes);
+            *self = Self::default();
+            return Err(Refused::TooMuch { items, bytes, limits: limits.clone() });
+        }
         let Part { pods, containers, more } = Part::decode(payload)?;
         if !(pods.is_empty() && containers.is_empty()) {
             self.bytes = self.bytes.saturating_add(bytes);
         }
         self.state.pods.extend(pods);
         self.state.containers.extend(containers);
-        let items = self.state.pods.len() + self.state.containers.len();
-        if items > limits.items || self.bytes > limits.bytes {
-            let bytes = self.bytes;
-            *self = Self::default();
-            return Err(Refused::TooMuch { items, bytes, limits: limits.clone() });
-        }
         Ok(if more { None } else { Some(std::mem::take(self).state) })
     }
+
+    fn items(&self) -> usize {
+        self.state.pods.len() + self.state.containers.len()
+    }
+}
+
+/// How many pods and containers there are in a part, as far as it can be read.
+fn entries(mut part: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(key) = number(&mut part) {
+        let length = match key & 7 {
+            0 => number(&mut part).map(|_| 0),
+            1 => Some(8),
+            2 => number(&mut part),
+            5 => Some(4),
+            _ => None,
+        };
+        let rest = length.and_then(|length| part.get(usize::try_from(length).ok()?..));
+        let Some(rest) = rest else { break };
+        part = rest;
+        count += usize::from(matches!(key, 0x0a | 0x12));
+    }
+    count
+}
+
+/// A number of protobuf: seven bits in each byte, the lowest first.
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 /// A part that is not taken.

@@ -67,10 +67,18 @@ pub enum SessionError {
     ClosedBeforeConfigure,
     /// The runtime closed the connection after the plugin was configured, and before it joined.
     #[error(
-        "the runtime closed the connection before the plugin joined: it may not know all of {0:?}, or synchronization \
-         took too long; try once with `EventMask::BEFORE_0_10`"
+        "the runtime closed the connection before the plugin joined: it may not know all of {events:?}, or synchronization \
+         took too long; try once with `EventMask::BEFORE_0_10` if it has told no version of NRI"
     )]
-    ClosedBeforeJoin(EventMask),
+    ClosedBeforeJoin {
+        /// What it had told of itself.
+        runtime: RuntimeInfo,
+        /// The events that the plugin wanted.
+        events: EventMask,
+    },
+    /// The plugin was configured, and did not get the state of the node.
+    #[error("the runtime configured the plugin and did not let it join within {0:?}")]
+    JoinTimeout(Duration),
     /// The session was ended before the plugin joined.
     #[error("the session ended before the plugin joined: {0:?}")]
     EndedBeforeJoin(End),
@@ -129,8 +137,8 @@ impl<P: Plugin> SessionBuilder<P> {
         Self { events, ..self }
     }
 
-    /// How long the plugin waits to be registered and configured; 60 s by default, as runtimes accept one plugin after
-    /// another.
+    /// How long the plugin waits to be registered and configured, and then as long again to join; 60 s by default, as
+    /// runtimes accept one plugin after another.
     pub fn registration_timeout(self, registration_timeout: Duration) -> Self {
         Self { registration_timeout, ..self }
     }

@@ -95,10 +95,17 @@ impl<P: Plugin> Run<P> {
         };
         let joining = timeout(self.registration_timeout, async { tokio::try_join!(registered, configured) });
         let failed = async {
+            let limit = self.registration_timeout;
             match joining.await {
-                Ok(Ok(_)) => std::future::pending().await,
-                Ok(Err(error)) => error,
-                Err(_) => SessionError::RegistrationTimeout(self.registration_timeout),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return error,
+                Err(_) => return SessionError::RegistrationTimeout(limit),
+            }
+            let mut progress = self.dispatch.progress();
+            let joined = async { progress.wait_for(|progress| progress.joined).await.is_ok() };
+            match timeout(limit, joined).await {
+                Ok(_) => std::future::pending().await,
+                Err(_) => SessionError::JoinTimeout(limit),
             }
         };
         let mut progress = self.dispatch.progress();
@@ -123,7 +130,9 @@ impl<P: Plugin> Run<P> {
         }
         match &progress.configured {
             _ if progress.joined => Ok(End::RuntimeClosed),
-            Some((_, events)) => Err(SessionError::ClosedBeforeJoin(*events)),
+            Some((runtime, events)) => {
+                Err(SessionError::ClosedBeforeJoin { runtime: runtime.clone(), events: *events })
+            }
             None => Err(SessionError::ClosedBeforeConfigure),
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::server::broken;
 use super::wire::{Assembler, Encoded, HEADER, Incoming, REQUEST, RESPONSE};
 use super::{Code, Config, KeyValue, Request, Response, Status};
 use crate::mux::{Connection, MuxError, Receiver, Sender};
@@ -170,13 +171,14 @@ impl Client {
 /// Brings answers to those who wait for them, until the connection ends.
 async fn answers(mut receiver: Receiver, calls: Arc<Mutex<Calls>>, limit: usize) {
     let mut assembler = Assembler::new(limit);
-    let end = loop {
+    let end = 'connection: loop {
         match receiver.frame().await {
             Ok(frame) => assembler.push(frame),
             Err(end) => break end,
         }
         while let Some(incoming) = assembler.pop() {
             let (header, answer) = match incoming {
+                Incoming::Broken(why) => break 'connection broken(why),
                 Incoming::Message(header, data) => (header, Ok(data)),
                 Incoming::Oversize(header) => {
                     (header, Err(CallError::ResponseTooLarge { length: header.length, limit }))

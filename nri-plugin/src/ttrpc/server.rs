@@ -51,6 +51,7 @@ pub async fn serve<S: Service>(
     let Connection { sender, mut receiver } = connection;
     let mut assembler = Assembler::new(config.max_receive);
     let mut running = JoinSet::new();
+    let mut last = 0;
     loop {
         let frame = tokio::select! {
             frame = receiver.frame() => frame,
@@ -65,6 +66,15 @@ pub async fn serve<S: Service>(
             Err(end) => return end,
         }
         while let Some(incoming) = assembler.pop() {
+            let header = match &incoming {
+                Incoming::Message(header, _) | Incoming::Oversize(header) => *header,
+                Incoming::Broken(why) => return broken(why),
+            };
+            // Clients count their streams up by two.
+            if header.kind == REQUEST && (header.stream.is_multiple_of(2) || header.stream <= last) {
+                return MuxError::Protocol("a request's stream is even, or not above the one before");
+            }
+            last = if header.kind == REQUEST { header.stream } else { last };
             while running.len() >= config.concurrency.max(1) {
                 running.join_next().await;
             }
@@ -77,11 +87,19 @@ pub async fn serve<S: Service>(
     }
 }
 
+/// Why nothing else can be read.
+pub(super) fn broken(why: &'static str) -> MuxError {
+    telemetry::dropped_message(DroppedMessage::BadType);
+    MuxError::Protocol(why)
+}
+
 async fn answer<S: Service>(incoming: Incoming, service: Arc<S>, sender: Sender, config: Config) {
     let (header, result) = match incoming {
         Incoming::Message(header, _) | Incoming::Oversize(header) if header.kind != REQUEST => {
             return telemetry::dropped_message(DroppedMessage::BadType);
         }
+        // Not taken for a call in the first place.
+        Incoming::Broken(_) => return,
         Incoming::Message(header, data) => (header, handle(service, data).await),
         Incoming::Oversize(header) => {
             telemetry::dropped_message(DroppedMessage::Oversize);

@@ -57,6 +57,23 @@ impl Encoded {
 pub(crate) enum Incoming {
     Message(Header, Bytes),
     Oversize(Header),
+    /// No header of a message: where the next one begins can't be told.
+    Broken(&'static str),
+}
+
+/// The longest message that any peer might send: runtimes before NRI 0.7 have no limit of their own, and frames of 16 MiB.
+const LONGEST: usize = 1 << 28;
+
+impl Header {
+    /// What is wrong with it, if it is no message's.
+    fn check(self) -> Result<Self, &'static str> {
+        match self {
+            // Requests, answers, and the data of streams, which NRI has none of.
+            Self { kind: 1..=3, length: ..=LONGEST, .. } => Ok(self),
+            Self { kind: 1..=3, .. } => Err("a message is longer than any"),
+            _ => Err("a message is of a type that there is not"),
+        }
+    }
 }
 
 /// Puts messages together from what frames carry, however they were cut. It keeps one message at most.
@@ -73,6 +90,7 @@ enum State {
     Data(Header, BytesMut),
     /// Bytes of a message that is too long, still to come.
     Skip(Header, usize),
+    Broken(&'static str),
 }
 
 impl Assembler {
@@ -100,10 +118,10 @@ impl Assembler {
                         stream: bytes.get_u32(),
                         kind: bytes.get_u8(),
                     };
-                    self.state = if header.length > self.limit {
-                        State::Skip(header, header.length)
-                    } else {
-                        State::Data(header, BytesMut::new())
+                    self.state = match header.check() {
+                        Err(why) => State::Broken(why),
+                        Ok(header) if header.length > self.limit => State::Skip(header, header.length),
+                        Ok(header) => State::Data(header, BytesMut::new()),
                     };
                 }
                 State::Data(header, data) => {
@@ -132,6 +150,7 @@ impl Assembler {
                     self.state = State::Header(BytesMut::new());
                     return Some(Incoming::Oversize(header));
                 }
+                State::Broken(why) => return Some(Incoming::Broken(why)),
             }
         }
     }
@@ -173,9 +192,21 @@ mod tests {
     #[test]
     fn a_claimed_length_allocates_nothing() {
         let mut assembler = Assembler::new(usize::MAX);
-        assembler.push(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 0, 7]));
+        assembler.push(Bytes::from_static(&[0x0f, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 0, 7]));
         assert_eq!(assembler.pop(), None);
         assert!(matches!(&assembler.state, State::Data(_, data) if data.capacity() < 1000));
+    }
+
+    #[test]
+    fn what_is_no_header_is_no_message_to_be_waited_for() {
+        for header in [[0, 0, 0, 1, 0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0, 0, 1, 4, 0], [0x7a; 10]] {
+            let mut assembler = Assembler::new(1000);
+            assembler.push(Bytes::copy_from_slice(&header));
+            assert!(matches!(assembler.pop(), Some(Incoming::Broken(_))), "{header:?}");
+        }
+        let mut assembler = Assembler::new(1000);
+        assembler.push(Bytes::from_static(&[0x7a, 0x7a, 0x7a, 0x7a, 0, 0, 0, 1, 1, 0]));
+        assert_eq!(assembler.pop(), Some(Incoming::Broken("a message is longer than any")));
     }
 
     proptest! {

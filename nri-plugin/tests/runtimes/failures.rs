@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use nri_plugin::api::{Container, Event, PodSandbox};
-use nri_plugin::{Answer, Plugin, Role};
+use nri_plugin::api::{Container, Event, FailurePolicy, PodSandbox};
+use nri_plugin::{Answer, End, Plugin, Role};
 
-use crate::driver::{Driver, Kind, SHORT};
+use crate::driver::{Driver, Kind, SHORT, within};
 use crate::plugins::{Failing, builder, container, env, join, pod};
 
 pub(crate) async fn an_observer_never_fails_a_pod_and_stays(mut runtime: impl Driver) {
@@ -49,12 +49,14 @@ pub(crate) async fn an_enforcer_fails_it_and_stays(mut runtime: impl Driver) {
     }
 }
 
-/// Holds its thread longer than the runtime waits, which nothing in the process can cut short.
+/// Holds its thread longer than the runtime waits, which nothing in the process can cut short; not for a container "ok".
 struct Stuck;
 
 impl Plugin for Stuck {
-    async fn start_container(&self, _: PodSandbox, _: Container) -> Answer<()> {
-        std::thread::sleep(SHORT + SHORT / 2);
+    async fn start_container(&self, _: PodSandbox, container: Container) -> Answer<()> {
+        if container.id != "ok" {
+            std::thread::sleep(SHORT + SHORT / 2);
+        }
         Ok(())
     }
 }
@@ -69,5 +71,24 @@ pub(crate) async fn without_an_answer_an_enforcer_fails_the_pod_where_the_runtim
         assert_eq!(outcome.is_err(), fails, "{role:?}: {outcome:?}");
         // Unless told otherwise, it is dropped.
         assert!(session.ended().await.is_ok());
+    }
+}
+
+pub(crate) async fn without_an_answer_a_plugin_stays_that_asks_for_it_where_the_runtime_heeds_it(
+    mut runtime: impl Driver,
+) {
+    let heeds = runtime.kind().nri >= (0, 12);
+    for fail_request in [false, true] {
+        runtime.restart(Kind { request: SHORT, ..runtime.kind() }).await;
+        let policy = FailurePolicy { fail_request, keep_connected: true };
+        let session = join(&runtime, builder("10", &Arc::new(Stuck)).failure_policy(policy)).await;
+        let outcome = runtime.event(Event::StartContainer, pod("a"), container("b", "a")).await;
+        assert_eq!(outcome.is_err(), heeds && fail_request, "{outcome:?}");
+        runtime.event(Event::StartContainer, pod("a"), container("ok", "a")).await.unwrap();
+        if heeds {
+            assert_eq!(within(session.shutdown()).await.unwrap(), End::Stopped);
+        } else {
+            assert_eq!(within(session.ended()).await.unwrap(), End::RuntimeClosed);
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn a_plugin_joins_with_the_events_that_the_runtime_knows(mut ru
         runtime.restart(Kind { version: "v2.2.0", ..kind }).await;
         let session = connect(&runtime, builder("10", &all)).await;
         let refused = within(session.ended()).await;
-        assert!(matches!(refused, Err(SessionError::ClosedBeforeJoin(EventMask::ALL))), "{refused:?}");
+        assert!(matches!(refused, Err(SessionError::ClosedBeforeJoin { events: EventMask::ALL, .. })), "{refused:?}");
         let session = connect(&runtime, builder("10", &all).events(EventMask::BEFORE_0_10)).await;
         assert_eq!(within(session.joined()).await.unwrap().1, EventMask::BEFORE_0_10);
     }

@@ -7,6 +7,7 @@ mod events;
 mod failures;
 mod go;
 mod join;
+mod mock;
 mod plugins;
 mod updates;
 mod wire;
@@ -37,6 +38,7 @@ macro_rules! against {
                 an_observer_never_fails_a_pod_and_stays
                 an_enforcer_fails_it_and_stays
                 without_an_answer_an_enforcer_fails_the_pod_where_the_runtime_asks
+                without_an_answer_a_plugin_stays_that_asks_for_it_where_the_runtime_heeds_it
             }
             updates {
                 updates_go_to_the_runtime_and_those_that_failed_come_back
@@ -78,3 +80,5 @@ macro_rules! against {
 
 against!(go_0_8: crate::go::GoHost, crate::driver::NRI_0_8);
 against!(go_newest: crate::go::GoHost, crate::driver::NRI_NEWEST);
+against!(mock_0_8: crate::mock::Mock, crate::driver::NRI_0_8);
+against!(mock_newest: crate::mock::Mock, crate::driver::NRI_NEWEST);

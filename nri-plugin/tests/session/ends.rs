@@ -33,7 +33,7 @@ async fn a_runtime_that_ends_within_a_frame_has_ended() {
 
     let (session, trunk) = spawn(builder(Arc::new(All::default())));
     Peer::configure(Version::V0_8, trunk, "").await.unwrap().send(Malformed::TruncatedFrame).await;
-    assert!(matches!(session.ended().await, Err(SessionError::ClosedBeforeJoin(_))));
+    assert!(matches!(session.ended().await, Err(SessionError::ClosedBeforeJoin { .. })));
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,7 +227,9 @@ async fn an_end_before_the_plugin_joins_is_an_error_that_says_when() {
     let plugin = Peer::configure(Version::V0_8, trunk, "").await.unwrap();
     plugin.close().await;
     drop(plugin);
-    assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeJoin(events)) if events.bits() == 0x24));
+    assert!(
+        matches!(session.joined().await, Err(SessionError::ClosedBeforeJoin { events, .. }) if events.bits() == 0x24)
+    );
 
     let (session, _trunk) = spawn(builder(Arc::new(Few)));
     session.shutdown().await.unwrap();

@@ -10,6 +10,7 @@ use nri_plugin::api::{
     Container, ContainerAdjustment, CreateContainerResponse, EventMask, KeyValue, PodSandbox,
     ValidateContainerAdjustmentRequest, ValidateContainerAdjustmentResponse,
 };
+use nri_plugin::mux::MuxError;
 use nri_plugin::{Answer, End, Identity, Plugin, Role, Session, SessionError};
 use parking_lot::Mutex;
 use tokio::io::duplex;
@@ -203,7 +204,10 @@ async fn a_node_whose_parts_never_end_drops_the_plugin() {
     let all = Arc::new(All::default());
     let session = Session::builder(Identity::new("10", "test").unwrap(), all.clone()).spawn(near).unwrap();
     assert_eq!(runtime.accept(far).await.unwrap_err(), Trouble::Timeout);
-    assert!(matches!(session.joined().await, Err(SessionError::ClosedBeforeJoin(EventMask::BEFORE_0_10))));
+    assert!(matches!(
+        session.joined().await,
+        Err(SessionError::ClosedBeforeJoin { events: EventMask::BEFORE_0_10, .. })
+    ));
     assert_eq!(all.take(), ["configure \"\""]);
 }
 
@@ -234,7 +238,10 @@ async fn what_no_runtime_sends_is_survived_or_ends_the_session() {
             0 => assert!(!matches!(session.ended().await, Ok(End::Stopped)), "{malformed:?}"),
             _ => assert!(watches.running.lock().contains_key("C"), "{malformed:?}"),
         }
-        if malformed.is_over() {
+        if malformed.is_breach() {
+            let end = session.ended().await;
+            assert!(matches!(end, Err(SessionError::Connection(MuxError::Protocol(_)))), "{malformed:?}: {end:?}");
+        } else if malformed.is_over() {
             assert_eq!(runtime.plugins().len(), 1, "{malformed:?}: {:?}", session.ended().await);
         }
         session.shutdown().await.ok();

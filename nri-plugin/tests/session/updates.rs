@@ -76,6 +76,11 @@ async fn a_handler_can_not_wait_for_a_runtime_that_waits_for_it() {
         let plugin = Peer::accept(version, trunk, vec![]).await.unwrap();
         *hasty.0.lock() = Some(session.runtime());
         plugin.event(Event::StartContainer, pod("a"), container("b")).await.unwrap();
-        assert!(matches!(results.recv().await.unwrap(), Err(UpdateError::InHandler)), "{version:?}");
+        let updated = results.recv().await.unwrap();
+        if version.updates_during_events() {
+            updated.unwrap();
+        } else {
+            assert!(matches!(updated, Err(UpdateError::InHandler)), "{version:?}");
+        }
     }
 }
