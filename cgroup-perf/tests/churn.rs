@@ -88,3 +88,33 @@ fn home() -> Home {
     let path = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
     Home(support::mount().unwrap().join(path))
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_a_removed_cgroup_stay_for_the_grace_time() {
+    if !support::possible() {
+        return;
+    }
+    let grace = Duration::from_secs(1);
+    let perf = CgroupPerf::builder().grace(grace).start().await.unwrap();
+    let find = |id: CgroupId| perf.counters().unwrap().into_iter().find(|total| total.cgroup == id);
+    let cgroup = Cgroup::new();
+    let id = cgroup.id;
+    let mut child = Child::in_cgroup("spin 1 50", &cgroup, None);
+    child.go();
+    child.done();
+    let before = eventually("the total", || find(id).filter(|total| total.ran > 49_000_000));
+    drop(child);
+    let removed = std::time::Instant::now();
+    drop(cgroup);
+    let mut last = before;
+    eventually("it is forgotten", || match find(id) {
+        Some(total) => {
+            assert!(total.ran >= last.ran, "it does not shrink");
+            last = total;
+            None
+        }
+        None => Some(()),
+    });
+    assert!(removed.elapsed() >= grace, "it was there for {:?}", removed.elapsed());
+    assert!(perf.status().unwrap().reclaimed >= 1);
+}

@@ -76,7 +76,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // A process that was waited for may leave a moment later.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE / 10;
         while fs::remove_dir(&self.path).is_err() && self.path.exists() {
             if Instant::now() > deadline {
                 eprintln!("cannot remove {}", self.path.display());
