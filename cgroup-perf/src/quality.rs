@@ -41,6 +41,18 @@ impl Counter {
     pub const CLOCK: Self = Self { hardware: false, least_per_ms: 1, most_per_ns: Some(2) };
     /// What the kernel counts and need not happen, such as page faults.
     pub const SOFTWARE: Self = Self { hardware: false, least_per_ms: 0, most_per_ns: None };
+
+    /// What is expected of a counter by its name, with hyphens or underscores: of one that has none of the usual names, no
+    /// more than of hardware's [`EVENTS`](Self::EVENTS).
+    pub fn by_name(name: &str) -> Self {
+        match name.replace('_', "-").as_str() {
+            "cycles" => Self::CYCLES,
+            "instructions" => Self::INSTRUCTIONS,
+            "task-clock" | "cpu-clock" => Self::CLOCK,
+            "context-switches" | "page-faults" | "minor-faults" | "major-faults" | "migrations" => Self::SOFTWARE,
+            _ => Self::EVENTS,
+        }
+    }
 }
 
 /// What a figure is worth, from best to worst.
@@ -450,6 +462,20 @@ mod tests {
         let mut merged = earlier;
         merged.merge(&later.since(&earlier));
         assert_eq!(merged, later);
+    }
+
+    #[test]
+    fn a_counters_name_says_what_to_expect() {
+        for (name, counter) in [
+            ("cycles", Counter::CYCLES),
+            ("instructions", Counter::INSTRUCTIONS),
+            ("llc-misses", Counter::EVENTS),
+            ("task-clock", Counter::CLOCK),
+            ("page_faults", Counter::SOFTWARE),
+            ("msr/tsc/", Counter::EVENTS),
+        ] {
+            assert_eq!(Counter::by_name(name), counter, "{name}");
+        }
     }
 
     #[test]

@@ -57,3 +57,16 @@ pub struct Batch {
     /// in no sample.
     pub lost: u64,
 }
+
+/// What one cgroup did since counting began, on all processors together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// The cgroup.
+    pub cgroup: CgroupId,
+    /// For how long its tasks ran, in nanoseconds.
+    pub ran: u64,
+    /// How often a processor was taken from it.
+    pub switches: u64,
+    /// What was counted, in the order of [`Sample::counters`].
+    pub counters: [Delta; MAX_COUNTERS],
+}
