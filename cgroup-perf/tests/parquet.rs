@@ -244,6 +244,21 @@ fn row_groups_and_files_are_of_bounded_size_and_age() {
 }
 
 #[test]
+fn a_row_group_ends_by_its_size_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = ParquetConfig::new(directory.path());
+    (config.batch_rows, config.row_group_bytes) = (500, 40_000);
+    let mut writer = ParquetWriter::open(config, columns()).unwrap();
+    let all = write(&mut writer, &mut Node::new(100), 5_000);
+    writer.finish().unwrap();
+    let paths = files(directory.path(), ".parquet");
+    assert_eq!(rows(&paths), all.len());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&paths[0]).unwrap()).unwrap();
+    let sizes: Vec<_> = reader.metadata().row_groups().iter().map(|row_group| row_group.compressed_size()).collect();
+    assert!(sizes.len() >= 3 && sizes.iter().all(|size| *size < 60_000), "{sizes:?}");
+}
+
+#[test]
 fn what_is_old_is_written_though_it_is_little() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = ParquetConfig::new(directory.path());
