@@ -14,6 +14,8 @@ pub const MAX_SCALE: u64 = 100;
 pub const MISSING_FLOOR: u64 = 100_000;
 /// The part of the time that may be missing: one in this many.
 pub const MISSING_SHARE: u64 = 4;
+/// By how much a slot may be longer than it says, in nanoseconds: a tick is late where a virtual machine's host lets it wait.
+pub const LATE: u64 = 1_000_000_000;
 /// The part of a sum's time that may have stood still or be left out: one in this many.
 pub const SUM_SHARE: u64 = 100;
 /// From how much counted time on a rate is judged, in nanoseconds. Before that only zero is.
@@ -41,6 +43,18 @@ impl Counter {
     pub const CLOCK: Self = Self { hardware: false, least_per_ms: 1, most_per_ns: Some(2) };
     /// What the kernel counts and need not happen, such as page faults.
     pub const SOFTWARE: Self = Self { hardware: false, least_per_ms: 0, most_per_ns: None };
+
+    /// What is expected of a counter by its name, with hyphens or underscores: of one that has none of the usual names, no
+    /// more than of hardware's [`EVENTS`](Self::EVENTS).
+    pub fn by_name(name: &str) -> Self {
+        match name.replace('_', "-").as_str() {
+            "cycles" => Self::CYCLES,
+            "instructions" => Self::INSTRUCTIONS,
+            "task-clock" | "cpu-clock" => Self::CLOCK,
+            "context-switches" | "page-faults" | "minor-faults" | "major-faults" | "migrations" => Self::SOFTWARE,
+            _ => Self::EVENTS,
+        }
+    }
 }
 
 /// What a figure is worth, from best to worst.
@@ -119,7 +133,15 @@ pub struct Verdict {
 pub fn judge(counter: &Counter, delta: Delta, span: Span) -> Verdict {
     let Delta { value, enabled, running } = delta;
     let nothing = |quality| Verdict { quality, figure: None };
-    if is_beyond(enabled, span.wall) || is_beyond(running, enabled) || is_too_much(counter, delta) {
+    let is_endless = span.wall > 0 && enabled > span.wall.saturating_add(LATE);
+    // It did not run, and was to be counted for longer than clocks can differ.
+    let is_nobodys = span.ran == 0 && enabled > MISSING_FLOOR;
+    if is_endless
+        || is_nobodys
+        || is_beyond(enabled, span.ran)
+        || is_beyond(running, enabled)
+        || is_too_much(counter, delta)
+    {
         return nothing(Quality::Implausible);
     }
     if enabled == 0 {
@@ -293,7 +315,8 @@ mod tests {
         is(&Counter::CYCLES, (0, 0, 0), ran(0), Quality::Exact, Some(0));
         is(&Counter::CYCLES, (0, 0, 0), Span::default(), Quality::Exact, Some(0));
         // Enabled between two readings of a processor on which this cgroup did not run.
-        is(&Counter::CYCLES, (0, 10, 10), ran(0), Quality::Exact, Some(0));
+        is(&Counter::CYCLES, (0, 100_000, 100_000), ran(0), Quality::Exact, Some(0));
+        is(&Counter::CYCLES, (0, 100_001, 100_001), ran(0), Quality::Implausible, None);
     }
 
     #[test]
@@ -368,14 +391,20 @@ mod tests {
 
     #[test]
     fn times_hold_one_another() {
-        // A tick that is late makes a slot longer; the boundary is a quarter.
-        let over = Span { ran: MS, wall: MS * 3 / 4 };
-        is(&Counter::CYCLES, (MS, MS, MS), over, Quality::Exact, Some(MS));
-        is(&Counter::CYCLES, (MS, MS, MS), Span { wall: MS * 3 / 4 - 1, ..over }, Quality::Implausible, None);
+        // Enabled for longer than code ran; the boundary is a quarter.
+        is(&Counter::CYCLES, (MS, MS, MS), ran(MS * 3 / 4), Quality::Exact, Some(MS));
+        is(&Counter::CYCLES, (MS, MS, MS), ran(MS * 3 / 4 - 1), Quality::Implausible, None);
         is(&Counter::CYCLES, (MS, MS * 3 / 4, MS), SLOT, Quality::Exact, Some(MS));
         is(&Counter::CYCLES, (MS, MS * 3 / 4 - 1, MS), SLOT, Quality::Implausible, None);
-        // No wall time is known: nothing is held against it.
-        is(&Counter::CYCLES, (MS, MS, MS), Span { ran: MS, wall: 0 }, Quality::Exact, Some(MS));
+        // A tick that was late by almost a slot, as seen on a busy virtual machine.
+        let late = Span { ran: 1_909_680, wall: MS };
+        is(&Counter::CYCLES, (4_391_900, 1_909_680, 1_909_680), late, Quality::Exact, Some(4_391_900));
+        // No wall time is known, or the machine stood still: only what is endless is held against it.
+        let long = |wall| Span { ran: LATE + MS, wall };
+        let counted = (LATE, LATE + MS, LATE + MS);
+        is(&Counter::CYCLES, counted, long(0), Quality::Exact, Some(LATE));
+        is(&Counter::CYCLES, counted, long(MS), Quality::Exact, Some(LATE));
+        is(&Counter::CYCLES, counted, long(MS - 1), Quality::Implausible, None);
     }
 
     #[test]
@@ -450,6 +479,20 @@ mod tests {
         let mut merged = earlier;
         merged.merge(&later.since(&earlier));
         assert_eq!(merged, later);
+    }
+
+    #[test]
+    fn a_counters_name_says_what_to_expect() {
+        for (name, counter) in [
+            ("cycles", Counter::CYCLES),
+            ("instructions", Counter::INSTRUCTIONS),
+            ("llc-misses", Counter::EVENTS),
+            ("task-clock", Counter::CLOCK),
+            ("page_faults", Counter::SOFTWARE),
+            ("msr/tsc/", Counter::EVENTS),
+        ] {
+            assert_eq!(Counter::by_name(name), counter, "{name}");
+        }
     }
 
     #[test]

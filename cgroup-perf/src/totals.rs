@@ -3,14 +3,14 @@
 use hashbrown::HashMap;
 
 use crate::quality::{Counter, Span, Sum, Verdict};
-use crate::sample::{Batch, CgroupId, Delta, MAX_COUNTERS, Sample};
+use crate::sample::{Batch, CgroupId, Delta, MAX_COUNTERS, Sample, Total};
 
 /// How many cgroups are told apart, unless [`Totals::with_most`] says otherwise. Each takes some 500 bytes.
 const DEFAULT_MOST: usize = 16_384;
 
 /// What was run and counted in some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Total {
+pub struct Usage {
     /// For how long tasks ran, in nanoseconds.
     pub ran: u64,
     /// How often a processor was taken from them.
@@ -19,7 +19,7 @@ pub struct Total {
     pub counters: [Sum; MAX_COUNTERS],
 }
 
-impl Total {
+impl Usage {
     /// Takes in a sample.
     pub fn add(&mut self, counters: &[Counter], sample: &Sample) {
         let wall = sample.end.saturating_sub(sample.start);
@@ -60,41 +60,11 @@ impl Total {
     }
 }
 
-/// What the kernel's map says of a cgroup: everything since the map was made, of all processors together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
-    /// The cgroup.
-    pub cgroup: CgroupId,
-    /// For how long its tasks ran, in nanoseconds.
-    pub ran: u64,
-    /// How often a processor was taken from them.
-    pub switches: u64,
-    /// What was counted, in the order of the counters.
-    pub counters: [Delta; MAX_COUNTERS],
-}
-
-impl Reading {
-    /// What came since a reading before; all of it where the map's entry was made anew since.
-    fn since(&self, earlier: &Self) -> Self {
-        let mut since = *self;
-        let mut back = self.ran < earlier.ran || self.switches < earlier.switches;
-        since.ran = self.ran.saturating_sub(earlier.ran);
-        since.switches = self.switches.saturating_sub(earlier.switches);
-        for (delta, earlier) in since.counters.iter_mut().zip(&earlier.counters) {
-            back |= delta.value < earlier.value || delta.enabled < earlier.enabled || delta.running < earlier.running;
-            delta.value = delta.value.saturating_sub(earlier.value);
-            delta.enabled = delta.enabled.saturating_sub(earlier.enabled);
-            delta.running = delta.running.saturating_sub(earlier.running);
-        }
-        if back { *self } else { since }
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    total: Total,
+    total: Usage,
     /// What cgroups below it had done that are no more.
-    gone: Total,
+    gone: Usage,
     /// When something was last heard of it.
     heard: u64,
 }
@@ -127,9 +97,9 @@ pub struct Totals {
     cgroups: HashMap<CgroupId, Entry>,
     /// The last reading of each, and when it was. It stays for as long as the kernel gives it, also of what has ended:
     /// else the next one were counted anew.
-    readings: HashMap<CgroupId, Option<(Reading, u64)>>,
+    readings: HashMap<CgroupId, Option<(Total, u64)>>,
     most: usize,
-    beyond: Total,
+    beyond: Usage,
     refused: u64,
     lost: u64,
 }
@@ -142,7 +112,7 @@ impl Totals {
             cgroups: HashMap::new(),
             readings: HashMap::new(),
             most: DEFAULT_MOST,
-            beyond: Total::default(),
+            beyond: Usage::default(),
             refused: 0,
             lost: 0,
         }
@@ -179,17 +149,17 @@ impl Totals {
     }
 
     /// Takes in a reading, at some time in nanoseconds of `CLOCK_MONOTONIC`.
-    pub fn read(&mut self, reading: &Reading, now: u64) {
+    pub fn read(&mut self, reading: &Total, now: u64) {
         let Some(last) = entry(&mut self.readings, self.most, reading.cgroup) else {
             // Each reading is of everything since the start: of what has no place, nothing can be told but that it is.
             self.refused = self.refused.saturating_add(1);
             return;
         };
-        let new = last.as_ref().map_or(*reading, |(earlier, _)| reading.since(earlier));
+        let new = last.as_ref().map_or(*reading, |(earlier, _)| since(reading, earlier));
         *last = Some((*reading, now));
-        let mut total = Total::default();
+        let mut total = Usage::default();
         total.add_parts(&self.counters, new.ran, new.switches, &new.counters, 0);
-        if total == Total::default() {
+        if total == Usage::default() {
             return;
         }
         if let Some(entry) = entry(&mut self.cgroups, self.most, reading.cgroup) {
@@ -202,12 +172,12 @@ impl Totals {
     }
 
     /// What a cgroup's own tasks have done; none where nothing was heard of it.
-    pub fn get(&self, cgroup: CgroupId) -> Option<&Total> {
+    pub fn get(&self, cgroup: CgroupId) -> Option<&Usage> {
         self.cgroups.get(&cgroup).map(|entry| &entry.total)
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (CgroupId, &Total)> {
+    pub fn iter(&self) -> impl Iterator<Item = (CgroupId, &Usage)> {
         self.cgroups.iter().map(|(id, entry)| (*id, &entry.total))
     }
 
@@ -222,7 +192,7 @@ impl Totals {
     }
 
     /// What was done by cgroups that there was no place for.
-    pub fn beyond(&self) -> &Total {
+    pub fn beyond(&self) -> &Usage {
         &self.beyond
     }
 
@@ -237,7 +207,7 @@ impl Totals {
     }
 
     /// What a cgroup did, with what those below it did that are no more.
-    pub(crate) fn with_gone(&self, cgroup: CgroupId) -> Option<Total> {
+    pub(crate) fn with_gone(&self, cgroup: CgroupId) -> Option<Usage> {
         self.cgroups.get(&cgroup).map(|entry| {
             let mut total = entry.total;
             total.merge(&entry.gone);
@@ -265,6 +235,21 @@ impl Totals {
     }
 }
 
+/// What came since a reading before; all of it where the kernel's entry was made anew since.
+fn since(total: &Total, earlier: &Total) -> Total {
+    let mut since = *total;
+    let mut back = total.ran < earlier.ran || total.switches < earlier.switches;
+    since.ran = total.ran.saturating_sub(earlier.ran);
+    since.switches = total.switches.saturating_sub(earlier.switches);
+    for (delta, earlier) in since.counters.iter_mut().zip(&earlier.counters) {
+        back |= delta.value < earlier.value || delta.enabled < earlier.enabled || delta.running < earlier.running;
+        delta.value = delta.value.saturating_sub(earlier.value);
+        delta.enabled = delta.enabled.saturating_sub(earlier.enabled);
+        delta.running = delta.running.saturating_sub(earlier.running);
+    }
+    if back { *total } else { since }
+}
+
 fn entry<T: Default>(cgroups: &mut HashMap<CgroupId, T>, most: usize, cgroup: CgroupId) -> Option<&mut T> {
     if cgroups.len() < most {
         return Some(cgroups.entry(cgroup).or_default());
@@ -287,9 +272,9 @@ mod tests {
         Sample { start: 0, end: 1_000_000, cpu: 0, cgroup, task: None, ran, switches: 2, counters }
     }
 
-    fn reading(ran: u64, cycles: u64) -> Reading {
+    fn reading(ran: u64, cycles: u64) -> Total {
         let of = sample(7, ran, cycles);
-        Reading { cgroup: of.cgroup, ran, switches: 2, counters: of.counters }
+        Total { cgroup: of.cgroup, ran, switches: 2, counters: of.counters }
     }
 
     fn cycles(totals: &Totals, cgroup: u64) -> Option<u64> {
@@ -347,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_came_since_has_its_own_quality() {
-        let mut total = Total::default();
+        let mut total = Usage::default();
         total.add(&COUNTERS, &sample(7, 900_000, 2_000_000));
         let earlier = total;
         let mut frozen = sample(7, 900_000, 0);
@@ -356,6 +341,6 @@ mod tests {
         let since = total.since(&earlier);
         assert_eq!(since.ran, 900_000);
         assert_eq!(since.verdict(&COUNTERS, 0).unwrap().quality, Quality::Stalled);
-        assert_eq!(total.since(&total), Total::default());
+        assert_eq!(total.since(&total), Usage::default());
     }
 }

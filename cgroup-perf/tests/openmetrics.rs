@@ -8,7 +8,7 @@ use cgroup_perf::output::openmetrics::{Exporter, Format};
 use cgroup_perf::quality::{Counter, Span};
 use cgroup_perf::resolver::Labels;
 use cgroup_perf::sample::{CgroupId, Delta};
-use cgroup_perf::totals::Total;
+use cgroup_perf::totals::Usage;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -27,7 +27,7 @@ fn labels(pod: &str, container: &str) -> Arc<Labels> {
 }
 
 /// What ran for some seconds, of which counters counted a part.
-fn add(total: &mut Total, seconds: u64, percent: u64, values: [u64; 3]) {
+fn add(total: &mut Usage, seconds: u64, percent: u64, values: [u64; 3]) {
     let (ran, running) = (seconds * SECOND, seconds * SECOND / 100 * percent);
     total.ran += ran;
     total.switches += 3;
@@ -36,8 +36,8 @@ fn add(total: &mut Total, seconds: u64, percent: u64, values: [u64; 3]) {
     }
 }
 
-fn total(seconds: u64, percent: u64, values: [u64; 3]) -> Total {
-    let mut total = Total::default();
+fn total(seconds: u64, percent: u64, values: [u64; 3]) -> Usage {
+    let mut total = Usage::default();
     add(&mut total, seconds, percent, values);
     total
 }
@@ -146,7 +146,7 @@ fn a_counter_with_anothers_name_is_left_out() {
 fn a_counter_never_goes_back_though_its_scale_does() {
     let mut exporter = Exporter::new(events());
     let web = labels("web", "app");
-    let mut so_far = Total::default();
+    let mut so_far = Usage::default();
     let mut before = 0;
     // A tenth of the time at first, then all of it: the sum's own scale falls from ten to one.
     for (percent, cycles) in [(10, SECOND), (100, SECOND), (100, SECOND)] {

@@ -22,6 +22,7 @@ use cgroup_perf::resolver::Labels;
 use cgroup_perf::sample::{CgroupId, Delta, Sample, Task};
 use common::{MS, Node, OFFSET, SECOND, columns, container, labels};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 
 /// One row, as text: what `quality` says, whose it is, and the numbers.
 type Line = (i64, u64, u32, u64, u64, u32, String, [Option<String>; 5]);
@@ -241,6 +242,21 @@ fn row_groups_and_files_are_of_bounded_size_and_age() {
     came.sort_unstable();
     went.sort_unstable();
     assert!(came == went);
+}
+
+#[test]
+fn a_row_group_ends_by_its_size_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = ParquetConfig::new(directory.path());
+    (config.batch_rows, config.row_group_bytes) = (500, 40_000);
+    let mut writer = ParquetWriter::open(config, columns()).unwrap();
+    let all = write(&mut writer, &mut Node::new(100), 5_000);
+    writer.finish().unwrap();
+    let paths = files(directory.path(), ".parquet");
+    assert_eq!(rows(&paths), all.len());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&paths[0]).unwrap()).unwrap();
+    let sizes: Vec<_> = reader.metadata().row_groups().iter().map(RowGroupMetaData::compressed_size).collect();
+    assert!(sizes.len() >= 3 && sizes.iter().all(|size| *size < 60_000), "{sizes:?}");
 }
 
 #[test]

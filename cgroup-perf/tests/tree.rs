@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cgroup_perf::mount::Hierarchy;
 use cgroup_perf::quality::Counter;
-use cgroup_perf::sample::{CgroupId, Delta, MAX_COUNTERS, Sample};
-use cgroup_perf::totals::{Reading, Totals};
+use cgroup_perf::sample::{CgroupId, Delta, MAX_COUNTERS, Sample, Total};
+use cgroup_perf::totals::Totals;
 use cgroup_perf::tree::{Entered, Progress, Tree};
 
 const SECOND: u64 = 1_000_000_000;
@@ -206,7 +206,7 @@ fn a_reading_that_the_kernel_still_gives_is_not_counted_twice() {
     host.scan(0);
     let mut counters = [Delta::default(); MAX_COUNTERS];
     counters[0] = Delta { value: 300, enabled: 100, running: 100 };
-    let reading = Reading { cgroup: container, ran: 100, switches: 1, counters };
+    let reading = Total { cgroup: container, ran: 100, switches: 1, counters };
     host.totals.read(&reading, SECOND);
     host.remove("one");
     host.scan(SECOND);

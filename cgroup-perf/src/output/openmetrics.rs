@@ -20,7 +20,7 @@ use super::Event;
 use crate::quality::{Quality, Verdict};
 use crate::resolver::Labels;
 use crate::sample::{CgroupId, MAX_COUNTERS};
-use crate::totals::Total;
+use crate::totals::Usage;
 
 /// The names that no counter can have: they are others'.
 const OWN: [&str; 7] = [
@@ -67,7 +67,7 @@ pub struct Series {
 struct State {
     series: Series,
     /// What came in this interval.
-    interval: Total,
+    interval: Usage,
     heard: bool,
 }
 
@@ -79,11 +79,11 @@ struct State {
 /// ```
 /// use std::sync::Arc;
 /// use cgroup_perf::output::{Event, openmetrics::{Exporter, Format}};
-/// use cgroup_perf::{quality::Counter, resolver::Labels, sample::CgroupId, totals::Total};
+/// use cgroup_perf::{quality::Counter, resolver::Labels, sample::CgroupId, totals::Usage};
 ///
 /// let mut exporter = Exporter::new(vec![Event::new("cycles", "PERF_COUNT_HW_CPU_CYCLES", Counter::CYCLES)]);
 /// let labels = Arc::new(Labels { pod: "web".to_owned(), ..Labels::default() });
-/// exporter.update(CgroupId(7), &labels, &Total { ran: 1_500_000_000, ..Total::default() });
+/// exporter.update(CgroupId(7), &labels, &Usage { ran: 1_500_000_000, ..Usage::default() });
 /// exporter.end_interval();
 /// let text = exporter.render(Format::OpenMetrics);
 /// assert!(text.contains(r#"cgroup_perf_cpu_seconds_total{namespace="",pod="web",container="",container_id=""} 1.5"#));
@@ -92,7 +92,7 @@ struct State {
 pub struct Exporter {
     events: Vec<Event>,
     most: usize,
-    cgroups: HashMap<CgroupId, (Total, bool)>,
+    cgroups: HashMap<CgroupId, (Usage, bool)>,
     series: HashMap<String, State>,
     /// Cgroups without a place in this interval, and in the last.
     refused: (u64, u64),
@@ -111,7 +111,7 @@ impl Exporter {
     }
 
     /// Takes what a cgroup has done since the start. To be called once for each in an interval.
-    pub fn update(&mut self, cgroup: CgroupId, labels: &Arc<Labels>, total: &Total) {
+    pub fn update(&mut self, cgroup: CgroupId, labels: &Arc<Labels>, total: &Usage) {
         let labels = braced(labels);
         let has_place = self.series.contains_key(&labels) || self.series.len() < self.most;
         let is_known = self.cgroups.contains_key(&cgroup);
@@ -157,7 +157,7 @@ impl State {
     fn new(labels: String) -> Self {
         let nothing = Verdict { quality: Quality::Exact, figure: None };
         let series = Series { labels, ran: 0, switches: 0, counts: [0; MAX_COUNTERS], last: [nothing; MAX_COUNTERS] };
-        Self { series, interval: Total::default(), heard: false }
+        Self { series, interval: Usage::default(), heard: false }
     }
 
     fn end_interval(&mut self, events: &[Event]) {
@@ -169,7 +169,7 @@ impl State {
             *last = sum.verdict(&event.counter, interval.ran);
             *count = count.saturating_add(last.figure.unwrap_or(0));
         }
-        *interval = Total::default();
+        *interval = Usage::default();
     }
 }
 

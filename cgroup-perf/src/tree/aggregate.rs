@@ -4,24 +4,24 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Tree;
 use crate::sample::CgroupId;
-use crate::totals::{Total, Totals};
+use crate::totals::{Totals, Usage};
 
 /// What each cgroup and all below it have done.
 #[derive(Debug, Default)]
 pub struct Subtrees {
-    totals: HashMap<CgroupId, Total>,
+    totals: HashMap<CgroupId, Usage>,
     /// Used again from one time to the next.
     order: Vec<(usize, CgroupId, CgroupId)>,
 }
 
 impl Subtrees {
     /// That of one; none where neither it nor any below it did anything.
-    pub fn get(&self, cgroup: CgroupId) -> Option<&Total> {
+    pub fn get(&self, cgroup: CgroupId) -> Option<&Usage> {
         self.totals.get(&cgroup)
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (CgroupId, &Total)> {
+    pub fn iter(&self) -> impl Iterator<Item = (CgroupId, &Usage)> {
         self.totals.iter().map(|(id, total)| (*id, total))
     }
 
@@ -49,7 +49,7 @@ impl Subtrees {
                 self.totals.entry(parent).or_default().merge(&sum);
             }
         }
-        if root != Total::default() {
+        if root != Usage::default() {
             self.totals.entry(tree.root()).or_default().merge(&root);
         }
     }

@@ -16,7 +16,8 @@ use crate::quality::{Counter, Quality, Span, judge};
 use crate::resolver::Labels;
 use crate::sample::{Delta, MAX_COUNTERS, Sample};
 
-/// How far the clock of counters and that of accounting may differ before both are written, in nanoseconds.
+/// How far the clock of counters and that of accounting may differ before both are written: so many nanoseconds, or one part
+/// in as many.
 const CLOCKS_DIFFER: u64 = 1_000;
 
 /// A row that is to be.
@@ -234,7 +235,7 @@ fn append_counters(counters: &mut [CounterBuilders], deltas: &[Delta; MAX_COUNTE
     for (builders, delta) in counters.iter_mut().zip(deltas) {
         // The scale of what was counted all of the time is 1, whatever two clocks say of how long that was.
         let is_whole = delta.running == delta.enabled;
-        let is_known = is_whole && delta.enabled.abs_diff(span.ran) <= CLOCKS_DIFFER;
+        let is_known = is_whole && delta.enabled.abs_diff(span.ran) <= CLOCKS_DIFFER.max(span.ran / CLOCKS_DIFFER);
         builders.value.append_value(delta.value);
         builders.enabled.append_option((!is_known).then_some(delta.enabled));
         builders.running.append_option((!is_whole).then_some(delta.running));

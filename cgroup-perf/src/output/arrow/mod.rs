@@ -9,7 +9,7 @@
 //! | `ran_ns` | u64 | for how long its tasks ran there |
 //! | `switches` | u32 | how often the processor was taken from it |
 //! | `X` | u64 | what counter `X` counted, not scaled |
-//! | `X_enabled_ns` | u64? | for how long it was to count; null: as `ran_ns`, to a microsecond |
+//! | `X_enabled_ns` | u64? | for how long it was to count; null: as `ran_ns`, to a microsecond or a thousandth |
 //! | `X_running_ns` | u64? | for how long it did; null: as `X_enabled_ns` |
 //! | `X_quality` | dictionary | what its figure is worth: [`Quality`](crate::quality::Quality) |
 //! | `quality` | dictionary | the worst of those |
