@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nri_plugin::api::{
-    ConfigureRequest, ConfigureResponse, Container, ContainerUpdate, Empty, LinuxContainer, PLUGIN_SERVICE, PodSandbox,
-    StateChangeEvent, SynchronizeRequest, SynchronizeResponse,
+    ConfigureRequest, ConfigureResponse, Container, ContainerUpdate, Empty, LinuxContainer, Mount, PLUGIN_SERVICE,
+    PodSandbox, StateChangeEvent, SynchronizeRequest, SynchronizeResponse,
 };
 use nri_plugin::mux::{self, Mux};
 use nri_plugin::ttrpc::{self, Call, CallOptions, Client, Service, Status, serve};
@@ -58,6 +58,15 @@ fn pod(number: usize) -> PodSandbox {
     }
 }
 
+fn mount(pod: usize, number: usize) -> Mount {
+    Mount {
+        destination: format!("/var/run/secrets/mount-{number}"),
+        r#type: "bind".to_owned(),
+        source: format!("/var/lib/kubelet/pods/00000000-0000-0000-0000-{pod:012}/volumes/volume-{number}"),
+        options: ["rbind", "rprivate", "ro"].map(str::to_owned).to_vec(),
+    }
+}
+
 fn container(pod: usize, number: usize) -> Container {
     Container {
         id: format!("{pod:060x}{number:04x}"),
@@ -68,6 +77,7 @@ fn container(pod: usize, number: usize) -> Container {
         annotations: (0..5).map(|i| (format!("io.kubernetes.annotation-{i}"), "1".to_owned())).collect(),
         args: vec!["/bin/server".to_owned(), "--listen=:8080".to_owned()],
         env: (0..20).map(|i| format!("SERVICE_{i}_PORT=tcp://10.0.0.{i}:443")).collect(),
+        mounts: (0..4).map(|i| mount(pod, i)).collect(),
         pid: 4242,
         linux: Some(LinuxContainer {
             cgroups_path: format!("kubepods-pod{pod}.slice:cri-containerd:{number}"),
