@@ -49,13 +49,14 @@ fn works(name: &str, perf: &CgroupPerf) {
     let mut last = None;
     eventually(&format!("{name}: {work:?}"), || {
         let total = total(perf, cgroup.id)?;
-        let allowed = work.cpu / 20 + 2_000_000;
         let counted = total.counters[0].enabled;
         if last != Some(total) {
             println!("{name}: {work:?}: ran {}, counted {counted}", total.ran);
             last = Some(total);
         }
-        (total.ran.abs_diff(work.cpu) < allowed && counted.abs_diff(work.cpu) < allowed).then_some(())
+        // On an emulated processor, what the child does beside its measure takes long.
+        let ran = total.ran > work.cpu / 20 * 19 && total.ran < work.cpu * 2;
+        (ran && counted.abs_diff(total.ran) < total.ran / 20).then_some(())
     });
 }
 
