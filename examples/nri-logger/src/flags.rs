@@ -38,7 +38,7 @@ pub(crate) struct Flags {
     /// Each event as a line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Wait for a runtime where there is none, and for its return after it ended
+    /// Wait for a runtime where there is none, and for its return, however long that takes; otherwise for ten seconds
     #[arg(long)]
     pub(crate) wait: bool,
     /// Listen to a simulated runtime

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use nri_plugin::launch::{DEFAULT_SOCKET, Endpoint, Environment, Launch, LaunchError, Options};
 use nri_plugin::{AttemptError, Connector, ConnectorError, Session};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +24,8 @@ use crate::simulated::Simulated;
 /// Other plugins come first, so that what they did to a container is seen.
 const INDEX: &str = "90";
 const NAME: &str = "nri-logger";
+/// How long it goes on without a runtime: one that restarts takes less.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let flags = flags::parse();
@@ -56,12 +58,18 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
             eprintln!("There is none at {DEFAULT_SOCKET}: give --socket PATH, or --wait for one to come.");
         }
     }
+    if let Endpoint::Socket(path) = &launch.endpoint
+        && !flags.wait
+        && !path.exists()
+    {
+        bail!("there is no socket {}: give another --socket PATH, --wait for one to come, or --sim", path.display());
+    }
     let logger = Arc::new(Logger::new(flags.json));
     let unread = logger.unread();
     let session = Session::builder(launch.identity, logger).events(flags.events);
     let mut builder = Connector::builder(session);
     if !flags.wait {
-        builder = builder.give_up_after(Duration::ZERO);
+        builder = builder.give_up_after(PATIENCE);
     }
     let connector = builder.spawn(launch.endpoint);
     // Until it has joined, what is wrong is worth an end; later the runtime may restart.
@@ -96,11 +104,7 @@ async fn until_the_end(connector: &Connector, unread: &Notify) -> Result<(), Con
         return connector.ended().await.map(drop);
     };
     tokio::select! {
-        outcome = connector.ended() => match outcome {
-            // It was not to wait for another one.
-            Err(ConnectorError::GaveUp { last: AttemptError::Closed, .. }) => Ok(()),
-            outcome => outcome.map(drop),
-        },
+        outcome = connector.ended() => outcome.map(drop),
         () = unread.notified() => connector.shutdown().await.map(drop),
         _ = interrupt.recv() => connector.shutdown().await.map(drop),
         _ = terminate.recv() => connector.shutdown().await.map(drop),
