@@ -141,6 +141,14 @@ impl Attached {
         Ok(this)
     }
 
+    /// Notes why there is no timer.
+    pub(super) fn without_timers(mut self, refused: &LoadError) -> Self {
+        tracing::debug!(error = ?refused, "the kernel refuses the program with a timer");
+        self.capabilities.timer_reason =
+            Some("the kernel refuses programs with timers, as real-time kernels and those before 5.15 do".to_owned());
+        self
+    }
+
     /// What this kernel gave.
     pub const fn capabilities(&self) -> &Capabilities {
         &self.capabilities

@@ -110,6 +110,17 @@ impl LoadError {
         Self::Program { name, source: Box::new(error) }
     }
 
+    /// The refusal of a program, where it is for the timer in it.
+    pub(super) fn of_timer(self) -> Self {
+        match &self {
+            Self::Program { source, .. } => match io_error(source.as_ref()).and_then(io::Error::raw_os_error) {
+                Some(number @ (libc::EOPNOTSUPP | libc::EINVAL)) => Self::Timer(u64::from(number.unsigned_abs())),
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
     pub(super) fn map(name: &'static str, error: MapError) -> Self {
         Self::Map { name, source: Box::new(error) }
     }

@@ -96,8 +96,19 @@ impl<'a> Loader<'a> {
         let offsets = Offsets::of_kernel(&FIELDS.map(|(_, of, field)| (of, field)));
         let hook = choose_hook(options, offsets.as_ref())?;
         let timers = hook.chosen != Hook::SchedSwitchRaw && options.timer != TimerChoice::PerfClock;
-        let ebpf = self.load_object(options, &plan, offsets.ok().as_ref(), &hook, timers, &possible)?;
-        let attached = Attached::new(ebpf, options, plan, hook, timers, &online, possible);
+        let offsets = offsets.ok();
+        let attempt = |timers| {
+            let ebpf = self.load_object(options, &plan, offsets.as_ref(), &hook, timers, &possible)?;
+            Attached::new(ebpf, options, plan.clone(), hook.clone(), timers, &online, possible.clone())
+        };
+        let attached = match attempt(timers) {
+            // Real-time kernels refuse any program with a timer in it, and so do those before 5.15.
+            Err(error @ LoadError::Program { name: "sched_switch", .. }) if timers => match options.timer {
+                TimerChoice::Auto => attempt(false).map(|attached| attached.without_timers(&error)),
+                _ => Err(error.of_timer()),
+            },
+            result => result,
+        };
         sys::trim_memory();
         attached
     }
@@ -165,6 +176,7 @@ fn modes(timer: TimerChoice) -> (u32, u32) {
     }
 }
 
+#[derive(Debug, Clone)]
 pub(crate) struct ChosenHook {
     chosen: Hook,
     reason: Option<String>,
