@@ -25,8 +25,8 @@ fn containers_and_cgroups_are_listed_with_what_is_counted() {
     assert_eq!(screen[0], "cgroup-top  2 rows  flat  by cycles  last 1.0 s");
     assert_eq!(screen[1], "accounted by a test; cycles: of the processor");
     assert_eq!(words(&screen[2]), ["CYCLES/s", "CPI", "MPKI", "CPU%", "SWITCH/s", "LAST", "NAME"]);
-    assert_eq!(words(&screen[3]), ["1.5G", "4.00", "10.00", "50.0", "500", "██", "/system"]);
-    assert_eq!(words(&screen[4]), ["900M", "2.00", "10.00", "30.0", "300", "██", "web/app"]);
+    assert_eq!(words(&screen[3]), ["1.5G", "4.00", "10.00", "50.0", "100", "██", "/system"]);
+    assert_eq!(words(&screen[4]), ["900M", "2.00", "20.00", "30.0", "300", "██", "web/app"]);
     assert!(screen[15].starts_with("q quit"));
 }
 
