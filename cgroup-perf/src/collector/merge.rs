@@ -69,8 +69,12 @@ impl Merger {
     /// Takes the samples of slots that ended by then, in order. Records of the same cgroup in the same slot become one.
     pub(super) fn release(&mut self, by: u64) -> Vec<Sample> {
         let slot = self.slot;
+        let is_due = |sample: &Sample| sample.end.max(sample.start.saturating_add(slot)) <= by;
+        // A slot that a late tick made longer holds up those that began after it.
+        let waiting = self.pending.iter().filter(|sample| !is_due(sample)).map(|sample| sample.start).min();
+        let until = waiting.unwrap_or(u64::MAX);
         let mut ready: Vec<Sample> =
-            self.pending.extract_if(.., |sample| sample.end.max(sample.start.saturating_add(slot)) <= by).collect();
+            self.pending.extract_if(.., |sample| is_due(sample) && sample.start <= until).collect();
         ready.sort_unstable_by_key(|sample| {
             (sample.start, sample.cpu, sample.cgroup, sample.task.map_or(0, |task| task.pid))
         });
@@ -124,6 +128,17 @@ mod tests {
 
     fn keys(samples: &[Sample]) -> Vec<(u64, u64, u32, u64)> {
         samples.iter().map(|sample| (sample.start, sample.end, sample.cpu, sample.cgroup.0)).collect()
+    }
+
+    #[test]
+    fn a_long_slot_holds_up_those_that_began_after_it() {
+        let mut merger = Merger::new(10);
+        for sample in [sample(20, 50, 0, 1), sample(20, 30, 1, 1), sample(30, 40, 1, 1), sample(10, 20, 1, 1)] {
+            merger.push(sample);
+        }
+        assert_eq!(keys(&merger.release(45)), [(10, 20, 1, 1), (20, 30, 1, 1)]);
+        assert_eq!(keys(&merger.release(50)), [(20, 50, 0, 1), (30, 40, 1, 1)]);
+        assert_eq!(merger.late(), 0);
     }
 
     #[test]
