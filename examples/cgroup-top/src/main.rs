@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use crossterm::event::{self, Event};
-use tokio::signal::unix::{SignalKind, signal};
+use example_host::{exit, log_to_stderr_by_default, stop};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
-use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
 use crate::columns::Sort;
@@ -34,21 +33,8 @@ const FIRST: Duration = Duration::from_millis(400);
 
 fn main() -> ExitCode {
     let flags = flags::parse();
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr).init();
-    match run_to_end(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that had enough, such as `head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{NAME}: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    log_to_stderr_by_default("error");
+    exit::code(NAME, run_to_end(&flags))
 }
 
 fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
@@ -95,7 +81,7 @@ async fn once(flags: &Flags, probe: &mut Probe, app: &mut App) -> anyhow::Result
 
 async fn show(flags: &Flags, probe: &mut Probe, app: &mut App) -> anyhow::Result<()> {
     let statement = statement::statement(probe.capabilities());
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopped = stop::on_signal()?;
     let mut terminal = ratatui::try_init().context("the terminal can't be drawn on")?;
     let mut keys = keys();
     app.take(probe.snapshot()?);
@@ -121,8 +107,7 @@ async fn show(flags: &Flags, probe: &mut Probe, app: &mut App) -> anyhow::Result
                 Some(Err(error)) => break Err(error.into()),
                 None => break Ok(()),
             },
-            _ = interrupt.recv() => break Ok(()),
-            _ = terminate.recv() => break Ok(()),
+            () = stopped.cancelled() => break Ok(()),
         }
     };
     ratatui::restore();

@@ -10,11 +10,12 @@ use cgroup_perf::mount::Hierarchy;
 use cgroup_perf::sample::CgroupId;
 use cgroup_perf::totals::Totals;
 use cgroup_perf::tree::{Progress, Subtrees, Tree};
+use example_host::runtime;
+use nri_plugin::Connector;
 use nri_plugin::cgroup::CgroupFs;
 use nri_plugin::connector::State;
 use nri_plugin::index::{Container, ContainerIndex};
 use nri_plugin::launch::Endpoint;
-use nri_plugin::{Connector, Identity, Session};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinHandle;
 
@@ -118,7 +119,7 @@ impl Names {
         index.scan();
         let asked = !flags.no_nri && flags.socket.exists();
         let endpoint = asked.then(|| Endpoint::Socket(flags.socket.clone()));
-        let connector = endpoint.map(|endpoint| connect(&index, endpoint)).transpose()?;
+        let connector = endpoint.map(|endpoint| runtime::connect(&index, crate::NAME, endpoint)).transpose()?;
         let its = index.clone();
         let tidying = tokio::spawn(async move { its.run().await });
         Ok(Self { tree, index, connector, tidying, owners: HashMap::new() })
@@ -160,12 +161,6 @@ impl Names {
             _ => Some("Containers have no names yet: the runtime has not answered.".to_owned()),
         }
     }
-}
-
-/// The index keeps itself: it is a plugin.
-fn connect(index: &ContainerIndex, endpoint: Endpoint) -> anyhow::Result<Connector> {
-    let session = Session::builder(Identity::new("90", "cgroup-top")?, Arc::new(index.clone()));
-    Ok(Connector::builder(session).spawn(endpoint))
 }
 
 fn owner(container: &Container) -> Owner {

@@ -1,20 +1,38 @@
-//! What the example hosts share, so that each of them shows only what is its own: which cluster they watch, a small
-//! HTTP server with its endpoints and the frame of its pages, who may use it, files that change while it runs, and the metrics about themselves.
+//! What the example hosts share, so that each of them shows only what is its own: how they log and end, and with the
+//! feature `cluster` which cluster they watch, a small HTTP server with its endpoints and the frame of its pages, who
+//! may use it, files that change while it runs, and the metrics about themselves.
 
+#[cfg(feature = "cluster")]
 pub mod auth;
+#[cfg(feature = "cluster")]
 pub mod cluster;
+#[cfg(feature = "cluster")]
 mod connection;
+#[cfg(feature = "cluster")]
 pub mod endpoints;
+pub mod exit;
+#[cfg(feature = "cluster")]
 pub mod files;
+#[cfg(feature = "cluster")]
 pub mod flags;
+#[cfg(feature = "cluster")]
 pub mod page;
+#[cfg(feature = "cluster")]
 mod passwords;
+#[cfg(feature = "nri")]
+pub mod runtime;
+#[cfg(feature = "cluster")]
 pub mod server;
 pub mod stop;
+#[cfg(feature = "cluster")]
 mod switch;
+#[cfg(feature = "cluster")]
 pub mod telemetry;
+#[cfg(feature = "cluster")]
 pub mod tls;
+#[cfg(feature = "cluster")]
 pub mod units;
+#[cfg(feature = "cluster")]
 mod web_config;
 
 use tracing_subscriber::EnvFilter;

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use example_host::{exit, log_to_stderr_by_default, stop};
 use nri_plugin::launch::{DEFAULT_SOCKET, Endpoint, Environment, Launch, LaunchError, Options};
 use nri_plugin::{AttemptError, Connector, ConnectorError, Session};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tracing_subscriber::EnvFilter;
 
 use crate::flags::Flags;
 use crate::plugin::Logger;
@@ -29,15 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let flags = flags::parse();
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).init();
-    match run_to_end(flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{NAME}: {error:#}");
-            if error.is::<LaunchError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-        }
-    }
+    log_to_stderr_by_default("warn");
+    let outcome = run_to_end(flags);
+    let is_misuse = outcome.as_ref().is_err_and(anyhow::Error::is::<LaunchError>);
+    let code = exit::code(NAME, outcome);
+    if is_misuse { ExitCode::from(2) } else { code }
 }
 
 fn run_to_end(flags: Flags) -> anyhow::Result<()> {
@@ -99,14 +94,12 @@ fn options(flags: &Flags, launched: bool) -> Options {
 }
 
 async fn until_the_end(connector: &Connector, unread: &Notify) -> Result<(), ConnectorError> {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let Ok(stopped) = stop::on_signal() else {
         return connector.ended().await.map(drop);
     };
     tokio::select! {
         outcome = connector.ended() => outcome.map(drop),
         () = unread.notified() => connector.shutdown().await.map(drop),
-        _ = interrupt.recv() => connector.shutdown().await.map(drop),
-        _ = terminate.recv() => connector.shutdown().await.map(drop),
+        () = stopped.cancelled() => connector.shutdown().await.map(drop),
     }
 }

@@ -6,16 +6,13 @@ mod list;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crossterm::{cursor, queue, terminal};
+use example_host::{exit, log_to_stderr_by_default, runtime, stop};
+use nri_plugin::Connector;
 use nri_plugin::index::ContainerIndex;
-use nri_plugin::launch::Endpoint;
-use nri_plugin::{Connector, Identity, Session};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, timeout};
-use tracing_subscriber::EnvFilter;
 
 use crate::flags::Flags;
 use crate::host::Host;
@@ -25,21 +22,8 @@ const NAME: &str = "nri-top";
 
 fn main() -> ExitCode {
     let flags = flags::parse();
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr).init();
-    match run_to_end(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that had enough, such as `head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{NAME}: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    log_to_stderr_by_default("error");
+    exit::code(NAME, run_to_end(&flags))
 }
 
 fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
@@ -49,9 +33,8 @@ fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
 async fn run(flags: &Flags) -> anyhow::Result<()> {
     let host = Host::of(flags).await?;
     let index = ContainerIndex::builder(host.cgroups.clone()).build();
-    // What is there before the runtime tells, and all that there is without one.
-    index.scan();
-    let connector = host.endpoint.clone().map(|endpoint| connect(&index, endpoint)).transpose()?;
+    let endpoint = host.endpoint.clone();
+    let connector = endpoint.map(|endpoint| runtime::connect(&index, NAME, endpoint)).transpose()?;
     if let Some(connector) = &connector {
         // A runtime that doesn't answer is said in the listing.
         let _ = timeout(flags.patience(), connector.joined()).await;
@@ -64,24 +47,18 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     outcome
 }
 
-/// The index keeps itself: it is a plugin.
-fn connect(index: &ContainerIndex, endpoint: Endpoint) -> anyhow::Result<Connector> {
-    let session = Session::builder(Identity::new("90", NAME)?, Arc::new(index.clone()));
-    Ok(Connector::builder(session).spawn(endpoint))
-}
-
 async fn show(flags: &Flags, index: &ContainerIndex, connector: Option<&Connector>, host: &Host) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopped = stop::on_signal()?;
     let mut turns = interval(flags.interval());
     let tidying = index.run();
     tokio::pin!(tidying);
     loop {
         tokio::select! {
             _ = turns.tick() => {}
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = stopped.cancelled() => return Ok(()),
             () = &mut tidying => {}
         }
+        // What the runtime does not tell, and all that there is without one.
         index.scan();
         let listing = Listing::of(index, connector, host.note.as_deref(), Instant::now(), SystemTime::now());
         let mut out = io::stdout().lock();

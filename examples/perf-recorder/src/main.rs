@@ -4,7 +4,6 @@ mod flags;
 mod names;
 mod writer;
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +15,15 @@ use cgroup_perf::output::Event;
 use cgroup_perf::output::arrow::Columns;
 use cgroup_perf::sample::Batch;
 use cgroup_perf::tree::Tree;
+use example_host::{exit, log_to_stderr_by_default, runtime, stop};
 use futures::StreamExt;
+use nri_plugin::Connector;
 use nri_plugin::cgroup::CgroupFs;
 use nri_plugin::connector::State;
 use nri_plugin::index::ContainerIndex;
 use nri_plugin::launch::Endpoint;
-use nri_plugin::{Connector, Identity, Session};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tracing_subscriber::EnvFilter;
 
 use crate::flags::Flags;
 use crate::names::Names;
@@ -40,15 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let flags = flags::parse();
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr).init();
-    match run_to_end(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{NAME}: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    log_to_stderr_by_default("error");
+    exit::code(NAME, run_to_end(&flags))
 }
 
 fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
@@ -56,12 +47,13 @@ fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
 }
 
 async fn run(flags: &Flags) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopped = stop::on_signal()?;
     let index = ContainerIndex::builder(CgroupFs::discover()?).build();
     let names = Arc::new(Names::new(index.clone(), Tree::new(Hierarchy::discover()?.mount)?));
     names.look(writer::monotonic())?;
     let asked = !flags.no_nri && flags.socket.exists();
-    let connector = asked.then(|| connect(&index, Endpoint::Socket(flags.socket.clone()))).transpose()?;
+    let connector =
+        asked.then(|| runtime::connect(&index, NAME, Endpoint::Socket(flags.socket.clone()))).transpose()?;
     if let Some(connector) = &connector {
         // One that doesn't answer may do so later.
         let _ = timeout(PATIENCE, connector.joined()).await;
@@ -89,8 +81,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         };
         tokio::select! {
             () = ended => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = stopped.cancelled() => {}
         }
     };
     let background = async { tokio::join!(index.run(), look(&names, connector.as_ref()), remind(&batches)) };
@@ -124,12 +115,6 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let recorded = thread.join().map_err(|_| anyhow!("the writer's thread panicked"))?;
     println!("{}", summary(&recorded.context("the files can't be completed")?, took));
     Ok(())
-}
-
-/// The index keeps itself: it is a plugin.
-fn connect(index: &ContainerIndex, endpoint: Endpoint) -> anyhow::Result<Connector> {
-    let session = Session::builder(Identity::new("90", NAME)?, Arc::new(index.clone()));
-    Ok(Connector::builder(session).spawn(endpoint))
 }
 
 /// Looks for new cgroups, and whether the runtime is there.
