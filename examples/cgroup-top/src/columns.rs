@@ -107,7 +107,13 @@ impl Column {
             Self::Switches => "SWITCH/s".to_owned(),
             Self::Other(number) => {
                 let name = counted.names.get(number).map_or("", String::as_str);
-                format!("{}/s", name.trim_end_matches('/').to_uppercase())
+                let name = match name {
+                    // A terminal of eighty columns has room for no more.
+                    "page-faults" => "faults",
+                    "migrations" => "moves",
+                    name => name.trim_end_matches('/'),
+                };
+                format!("{}/s", name.to_uppercase())
             }
         }
     }
@@ -166,7 +172,7 @@ mod tests {
     fn there_are_columns_of_what_is_counted() {
         let mut counted = Counted { names: vec!["migrations".to_owned()], ..Counted::default() };
         assert_eq!(Column::of(&counted), [Column::Cpu, Column::Switches, Column::Other(0)]);
-        assert_eq!(Column::Other(0).title(&counted), "MIGRATIONS/s");
+        assert_eq!(Column::Other(0).title(&counted), "MOVES/s");
         counted.names = ["cycles", "instructions", "llc-misses"].map(str::to_owned).to_vec();
         (counted.cycles, counted.instructions, counted.misses) = (Some(0), Some(1), Some(2));
         let all = [Column::Cycles, Column::Cpi, Column::Mpki, Column::Cpu, Column::Switches];

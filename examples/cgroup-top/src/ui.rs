@@ -13,8 +13,10 @@ use crate::rows::Row;
 
 const KEYS: &str =
     "q quit  t tree  p pause  / filter  a all  sort: c cycles  u cpu  i cpi  m misses  s switches  n name";
+/// The same for a terminal that has no room for it.
+const KEYS_NARROW: &str = "q quit t tree p pause / filter a all by c cycles u cpu i cpi m miss s sw n name";
 /// Lines that the statement of what is counted may take.
-const STATEMENT: u16 = 4;
+const STATEMENT: u16 = 6;
 const FIGURE_WIDTH: u16 = 9;
 
 /// Draws everything; `statement` is what is counted, and by what.
@@ -39,7 +41,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App, statement: &str) {
     let lines: Vec<_> = app.notes.iter().map(|note| Line::from(note.as_str())).collect();
     frame.render_widget(Paragraph::new(lines).style(Style::new().add_modifier(Modifier::BOLD)), noted);
     self::table(frame, app, table);
-    frame.render_widget(self::foot(app), foot);
+    frame.render_widget(self::foot(app, width), foot);
 }
 
 fn head(app: &App) -> Line<'static> {
@@ -53,7 +55,7 @@ fn head(app: &App) -> Line<'static> {
     line
 }
 
-fn foot(app: &App) -> Line<'static> {
+fn foot(app: &App, width: usize) -> Line<'static> {
     if app.editing {
         return Line::from(format!("/{}▏  Enter keep  Esc drop", app.choice.filter));
     }
@@ -62,7 +64,7 @@ fn foot(app: &App) -> Line<'static> {
     if !app.choice.filter.is_empty() {
         line.push_span(Span::raw(format!("/{}  ", app.choice.filter)));
     }
-    line.push_span(Span::styled(KEYS, dim));
+    line.push_span(Span::styled(if width < KEYS.len() { KEYS_NARROW } else { KEYS }, dim));
     line
 }
 

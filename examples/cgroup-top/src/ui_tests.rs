@@ -8,10 +8,14 @@ use crate::rows::tests::counted;
 use super::*;
 
 fn screen(app: &App) -> Vec<String> {
-    let mut terminal = Terminal::new(TestBackend::new(110, 16)).unwrap();
+    screen_of(110, app)
+}
+
+fn screen_of(width: u16, app: &App) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, 16)).unwrap();
     terminal.draw(|frame| draw(frame, app, "accounted by a test; cycles: of the processor")).unwrap();
     let buffer = terminal.backend().buffer();
-    let line = |y| (0..110).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
     (0..16).map(line).collect()
 }
 
@@ -28,6 +32,13 @@ fn containers_and_cgroups_are_listed_with_what_is_counted() {
     assert_eq!(words(&screen[3]), ["1.5G", "4.00", "10.00", "50.0", "100", "██", "/system"]);
     assert_eq!(words(&screen[4]), ["900M", "2.00", "20.00", "30.0", "300", "██", "web/app"]);
     assert!(screen[15].starts_with("q quit"));
+}
+
+#[test]
+fn eighty_columns_are_enough() {
+    let screen = screen_of(80, &app());
+    assert_eq!(words(&screen[2]), ["CYCLES/s", "CPI", "MPKI", "CPU%", "SWITCH/s", "LAST", "NAME"]);
+    assert!(screen[15].ends_with("n name"), "{}", screen[15]);
 }
 
 #[test]
