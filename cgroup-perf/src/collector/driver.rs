@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     loader::{Attached, Messages},
+    mount,
     sample::Batch,
 };
 
@@ -106,7 +107,7 @@ impl Driver {
             messages,
             batches,
             graves: Graves::default(),
-            tree: reclaim::whole_tree(),
+            tree: mount::whole_tree(),
             lost: 0,
             removals_lost: 0,
             walked: now,

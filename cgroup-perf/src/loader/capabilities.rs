@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::Hierarchy;
-use crate::events::{Event, Resolved, Source};
+use crate::{
+    events::{Event, Resolved, Source},
+    mount::Survey,
+};
 
 /// Which program accounts for changes of cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,7 +77,7 @@ pub struct Capabilities {
     /// Removed cgroups are told by the kernel, rather than found missing.
     pub removals: bool,
     /// Whether the cgroups that can be counted are those that the host uses.
-    pub hierarchy: Hierarchy,
+    pub hierarchy: Survey,
     /// What is counted, in the order of [`Sample::counters`](crate::sample::Sample::counters).
     pub counters: Vec<Resolved>,
     /// In how many groups the counters are. Those of one group count at the same time.
