@@ -15,6 +15,7 @@ pub mod sample;
 mod sys;
 pub mod totals;
 pub mod tree;
+pub mod watched;
 
 pub use btf::BtfError;
 pub use collector::{Builder, CgroupPerf, ReadError, Samples, StartError, Status};

@@ -78,16 +78,25 @@ impl Plan {
 
     /// Opens the counters of a processor. They count once they are started.
     pub(crate) fn open(&self, cpu: u32) -> Result<Opened, LoadError> {
+        self.open_in(cpu, None).map_err(|(_, error)| match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => LoadError::FileLimit(error),
+            _ => LoadError::PerfRights(error),
+        })
+    }
+
+    /// The same, of all that runs there or of a cgroup, by its directory. What the processor does not count is `None`; an
+    /// error is of the process, of the cgroup, or of a processor that is gone.
+    pub(crate) fn open_in(&self, cpu: u32, cgroup: Option<&OwnedFd>) -> Result<Opened, (&str, io::Error)> {
         let mut opened: Opened = Vec::with_capacity(self.events.len());
         let mut leader: Option<usize> = None;
         for (index, event) in self.events.iter().enumerate() {
             let leads = self.leaders & (1 << index) != 0;
             let group = if leads { None } else { leader.and_then(|at| opened.get(at)?.as_ref()) };
-            let fd = match open(event, cpu, group) {
+            let fd = match open_one(event, cpu, group, cgroup) {
                 Ok(fd) => Some(fd),
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE) => return Err(LoadError::FileLimit(error)),
-                    Some(libc::EPERM | libc::EACCES) => return Err(LoadError::PerfRights(error)),
+                    Some(libc::EMFILE | libc::ENFILE | libc::EPERM | libc::EACCES) => return Err((&event.name, error)),
+                    Some(libc::ENODEV) if cgroup.is_some() => return Err((&event.name, error)),
                     _ => {
                         tracing::warn!(cpu, event = event.name, error = %error, "this processor does not count it");
                         None
@@ -116,7 +125,11 @@ impl Plan {
 }
 
 fn open(event: &Resolved, cpu: u32, leader: Option<&OwnedFd>) -> io::Result<OwnedFd> {
-    sys::perf_event_open(event.kind, event.config, event.config1, cpu, leader)
+    open_one(event, cpu, leader, None)
+}
+
+fn open_one(event: &Resolved, cpu: u32, leader: Option<&OwnedFd>, cgroup: Option<&OwnedFd>) -> io::Result<OwnedFd> {
+    sys::perf_event_open(event.kind, event.config, event.config1, cpu, leader, cgroup)
 }
 
 fn reason(error: &io::Error) -> String {

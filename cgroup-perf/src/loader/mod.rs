@@ -12,7 +12,7 @@ mod read;
 
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use self::counters::Plan;
+pub(crate) use self::counters::Plan;
 pub(crate) use self::messages::Messages;
 pub use self::{
     attached::Attached,
