@@ -13,6 +13,7 @@ pub mod quality;
 pub mod resolver;
 pub mod sample;
 mod sys;
+pub mod telemetry;
 pub mod totals;
 pub mod tree;
 pub mod watched;

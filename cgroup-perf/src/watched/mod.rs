@@ -33,6 +33,7 @@ use crate::{
     quality::{Counter, Span, Sum, Verdict},
     sample::{CgroupId, MAX_COUNTERS},
     sys,
+    telemetry::{self, Judged},
 };
 
 /// `CGROUP2_SUPER_MAGIC` and `CGROUP_SUPER_MAGIC`.
@@ -188,6 +189,7 @@ impl Watched {
         for cpu in &new {
             self.open_cpu(*cpu)?;
         }
+        telemetry::add(telemetry::REOPENED, new.len() as u64);
         Ok(new.len())
     }
 
@@ -254,6 +256,7 @@ impl Cgroup {
     /// Adds what came since it was read last, on all processors or on one.
     fn take_in(&mut self, plan: &Plan, expected: &[Counter], only: Option<u32>) -> Result<(), WatchError> {
         let Self { path, reading, cpus, .. } = self;
+        let mut judged = Judged::default();
         for (cpu, open) in cpus.iter_mut().filter(|(cpu, _)| only.is_none_or(|only| only == **cpu)) {
             let step = |counted: &mut Counted, event: &str| {
                 let failed =
@@ -266,9 +269,10 @@ impl Cgroup {
             for (((counted, event), counter), sum) in counters.zip(&mut reading.counters) {
                 let Some(counted) = counted else { continue };
                 // The two are read one after the other, and the time between them is not known better.
-                sum.add(counter, step(counted, &event.name)?, Span { ran, wall: 0 });
+                judged.add(sum.add(counter, step(counted, &event.name)?, Span { ran, wall: 0 }));
             }
         }
+        judged.report("watched");
         Ok(())
     }
 }
