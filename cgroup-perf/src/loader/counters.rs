@@ -153,3 +153,18 @@ fn error_chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_is_not_to_be_had_has_its_reason() {
+        let reason = |number| reason(&io::Error::from_raw_os_error(number));
+        assert!(reason(libc::EBUSY).contains("somebody else has the counter"));
+        for none in [libc::ENOENT, libc::EOPNOTSUPP, libc::ENODEV, libc::ENXIO] {
+            assert!(reason(none).contains("virtual machine without a PMU"));
+        }
+        assert!(reason(libc::EINVAL).contains("event's number"));
+    }
+}

@@ -52,10 +52,10 @@ fn spin() {
 fn a_processor_that_goes_and_comes_is_counted_once() {
     let Some(root) = root() else { return };
     let events = ["task-clock".parse().unwrap()];
+    let began = monotonic();
     let mut watched = Watched::open(&[root], &events).unwrap();
     let online = cpus::online().unwrap();
     let mut last = watched.read().unwrap().remove(0);
-    let began = monotonic();
     for _ in 0..5 {
         spin();
         assert_eq!(watched.follow(&[online[0]]).unwrap(), 0);
