@@ -107,6 +107,7 @@ impl Attached {
             counters: plan.events.clone(),
             groups: plan.leaders.count_ones(),
             missing: plan.missing.clone(),
+            core_types: plan.core_types.clone(),
         };
         let mut this = Self {
             ebpf,

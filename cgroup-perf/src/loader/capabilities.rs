@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    events::{Event, Resolved, Source},
+    events::{CoreType, Event, Resolved, Source},
     mount::Survey,
 };
 
@@ -84,6 +84,8 @@ pub struct Capabilities {
     pub groups: u32,
     /// What was asked for and is not counted.
     pub missing: Vec<Missing>,
+    /// The kinds of processors, where there are several: which of them count an event is in [`Resolved::note`].
+    pub core_types: Vec<CoreType>,
 }
 
 impl Capabilities {
@@ -115,6 +117,10 @@ impl fmt::Display for Capabilities {
             write!(f, " ({reason})")?;
         }
         write!(f, "; {}", self.hierarchy)?;
+        if !self.core_types.is_empty() {
+            let kinds: Vec<_> = self.core_types.iter().map(ToString::to_string).collect();
+            write!(f, "; processors are of several kinds: {}", kinds.join(", "))?;
+        }
         if !self.hardware() {
             write!(f, "; none of the processor's own counters is read")?;
         }

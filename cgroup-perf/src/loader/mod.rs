@@ -89,8 +89,7 @@ impl<'a> Loader<'a> {
         options.check()?;
         let online = cpus::online().map_err(LoadError::Cpus)?;
         let possible = cpus::possible().map_err(LoadError::Cpus)?;
-        let first = online.first().copied().unwrap_or(0);
-        let plan = Plan::make(options, first)?;
+        let plan = Plan::make(options, &online)?;
         let offsets = Offsets::of_kernel(&FIELDS.map(|(_, of, field)| (of, field)));
         let hook = choose_hook(options, offsets.as_ref())?;
         let timers = hook.chosen != Hook::SchedSwitchRaw && options.timer != TimerChoice::PerfClock;

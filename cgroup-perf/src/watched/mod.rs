@@ -123,7 +123,7 @@ impl Watched {
         let cgroups = cgroups.iter().map(|path| Cgroup::find(path.as_ref())).collect::<Result<_, _>>()?;
         let mut options = Options::default();
         events.clone_into(&mut options.counters);
-        let plan = Plan::make(&options, online.first().copied().unwrap_or(0)).map_err(|error| match error {
+        let plan = Plan::make(&options, &online).map_err(|error| match error {
             LoadError::PerfRights(source) => WatchError::Rights(source),
             LoadError::FileLimit(source) => WatchError::Files(source),
             other => WatchError::Counters(other),
