@@ -25,8 +25,19 @@ fn read(path: &Path) -> io::Result<Vec<u32>> {
     })
 }
 
+/// Writes a list.
+pub(crate) fn list(cpus: &[u32]) -> String {
+    let runs = cpus.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    let texts = runs.filter_map(|run| match run {
+        [] => None,
+        [one] => Some(one.to_string()),
+        [first, .., last] => Some(format!("{first}-{last}")),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
 /// Reads a list.
-fn parse(text: &str) -> Option<Vec<u32>> {
+pub(crate) fn parse(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -48,6 +59,9 @@ mod tests {
         assert_eq!(parse("0-1\n"), Some(vec![0, 1]));
         assert_eq!(parse("0,2-4,9"), Some(vec![0, 2, 3, 4, 9]));
         assert_eq!(parse("\n"), Some(vec![]));
+        for text in ["0-1", "0,2-4,9", "7", ""] {
+            assert_eq!(list(&parse(text).unwrap()), text);
+        }
         for bad in ["a", "3-1", "0-4294967295", "1-", "-1"] {
             assert_eq!(parse(bad), None, "{bad}");
         }

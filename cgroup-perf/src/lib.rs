@@ -13,8 +13,10 @@ pub mod quality;
 pub mod resolver;
 pub mod sample;
 mod sys;
+pub mod telemetry;
 pub mod totals;
 pub mod tree;
+pub mod watched;
 
 pub use btf::BtfError;
 pub use collector::{Builder, CgroupPerf, ReadError, Samples, StartError, Status};

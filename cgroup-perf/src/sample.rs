@@ -32,7 +32,8 @@ pub struct Task {
 pub struct Sample {
     /// When the slot began, in nanoseconds of `CLOCK_MONOTONIC`.
     pub start: u64,
-    /// When it ended. Slots end at multiples of their length, or later where the tick was late.
+    /// When it ended. Slots end at multiples of their length, or later where the tick was late: then this is later by one
+    /// length or more.
     pub end: u64,
     /// The processor.
     pub cpu: u32,
@@ -40,7 +41,10 @@ pub struct Sample {
     pub cgroup: CgroupId,
     /// The process, where samples are taken of processes.
     pub task: Option<Task>,
-    /// For how long the cgroup's tasks ran there, in nanoseconds.
+    /// For how long the cgroup's tasks ran there, in nanoseconds. Where the tick was late, that can exceed
+    /// [`end`](Self::end) less [`start`](Self::start) by as much as it was late, up to nearly a slot's length: a slot ends at
+    /// the last multiple of its length, and what ran is what ran until the tick. The slot after it has so much less. A share
+    /// of a processor is best of several slots.
     pub ran: u64,
     /// How often the processor was taken from the cgroup.
     pub switches: u32,

@@ -25,6 +25,8 @@ unsafe impl Pod for Stats {}
 // SAFETY: as above.
 unsafe impl Pod for Sums {}
 
+/// `PERF_FLAG_PID_CGROUP`.
+const PERF_FLAG_PID_CGROUP: libc::c_ulong = 4;
 /// `PERF_FLAG_FD_CLOEXEC`.
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 /// `PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING`.
@@ -32,8 +34,8 @@ const READ_FORMAT: u64 = 3;
 /// `PERF_EVENT_IOC_ENABLE`.
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 
-/// Opens a counter of everything that runs on one processor: alone and stopped, or in the group of `leader`, with which
-/// it counts.
+/// Opens a counter of what runs on one processor, all of it or a cgroup's: alone and stopped, or in the group of `leader`,
+/// with which it counts.
 ///
 /// # Errors
 ///
@@ -44,6 +46,7 @@ pub(crate) fn perf_event_open(
     config1: u64,
     cpu: u32,
     leader: Option<&OwnedFd>,
+    cgroup: Option<&OwnedFd>,
 ) -> io::Result<OwnedFd> {
     // SAFETY: the structure is made of integers, and of unions of integers: all zeros is a value of it.
     let mut attributes: perf_event_attr = unsafe { std::mem::zeroed() };
@@ -55,18 +58,14 @@ pub(crate) fn perf_event_open(
     attributes.set_disabled(u64::from(leader.is_none()));
     let cpu = libc::c_int::try_from(cpu).map_err(io::Error::other)?;
     let group = leader.map_or(-1, AsRawFd::as_raw_fd);
+    let (pid, flags) = match cgroup {
+        Some(directory) => (directory.as_raw_fd(), PERF_FLAG_FD_CLOEXEC | PERF_FLAG_PID_CGROUP),
+        None => (-1, PERF_FLAG_FD_CLOEXEC),
+    };
     // SAFETY: the kernel reads `size` bytes at the first argument, which is that long and outlives the call, and it
     // writes nothing but `size` itself where it does not know the structure.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw mut attributes,
-            -1 as libc::pid_t,
-            cpu,
-            group,
-            PERF_FLAG_FD_CLOEXEC,
-        )
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw mut attributes, pid as libc::pid_t, cpu, group, flags) };
     owned(fd)
 }
 
@@ -83,7 +82,7 @@ pub(crate) fn perf_event_enable(event: &OwnedFd) -> io::Result<()> {
 
 /// Stops a counter, and those of its group, as if its processor had been off.
 #[cfg(test)]
-pub(crate) fn perf_event_disable(event: &OwnedFd) {
+pub(crate) fn perf_event_disable(event: &impl AsRawFd) {
     /// `PERF_EVENT_IOC_DISABLE`.
     const PERF_EVENT_IOC_DISABLE: libc::c_ulong = 0x2401;
     // SAFETY: the command takes its argument by value.

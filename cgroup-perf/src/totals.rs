@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 
 use crate::quality::{Counter, Span, Sum, Verdict};
 use crate::sample::{Batch, CgroupId, Delta, MAX_COUNTERS, Sample, Total};
+use crate::telemetry::Judged;
 
 /// How many cgroups are told apart, unless [`Totals::with_most`] says otherwise. Each takes some 500 bytes.
 const DEFAULT_MOST: usize = 16_384;
@@ -22,8 +23,12 @@ pub struct Usage {
 impl Usage {
     /// Takes in a sample.
     pub fn add(&mut self, counters: &[Counter], sample: &Sample) {
-        let wall = sample.end.saturating_sub(sample.start);
-        self.add_parts(counters, sample.ran, u64::from(sample.switches), &sample.counters, wall);
+        self.add_judged(counters, sample, &mut Judged::default());
+    }
+
+    fn add_judged(&mut self, counters: &[Counter], sample: &Sample, judged: &mut Judged) {
+        let span = Span { ran: sample.ran, wall: sample.end.saturating_sub(sample.start) };
+        self.add_parts(counters, u64::from(sample.switches), &sample.counters, span, judged);
     }
 
     /// Takes in another total: a child's into its parent's.
@@ -51,11 +56,11 @@ impl Usage {
         Some(self.counters.get(number)?.verdict(counters.get(number)?, self.ran))
     }
 
-    fn add_parts(&mut self, counters: &[Counter], ran: u64, switches: u64, deltas: &[Delta], wall: u64) {
-        self.ran = self.ran.saturating_add(ran);
+    fn add_parts(&mut self, counters: &[Counter], switches: u64, deltas: &[Delta], span: Span, judged: &mut Judged) {
+        self.ran = self.ran.saturating_add(span.ran);
         self.switches = self.switches.saturating_add(switches);
         for ((sum, counter), delta) in self.counters.iter_mut().zip(counters).zip(deltas) {
-            sum.add(counter, *delta, Span { ran, wall });
+            judged.add(sum.add(counter, *delta, span));
         }
     }
 }
@@ -102,6 +107,8 @@ pub struct Totals {
     beyond: Usage,
     refused: u64,
     lost: u64,
+    /// How many readings were worth what, until that is said: with a batch, or a walk of the tree.
+    judged: Judged,
 }
 
 impl Totals {
@@ -115,6 +122,7 @@ impl Totals {
             beyond: Usage::default(),
             refused: 0,
             lost: 0,
+            judged: Judged::default(),
         }
     }
 
@@ -135,16 +143,17 @@ impl Totals {
         for sample in &batch.samples {
             self.add_sample(sample);
         }
+        self.judged.report("totals");
     }
 
     /// Takes in a sample.
     pub fn add_sample(&mut self, sample: &Sample) {
         if let Some(entry) = entry(&mut self.cgroups, self.most, sample.cgroup) {
             entry.heard = entry.heard.max(sample.end);
-            entry.total.add(&self.counters, sample);
+            entry.total.add_judged(&self.counters, sample, &mut self.judged);
         } else {
             self.refused = self.refused.saturating_add(1);
-            self.beyond.add(&self.counters, sample);
+            self.beyond.add_judged(&self.counters, sample, &mut self.judged);
         }
     }
 
@@ -158,7 +167,8 @@ impl Totals {
         let new = last.as_ref().map_or(*reading, |(earlier, _)| since(reading, earlier));
         *last = Some((*reading, now));
         let mut total = Usage::default();
-        total.add_parts(&self.counters, new.ran, new.switches, &new.counters, 0);
+        let span = Span { ran: new.ran, wall: 0 };
+        total.add_parts(&self.counters, new.switches, &new.counters, span, &mut self.judged);
         if total == Usage::default() {
             return;
         }
@@ -231,6 +241,7 @@ impl Totals {
 
     /// Forgets the readings of what the kernel gives no more since some time.
     pub(crate) fn forget_readings(&mut self, before: u64) {
+        self.judged.report("totals");
         self.readings.retain(|_, reading| reading.is_some_and(|(_, heard)| heard >= before));
     }
 }

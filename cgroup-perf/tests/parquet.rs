@@ -305,6 +305,43 @@ fn a_wall_clock_that_is_set_begins_a_new_file() {
     assert_eq!([offset(&paths[0]), offset(&paths[1])], ["1772362800123456789", "1772366400123456789"]);
 }
 
+/// Samples keep the programs' clock, which no step moves; the wall clock is added where a row is written, and the file
+/// says how much.
+#[test]
+fn a_step_of_the_wall_clock_neither_reorders_nor_breaks_times() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ParquetWriter::open(ParquetConfig::new(directory.path()), columns()).unwrap();
+    let one = delta(1_000_000, 500_000, 500_000);
+    for slot in 0..100 {
+        let offset = match slot {
+            30..60 => OFFSET + HOUR,
+            // Back, so that the same times on the wall are written twice.
+            60..90 => OFFSET - 10_000_000,
+            _ => OFFSET,
+        };
+        writer.set_clock_offset(offset).unwrap();
+        writer.push(&sample(7, slot, &[one; 3]), None).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut starts = Vec::new();
+    let paths = files(directory.path(), "");
+    assert_eq!(paths.len(), 4);
+    for path in &paths {
+        let said = said(path).into_iter().find(|(key, _)| key == "cgroup_perf.clock_offset_ns").unwrap().1;
+        let offset: i64 = said.parse().unwrap();
+        let times: Vec<i64> = read(path)
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(|row| time(batch, row)).collect::<Vec<_>>())
+            .collect();
+        assert!(times.is_sorted(), "{times:?}");
+        starts.extend(times.iter().map(|time| time - offset));
+    }
+    starts.sort_unstable();
+    let expected: Vec<i64> = (0..100).map(|slot| i64::try_from(sample(7, slot, &[one; 3]).start).unwrap()).collect();
+    assert_eq!(starts, expected, "each slot once, at its own time");
+}
+
 #[test]
 fn what_is_no_configuration_says_what_to_change() {
     let directory = tempfile::tempdir().unwrap();

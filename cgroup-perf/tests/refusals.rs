@@ -9,8 +9,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cgroup_perf::loader::{LoadError, Loader, Options};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use cgroup_perf::loader::{Hook, HookChoice, LoadError, Loader, Options, Timer};
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    thread::{CapabilitySet, CapabilitySets, set_capabilities},
+};
 
 /// The error and its causes, as a line of text.
 fn told(error: &LoadError) -> String {
@@ -29,15 +32,35 @@ fn child() {
     let Ok(conditions) = std::env::var("CGROUP_PERF_CHILD") else {
         return;
     };
-    if conditions == "few files" {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(8), maximum: Some(8) }).unwrap();
+    let mut options = Options::default();
+    let only = |capabilities| {
+        let sets =
+            CapabilitySets { effective: capabilities, permitted: capabilities, inheritable: CapabilitySet::empty() };
+        set_capabilities(None, sets).unwrap();
+    };
+    match conditions.as_str() {
+        "few files" => setrlimit(Resource::Nofile, Rlimit { current: Some(8), maximum: Some(8) }).unwrap(),
+        "CAP_BPF" => only(CapabilitySet::BPF),
+        "CAP_PERFMON" => only(CapabilitySet::PERFMON),
+        "CAP_BPF and CAP_PERFMON" => only(CapabilitySet::BPF | CapabilitySet::PERFMON),
+        "typed" => options.hook = HookChoice::SchedSwitch,
+        _ => {}
     }
-    let error = Loader::new().load(&Options::default()).unwrap_err();
-    println!("\nchild says {}", told(&error));
+    match Loader::new().load(&options) {
+        Ok(attached) => {
+            let capabilities = attached.capabilities();
+            support::eventually("totals", || (!attached.totals().unwrap().is_empty()).then_some(()));
+            println!("\nchild says {:?} {:?} {capabilities}", capabilities.hook, capabilities.timer);
+        }
+        Err(error) => println!("\nchild says {}", told(&error)),
+    }
 }
 
 fn says(conditions: &str, change: impl FnOnce(&mut Command)) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    said_by(Command::new(std::env::current_exe().unwrap()), conditions, change)
+}
+
+fn said_by(mut command: Command, conditions: &str, change: impl FnOnce(&mut Command)) -> String {
     command.args(["--exact", "child", "--nocapture"]).env("CGROUP_PERF_CHILD", conditions).stderr(Stdio::inherit());
     change(&mut command);
     let output = command.output().unwrap();
@@ -62,6 +85,47 @@ fn without_rights_the_capability_is_named() {
     });
     println!("{said}");
     assert!(said.contains("CAP_PERFMON"), "{said}");
+}
+
+/// What the README says is needed: the one without the other is not enough, and both are.
+#[test]
+fn two_capabilities_are_enough_and_one_is_not() {
+    if !support::possible() {
+        return;
+    }
+    for (has, lacks) in [("CAP_BPF", "CAP_PERFMON"), ("CAP_PERFMON", "CAP_BPF")] {
+        let said = says(has, |_| {});
+        println!("{said}");
+        assert!(said.contains(lacks), "{said}");
+    }
+    let said = says("CAP_BPF and CAP_PERFMON", |_| {});
+    println!("{said}");
+    assert!(said.starts_with(&format!("{:?} ", Hook::SchedSwitch)), "{said}");
+}
+
+/// The file is hidden in a mount namespace of the child's own.
+#[test]
+fn without_type_information_the_raw_tracepoint_accounts_and_the_reason_is_given() {
+    if !support::possible() {
+        return;
+    }
+    let hidden = || {
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\"";
+        command.args(["--mount", "sh", "-c", script]).arg(std::env::current_exe().unwrap());
+        command
+    };
+    if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no mount namespace of its own can be had");
+        return;
+    }
+    let said = said_by(hidden(), "auto", |_| {});
+    println!("{said}");
+    assert!(said.starts_with(&format!("{:?} {:?} ", Hook::SchedSwitchRaw, Timer::PerfClock)), "{said}");
+    assert!(said.contains("CONFIG_DEBUG_INFO_BTF"), "{said}");
+    let said = said_by(hidden(), "typed", |_| {});
+    println!("{said}");
+    assert!(said.contains("needs the kernel's type information") && said.contains("CONFIG_DEBUG_INFO_BTF"), "{said}");
 }
 
 #[test]

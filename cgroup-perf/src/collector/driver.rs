@@ -20,8 +20,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    loader::{Attached, Messages},
+    loader::{Attached, Health, Messages},
+    mount,
     sample::Batch,
+    telemetry::{self, Held},
 };
 
 use super::{
@@ -85,6 +87,9 @@ pub(super) struct Driver {
     tree: Option<PathBuf>,
     lost: u64,
     removals_lost: u64,
+    /// What was said of the programs last.
+    said: Health,
+    merging: Held,
     walked: Instant,
     followed: Instant,
 }
@@ -106,9 +111,11 @@ impl Driver {
             messages,
             batches,
             graves: Graves::default(),
-            tree: reclaim::whole_tree(),
+            tree: mount::whole_tree(),
             lost: 0,
             removals_lost: 0,
+            said: Health::default(),
+            merging: Held::new(telemetry::MERGING),
             walked: now,
             followed: now,
         }
@@ -151,11 +158,14 @@ impl Driver {
         // Before reading: what a tick before this moment wrote is read now.
         let now = monotonic();
         let ring = ring.get_mut();
-        let mut malformed = 0_u64;
+        let (mut read, mut malformed) = (0_u64, 0_u64);
         for _ in 0..AT_ONCE {
             let Some(record) = ring.next() else { break };
             match decode(&record, self.settings.counters, self.settings.tasks) {
-                Some(sample) => self.merger.push(sample),
+                Some(sample) => {
+                    read += 1;
+                    self.merger.push(sample);
+                }
                 None => malformed += 1,
             }
         }
@@ -163,7 +173,13 @@ impl Driver {
             tracing::warn!(malformed, "records of another length: the object is of other sources");
         }
         let samples = self.merger.release(now.saturating_sub(nanoseconds(lateness)));
-        self.shared.late.store(self.merger.late(), Ordering::Relaxed);
+        let late = self.merger.late();
+        let late = late.saturating_sub(self.shared.late.swap(late, Ordering::Relaxed));
+        self.merging.set(self.merger.waiting());
+        telemetry::add_to(telemetry::RECORDS, "result", "read", read);
+        telemetry::add_to(telemetry::RECORDS, "result", "malformed", malformed);
+        telemetry::add_to(telemetry::SAMPLES, "result", "late", late);
+        telemetry::add_to(telemetry::SAMPLES, "result", "in_order", (samples.len() as u64).saturating_sub(late));
         let lost = self.count_lost();
         if samples.is_empty() && lost == 0 {
             return;
@@ -176,9 +192,15 @@ impl Driver {
     fn count_lost(&mut self) -> u64 {
         let health = self.shared.attached().as_ref().map(Attached::health);
         let Some(Ok(health)) = health else { return 0 };
+        self.say(health);
         let lost = health.lost.saturating_sub(self.lost);
         self.lost = health.lost;
         lost
+    }
+
+    fn say(&mut self, health: Health) {
+        telemetry::health(&health, &self.said);
+        self.said = health;
     }
 
     fn nobody_listens(&mut self) {
@@ -200,7 +222,10 @@ impl Driver {
         if self.followed.elapsed() >= PROCESSORS {
             self.followed = Instant::now();
             match attached.follow_processors() {
-                Ok(opened) => drop(shared.reopened.fetch_add(opened as u64, Ordering::Relaxed)),
+                Ok(opened) => {
+                    shared.reopened.fetch_add(opened as u64, Ordering::Relaxed);
+                    telemetry::add(telemetry::REOPENED, opened as u64);
+                }
                 Err(error) => tracing::warn!(%error, "processors cannot be followed"),
             }
         }
@@ -213,6 +238,7 @@ impl Driver {
         let now = monotonic();
         self.graves.told(attached.removed()?);
         let health = attached.health()?;
+        self.say(health);
         let untold = health.removals_lost > self.removals_lost;
         if (untold || self.walked.elapsed() >= WALK)
             && let Some(tree) = &self.tree
@@ -229,6 +255,7 @@ impl Driver {
         for cgroup in self.graves.due(now, nanoseconds(self.settings.grace)) {
             attached.forget(cgroup)?;
             self.shared.reclaimed.fetch_add(1, Ordering::Relaxed);
+            telemetry::add(telemetry::RECLAIMED, 1);
         }
         Ok(())
     }

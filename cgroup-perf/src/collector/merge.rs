@@ -61,6 +61,11 @@ impl Merger {
         self.pending.push(sample);
     }
 
+    /// How many samples wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// How many samples came after later ones had been released.
     pub(super) const fn late(&self) -> u64 {
         self.late

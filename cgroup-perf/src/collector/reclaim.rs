@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fs, io,
     os::unix::fs::DirEntryExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use crate::{abi::ROOT_CGROUP, sample::CgroupId};
@@ -37,20 +37,6 @@ impl Graves {
     pub(super) fn due(&mut self, now: u64, grace: u64) -> Vec<CgroupId> {
         self.0.extract_if(.., |_, when| now.saturating_sub(*when) >= grace).map(|(cgroup, _)| cgroup).collect()
     }
-}
-
-/// The whole cgroup2 tree's mount. `None` where this process sees a part of it only, which says nothing about the rest.
-pub(super) fn whole_tree() -> Option<PathBuf> {
-    parse_mounts(&fs::read_to_string("/proc/self/mountinfo").ok()?)
-}
-
-fn parse_mounts(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (kind.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(point))
-    })
 }
 
 /// The ids of all cgroups of the tree.
@@ -103,15 +89,6 @@ mod tests {
         let placed = [CgroupId(ROOT_CGROUP), CgroupId(5), CgroupId(6)];
         graves.found(&placed, &HashSet::from([5]), 10);
         assert_eq!(graves.due(110, 100), [CgroupId(6)]);
-    }
-
-    #[test]
-    fn a_part_of_the_tree_is_no_ground_to_forget_the_rest() {
-        let hybrid = "31 23 0:27 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-        assert_eq!(parse_mounts(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        let namespaced = "31 23 0:27 /kubepods/pod1 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(parse_mounts(namespaced), None);
-        assert_eq!(parse_mounts("30 23 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What is counted: events by name, as users write them and as the kernel takes them.
 
+mod cores;
 mod resolve;
 mod sysfs;
 
 use std::{fmt, str::FromStr};
 
+pub use cores::CoreType;
 pub use resolve::{ResolveError, Resolved, Resolver, Source};
+pub(crate) use sysfs::Encoded;
 
 /// An event that can be counted.
 ///

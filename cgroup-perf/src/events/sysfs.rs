@@ -12,10 +12,10 @@ pub(super) struct Pmu {
 
 /// An event in the kernel's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Encoded {
-    pub(super) kind: u32,
-    pub(super) config: u64,
-    pub(super) config1: u64,
+pub(crate) struct Encoded {
+    pub(crate) kind: u32,
+    pub(crate) config: u64,
+    pub(crate) config1: u64,
 }
 
 impl Pmu {

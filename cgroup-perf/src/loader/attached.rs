@@ -14,10 +14,13 @@ use aya::{
 use aya_log::EbpfLogger;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::abi::{self, Control, MAX_COUNTERS, Stats, Sums};
+use crate::{
+    abi::{self, Control, MAX_COUNTERS, Stats, Sums},
+    mount::Survey,
+};
 
 use super::{
-    Capabilities, ChosenHook, Hierarchy, Hook, LoadError, Options, Timer, TimerChoice,
+    Capabilities, ChosenHook, Hook, LoadError, Options, Timer, TimerChoice,
     counters::{Opened, Plan},
     messages::Messages,
 };
@@ -100,10 +103,11 @@ impl Attached {
             timer_reason: None,
             tickless_idle: timers,
             removals: hook.typed,
-            hierarchy: Hierarchy::of_this_host(),
+            hierarchy: Survey::of_this_host(),
             counters: plan.events.clone(),
             groups: plan.leaders.count_ones(),
             missing: plan.missing.clone(),
+            core_types: plan.core_types.clone(),
         };
         let mut this = Self {
             ebpf,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::Hierarchy;
-use crate::events::{Event, Resolved, Source};
+use crate::{
+    events::{CoreType, Event, Resolved, Source},
+    mount::Survey,
+};
 
 /// Which program accounts for changes of cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,13 +77,15 @@ pub struct Capabilities {
     /// Removed cgroups are told by the kernel, rather than found missing.
     pub removals: bool,
     /// Whether the cgroups that can be counted are those that the host uses.
-    pub hierarchy: Hierarchy,
+    pub hierarchy: Survey,
     /// What is counted, in the order of [`Sample::counters`](crate::sample::Sample::counters).
     pub counters: Vec<Resolved>,
     /// In how many groups the counters are. Those of one group count at the same time.
     pub groups: u32,
     /// What was asked for and is not counted.
     pub missing: Vec<Missing>,
+    /// The kinds of processors, where there are several: which of them count an event is in [`Resolved::note`].
+    pub core_types: Vec<CoreType>,
 }
 
 impl Capabilities {
@@ -113,6 +117,10 @@ impl fmt::Display for Capabilities {
             write!(f, " ({reason})")?;
         }
         write!(f, "; {}", self.hierarchy)?;
+        if !self.core_types.is_empty() {
+            let kinds: Vec<_> = self.core_types.iter().map(ToString::to_string).collect();
+            write!(f, "; processors are of several kinds: {}", kinds.join(", "))?;
+        }
         if !self.hardware() {
             write!(f, "; none of the processor's own counters is read")?;
         }

@@ -100,8 +100,14 @@ impl LoadError {
     }
 
     pub(super) fn program(name: &'static str, error: ProgramError) -> Self {
-        let refused = io_error(&error).is_some_and(|error| error.raw_os_error() == Some(libc::EPERM));
-        if refused && !has_rights() {
+        Self::refused_program(name, error, has_rights(), &lockdown())
+    }
+
+    fn refused_program(name: &'static str, error: ProgramError, has_rights: bool, lockdown: &str) -> Self {
+        let number = io_error(&error).and_then(io::Error::raw_os_error);
+        // A kernel that is locked down has no function to read its memory with, and the verifier says only that.
+        let locked_down = lockdown.contains(CONFIDENTIAL) && number == Some(libc::EINVAL);
+        if (number == Some(libc::EPERM) && !has_rights) || locked_down {
             return Self::Rights(rights());
         }
         if io_error(&error).is_some_and(|error| error.raw_os_error() == Some(libc::EMFILE)) {
@@ -138,6 +144,9 @@ fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::
     None
 }
 
+/// How `lockdown` says that programs may not read the kernel.
+const CONFIDENTIAL: &str = "[confidentiality]";
+
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_PERFMON: u64 = 1 << 38;
 const CAP_BPF: u64 = 1 << 39;
@@ -160,7 +169,7 @@ fn missing(effective: u64) -> Vec<&'static str> {
 }
 
 fn has_rights() -> bool {
-    fs::read_to_string("/proc/self/status")
+    fs::read_to_string("/proc/thread-self/status")
         .ok()
         .as_deref()
         .and_then(effective)
@@ -168,9 +177,13 @@ fn has_rights() -> bool {
 }
 
 fn rights() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    explain(effective(&status), &lockdown)
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    explain(effective(&status), &lockdown())
+}
+
+/// How the kernel is locked down, the present state in brackets. Nothing where that is not said.
+fn lockdown() -> String {
+    fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default()
 }
 
 fn explain(effective: Option<u64>, lockdown: &str) -> String {
@@ -178,7 +191,7 @@ fn explain(effective: Option<u64>, lockdown: &str) -> String {
     if !lacking.is_empty() {
         return format!("the process lacks {} (or CAP_SYS_ADMIN)", lacking.join(" and "));
     }
-    if lockdown.contains("[confidentiality]") {
+    if lockdown.contains(CONFIDENTIAL) {
         return "the kernel is locked down for confidentiality, so that no program may read it; boot it with \
                 lockdown=integrity or less"
             .to_owned();
@@ -197,6 +210,36 @@ mod tests {
         assert!(explain(Some(CAP_BPF), "").contains("lacks CAP_PERFMON "));
         assert!(explain(Some(CAP_SYS_ADMIN), "none integrity [confidentiality]").contains("locked down"));
         assert!(explain(Some(CAP_BPF | CAP_PERFMON), "[none] integrity confidentiality").contains("seccomp"));
+    }
+
+    fn refusal(number: i32) -> aya::sys::SyscallError {
+        aya::sys::SyscallError { call: "bpf", io_error: io::Error::from_raw_os_error(number) }
+    }
+
+    #[test]
+    fn a_kernel_without_programs_or_their_parts_is_named() {
+        let object = |number| LoadError::object(EbpfError::MapError(refusal(number).into()));
+        assert!(object(libc::ENOSYS).to_string().contains("CONFIG_BPF_SYSCALL"));
+        assert!(matches!(object(libc::EMFILE), LoadError::FileLimit(_)));
+        assert!(matches!(object(libc::EINVAL), LoadError::Object(_)));
+        // Kernels before 5.15 refuse a program with a timer in it, and real-time ones do.
+        for number in [libc::EINVAL, libc::EOPNOTSUPP] {
+            let refused = LoadError::refused_program("sched_switch", refusal(number).into(), true, "").of_timer();
+            assert!(matches!(&refused, LoadError::Timer(_)), "{refused:?}");
+            assert!(refused.to_string().contains("relative ones 5.15"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_refused_program_says_whose_the_fault_is() {
+        let program = |number, has_rights, lockdown: &str| {
+            LoadError::refused_program("sched_switch", ProgramError::from(refusal(number)), has_rights, lockdown)
+        };
+        assert!(matches!(program(libc::EPERM, false, ""), LoadError::Rights(_)));
+        assert!(matches!(program(libc::EPERM, true, ""), LoadError::Program { .. }));
+        assert!(matches!(program(libc::EMFILE, true, ""), LoadError::FileLimit(_)));
+        assert!(matches!(program(libc::EINVAL, true, "none [integrity] confidentiality"), LoadError::Program { .. }));
+        assert!(matches!(program(libc::EINVAL, true, "none integrity [confidentiality]"), LoadError::Rights(_)));
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod capabilities;
 mod counters;
 mod error;
 mod health;
-mod hierarchy;
 mod messages;
 mod options;
 mod processors;
@@ -13,20 +12,19 @@ mod read;
 
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use self::counters::Plan;
+pub(crate) use self::counters::Plan;
 pub(crate) use self::messages::Messages;
 pub use self::{
     attached::Attached,
     capabilities::{Capabilities, Hook, Missing, Timer},
     error::LoadError,
     health::{Health, RunTime},
-    hierarchy::Hierarchy,
     options::{HookChoice, Options, TimerChoice},
 };
 use crate::{
     abi,
     btf::{BtfError, Offsets},
-    cpus, sys,
+    cpus, mount, sys,
 };
 
 /// The object that this crate was built with.
@@ -91,8 +89,7 @@ impl<'a> Loader<'a> {
         options.check()?;
         let online = cpus::online().map_err(LoadError::Cpus)?;
         let possible = cpus::possible().map_err(LoadError::Cpus)?;
-        let first = online.first().copied().unwrap_or(0);
-        let plan = Plan::make(options, first)?;
+        let plan = Plan::make(options, &online)?;
         let offsets = Offsets::of_kernel(&FIELDS.map(|(_, of, field)| (of, field)));
         let hook = choose_hook(options, offsets.as_ref())?;
         let timers = hook.chosen != Hook::SchedSwitchRaw && options.timer != TimerChoice::PerfClock;
@@ -194,7 +191,7 @@ fn choose_hook(options: &Options, offsets: Result<&Offsets, &BtfError>) -> Resul
     let chosen = match options.hook {
         HookChoice::SchedSwitch => need(Hook::SchedSwitch)?,
         HookChoice::CgroupSwitches => {
-            if perf_event_on_v1() {
+            if mount::Survey::of_this_host().perf_event_is_legacy {
                 return Err(LoadError::PerfEventOnV1);
             }
             need(Hook::CgroupSwitches)?
@@ -209,12 +206,4 @@ fn choose_hook(options: &Options, offsets: Result<&Offsets, &BtfError>) -> Resul
         },
     };
     Ok(ChosenHook { chosen, reason, typed })
-}
-
-fn perf_event_on_v1() -> bool {
-    let text = std::fs::read_to_string("/proc/cgroups").unwrap_or_default();
-    text.lines().any(|line| {
-        let mut fields = line.split_whitespace();
-        fields.next() == Some("perf_event") && fields.next().is_some_and(|hierarchy| hierarchy != "0")
-    })
 }

@@ -235,8 +235,9 @@ mod tests {
         }
         let mut options = Options::default();
         options.counters = vec!["task-clock".parse().unwrap(), "cpu-clock".parse().unwrap()];
-        let mut attached = Loader::new().load(&options).unwrap();
+        // Before the programs count.
         let began = Instant::now();
+        let mut attached = Loader::new().load(&options).unwrap();
         let online = cpus::online().unwrap();
         let _pinned = Pinned::to(1);
         for _ in 0..20 {

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::{Labels, Lookup, Resolver};
 use crate::sample::{CgroupId, Sample};
+use crate::telemetry::{self, Held};
 
 /// How samples wait for their labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,9 @@ pub struct Join {
     known: HashMap<CgroupId, State>,
     held: VecDeque<(u64, Sample)>,
     stats: JoinStats,
+    /// What was said of them last.
+    said: JoinStats,
+    waiting: Held,
     /// When what waits is looked at next.
     next: u64,
     /// When old answers are forgotten next.
@@ -94,7 +98,16 @@ impl Join {
     /// With nothing known, and nothing that waits.
     pub fn new(config: JoinConfig) -> Self {
         let held = VecDeque::with_capacity(config.most_held.min(1_024));
-        Self { config, known: HashMap::new(), held, stats: JoinStats::default(), next: 0, tidy: 0 }
+        Self {
+            config,
+            known: HashMap::new(),
+            held,
+            stats: JoinStats::default(),
+            said: JoinStats::default(),
+            waiting: Held::new(telemetry::JOINING),
+            next: 0,
+            tidy: 0,
+        }
     }
 
     /// What became of samples.
@@ -144,6 +157,7 @@ impl Join {
         mut emit: impl FnMut(&Sample, Option<&Arc<Labels>>),
     ) {
         if now < self.next {
+            self.say();
             return;
         }
         self.next = now.saturating_add(nanos(self.config.again));
@@ -170,6 +184,7 @@ impl Join {
                 State::Waiting { again, .. } => again.saturating_add(silent) > now,
             });
         }
+        self.say();
     }
 
     /// Lets everything out that waits: the end.
@@ -177,6 +192,20 @@ impl Join {
         for (_, sample) in self.held.drain(..) {
             self.stats.unresolved += 1;
             emit(&sample, None);
+        }
+        self.say();
+    }
+
+    fn say(&mut self) {
+        self.waiting.set(self.held.len());
+        let before = std::mem::replace(&mut self.said, self.stats);
+        for (result, now, before) in [
+            ("hit", self.stats.direct, before.direct),
+            ("late", self.stats.late, before.late),
+            ("unresolved", self.stats.unresolved, before.unresolved),
+            ("overflowed", self.stats.overflowed, before.overflowed),
+        ] {
+            telemetry::add_to(telemetry::JOINED, "result", result, now.saturating_sub(before));
         }
     }
 }

@@ -62,7 +62,11 @@ impl Cgroup {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("cgroup-perf-test-{}-{number}", std::process::id());
-        let path = mount().unwrap().join(name);
+        Self::at(mount().unwrap().join(name))
+    }
+
+    /// At a path, as one below another.
+    pub(crate) fn at(path: PathBuf) -> Self {
         fs::create_dir(&path).unwrap();
         let id = CgroupId(fs::metadata(&path).unwrap().ino());
         Self { path, id }

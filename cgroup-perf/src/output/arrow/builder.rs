@@ -15,6 +15,7 @@ use super::schema::LABELS;
 use crate::quality::{Counter, Quality, Span, judge};
 use crate::resolver::Labels;
 use crate::sample::{Delta, MAX_COUNTERS, Sample};
+use crate::telemetry::Judged;
 
 /// How far the clock of counters and that of accounting may differ before both are written: so many nanoseconds, or one part
 /// in as many.
@@ -161,6 +162,7 @@ impl BatchBuilder {
         let mut pid = UInt32Builder::with_capacity(if self.columns.tasks() { most } else { 0 });
         let mut counters: Vec<_> =
             self.columns.events().iter().map(|event| CounterBuilders::new(event.counter, most)).collect();
+        let mut judged = Judged::default();
         let rows = || self.order.iter().filter_map(|row| self.rows.get(*row as usize));
         for Row { sample, time: at, .. } in rows() {
             let wall = sample.end.saturating_sub(sample.start);
@@ -170,7 +172,8 @@ impl BatchBuilder {
             cgroup.append_value(sample.cgroup.0);
             ran.append_value(sample.ran);
             switches.append_value(sample.switches);
-            quality.append_value(key(append_counters(&mut counters, &sample.counters, Span { ran: sample.ran, wall })));
+            let span = Span { ran: sample.ran, wall };
+            quality.append_value(key(append_counters(&mut counters, &sample.counters, span, &mut judged)));
             if self.columns.tasks() {
                 pid.append_option(sample.task.map(|task| task.pid));
                 match &sample.task {
@@ -179,6 +182,7 @@ impl BatchBuilder {
                 }
             }
         }
+        judged.report("files");
         let mut runs = rows().map(|row| row.labels.as_ref()).peekable();
         while let Some(labels) = runs.next() {
             let mut count = 1;
@@ -230,7 +234,12 @@ impl CounterBuilders {
 }
 
 /// Writes each counter's columns, and returns the worst quality.
-fn append_counters(counters: &mut [CounterBuilders], deltas: &[Delta; MAX_COUNTERS], span: Span) -> Quality {
+fn append_counters(
+    counters: &mut [CounterBuilders],
+    deltas: &[Delta; MAX_COUNTERS],
+    span: Span,
+    judged: &mut Judged,
+) -> Quality {
     let mut worst = Quality::Exact;
     for (builders, delta) in counters.iter_mut().zip(deltas) {
         // The scale of what was counted all of the time is 1, whatever two clocks say of how long that was.
@@ -241,6 +250,7 @@ fn append_counters(counters: &mut [CounterBuilders], deltas: &[Delta; MAX_COUNTE
         builders.running.append_option((!is_whole).then_some(delta.running));
         let quality = judge(&builders.counter, *delta, span).quality;
         builders.quality.append_value(key(quality));
+        judged.add(quality);
         worst = worst.max(quality);
     }
     worst

@@ -14,6 +14,7 @@ use super::storage::{Directory, Storage};
 use crate::output::arrow::{BatchBuilder, Columns, RecordBatch};
 use crate::resolver::Labels;
 use crate::sample::Sample;
+use crate::telemetry::{self, Held};
 
 /// A step of the wall clock from which on a new file is begun, in nanoseconds.
 const CLOCK_STEP: u64 = 1_000_000;
@@ -36,6 +37,10 @@ pub struct ParquetStats {
     pub dropped: u64,
     /// Rows that wait in memory for a disk.
     pub waiting: u64,
+    /// Row groups that are in files, complete or not.
+    pub row_groups: u64,
+    /// Row groups that were dropped, because too many waited for a disk.
+    pub row_groups_dropped: u64,
 }
 
 /// Writes samples to Parquet files.
@@ -80,6 +85,9 @@ pub struct ParquetWriter {
     now: u64,
     sequence: u64,
     stats: ParquetStats,
+    /// What was said of them last.
+    said: ParquetStats,
+    queue: Held,
 }
 
 impl ParquetWriter {
@@ -121,6 +129,8 @@ impl ParquetWriter {
             now: 0,
             sequence: 0,
             stats,
+            said: ParquetStats::default(),
+            queue: Held::new(telemetry::WAITING),
         })
     }
 
@@ -153,7 +163,12 @@ impl ParquetWriter {
             self.begun = Some((self.now, time));
         }
         self.builder.push(sample, labels);
-        if self.builder.is_full() { self.encode() } else { Ok(()) }
+        if !self.builder.is_full() {
+            return Ok(());
+        }
+        let done = self.encode();
+        self.say();
+        done
     }
 
     /// Writes what is old enough, and tries again what could not be written. To be called now and then, also when there
@@ -171,6 +186,7 @@ impl ParquetWriter {
         if self.current.as_ref().is_some_and(|(_, since)| is_old(*since)) {
             done = done.and(self.seal_current());
         }
+        self.say();
         done
     }
 
@@ -185,7 +201,26 @@ impl ParquetWriter {
     /// Ends the row group and the file.
     fn complete(&mut self) -> Result<(), WriteError> {
         let ended = self.end_row_group();
-        ended.and(self.seal_current())
+        let done = ended.and(self.seal_current());
+        self.say();
+        done
+    }
+
+    fn say(&mut self) {
+        self.queue.set(self.waiting.len());
+        if self.said == self.stats {
+            return;
+        }
+        let (now, before) = (self.stats, std::mem::replace(&mut self.said, self.stats));
+        let since = |of: fn(&ParquetStats) -> u64| of(&now).saturating_sub(of(&before));
+        telemetry::add_to(telemetry::ROWS, "result", "written", since(|stats| stats.written));
+        telemetry::add_to(telemetry::ROWS, "result", "dropped", since(|stats| stats.dropped));
+        telemetry::add_to(telemetry::ROW_GROUPS, "result", "written", since(|stats| stats.row_groups));
+        telemetry::add_to(telemetry::ROW_GROUPS, "result", "dropped", since(|stats| stats.row_groups_dropped));
+        telemetry::add_to(telemetry::FILES, "result", "written", since(|stats| stats.files));
+        telemetry::add_to(telemetry::FILES, "result", "recovered", since(|stats| stats.recovered));
+        telemetry::add(telemetry::BYTES, since(|stats| stats.bytes));
+        telemetry::add(telemetry::WRITE_ERRORS, since(|stats| stats.failures));
     }
 
     /// Makes a batch of the rows that there are, and ends the row group if it is large enough.
@@ -236,6 +271,7 @@ impl ParquetWriter {
         let written = if is_full { self.write_waiting() } else { self.write_waiting_if_due() };
         while self.waiting.len() > self.config.most_waiting {
             self.stats.dropped += self.waiting.pop_front().map_or(0, |row_group| row_group.rows());
+            self.stats.row_groups_dropped += 1;
         }
         written
     }
@@ -292,6 +328,7 @@ impl ParquetWriter {
                 }
             }
             self.stats.written += row_group.rows();
+            self.stats.row_groups += 1;
             self.stats.bytes += row_group.bytes.len() as u64;
             self.waiting.pop_front();
             if self.current.as_ref().is_some_and(|(file, _)| file.length() >= self.config.file_bytes) {
