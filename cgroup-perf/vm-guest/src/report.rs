@@ -173,6 +173,8 @@ pub(crate) struct Removed {
     pub(crate) cycles: u64,
     /// The most by which one of them is off.
     pub(crate) worst: u64,
+    /// Those that are off by more than 0.1 ms: the processor, and what they ran by `cpu.stat` and by the samples.
+    pub(crate) astray: Vec<(u32, u64, u64)>,
     /// Those that nothing was counted for.
     pub(crate) absent: usize,
     /// Ids that are of no cgroup that there was.

@@ -18,6 +18,8 @@ const CGROUPS: usize = 1_000;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long places may take to be given back after the grace time.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// From how much on one is told that is off, in nanoseconds.
+const ASTRAY: u64 = 100_000;
 /// The root, in which everything else runs.
 const ROOT: u64 = 1;
 
@@ -50,17 +52,25 @@ pub(crate) async fn removed() -> Result<Line> {
     watch.settle().await;
     let account = watch.account(&stranger)?;
 
-    let mut samples: HashMap<CgroupId, (u64, u64)> = HashMap::new();
+    // What each ran, its cycles, and where it was last.
+    let mut samples: HashMap<CgroupId, (u64, u64, u32)> = HashMap::new();
     for sample in watch.samples().iter() {
         let [cycles, ..] = &sample.counters;
         let sum = samples.entry(sample.cgroup).or_default();
         sum.0 += sample.ran;
         sum.1 += cycles.value;
+        sum.2 = sample.cpu;
     }
     let known = |id: &CgroupId| truth.contains_key(id) || id.0 == ROOT || *id == stranger.id;
     let unknown = samples.keys().filter(|id| !known(id)).count();
     let of = |id: &CgroupId| samples.get(id).copied().unwrap_or_default();
     let worst = truth.iter().map(|(id, (used, _))| used.abs_diff(of(id).0)).max().unwrap_or(0);
+
+    let astray = truth.iter().filter_map(|(id, (used, _))| {
+        let (ran, _, cpu) = of(id);
+        (used.abs_diff(ran) > ASTRAY).then_some((cpu, *used, ran))
+    });
+    let astray: Vec<_> = astray.collect();
 
     let left =
         || -> Result<usize> { Ok(watch.totals()?.iter().filter(|total| truth.contains_key(&total.cgroup)).count()) };
@@ -76,6 +86,7 @@ pub(crate) async fn removed() -> Result<Line> {
         ran: truth.keys().map(|id| of(id).0).sum(),
         cycles: truth.keys().map(|id| of(id).1).sum(),
         worst,
+        astray,
         absent: truth.keys().filter(|id| !samples.contains_key(id)).count(),
         unknown,
         stranger: account,
