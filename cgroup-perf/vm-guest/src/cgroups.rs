@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -61,6 +62,11 @@ impl Worker {
         // What it does before it waits is not the cgroup's.
         let output = process.stdout.as_mut().context("it has no output")?;
         output.read_exact(&mut [0]).context("it does not come to wait")?;
+        // One that runs while it is moved is charged to its new cgroup from the last tick on, by everybody.
+        let stat = format!("/proc/{}/stat", process.id());
+        while !fs::read_to_string(&stat)?.contains(") S ") {
+            std::thread::sleep(Duration::from_micros(50));
+        }
         fs::write(cgroup.path.join("cgroup.procs"), process.id().to_string()).context("it cannot be moved")?;
         Ok(Self(process))
     }

@@ -26,14 +26,16 @@ const PER_MILLE: u64 = 1;
 /// And for each switch: the kernel charges a task from its wake-up on, and the programs from the switch on; between them
 /// are some thousand instructions.
 const SWITCH: u64 = 40_000;
-/// And once: the emulator runs its processors in turns that are as long as a tick, and where a turn ends between the
-/// kernel's look at the clock and that of the programs, the other processor's turn is on one side for the one and on the
-/// other for the other.
-const TURN: u64 = 1_500_000;
+/// And once: the emulator runs its processors in turns that are as long as a tick at most. Where one ends between two
+/// looks at the clock, or between two counters of a group, the other processor's turn is on one side for the one and on
+/// the other for the other.
+const TURN: u64 = 1_000_000;
 /// By how much figures that are of the same moments may differ: one part in this many, and
 const SAME: u64 = 10_000;
-/// these nanoseconds.
+/// these nanoseconds, beside a turn.
 const SAME_FLOOR: u64 = 10_000;
+/// By how much the sums over all work may differ, in which turns make up for one another: one part in this many.
+const ALL: u64 = 1_000;
 /// By how much a scaled figure may be off, in percent.
 const SCALED_PERCENT: u64 = 3;
 /// The most that all totals may come forward between two readings, in percent of what the processors can: the readings
@@ -72,13 +74,38 @@ pub(crate) fn judge(version: Version, lines: &[(u64, Line)]) -> Vec<Finding> {
     if !stood_still {
         wrong.push("no counter stood still after its processor was off".to_owned());
     }
+    let (ran, cycles, instructions) = all_work(lines);
+    for (what, sum) in [("cycles", cycles), ("instructions", instructions * INSTRUCTION)] {
+        if sum.abs_diff(ran) > ran / ALL {
+            wrong.push(format!("{what} of all work, by time: {sum}, not {ran} by {} at most", ran / ALL));
+        }
+    }
     findings.push(Finding {
         what: "report".to_owned(),
-        figures: format!("{} lines in {} s of the machine's time", lines.len(), ended / 1_000),
+        figures: format!(
+            "{} lines in {} s of the machine's time; of all work together, {}, cycles {} and instructions {}",
+            lines.len(),
+            ended / 1_000,
+            milliseconds(ran),
+            off(cycles, ran),
+            off(instructions * INSTRUCTION, ran),
+        ),
         wrong,
         line: String::new(),
     });
     findings
+}
+
+/// How long all cgroups that worked ran, their cycles and their instructions.
+fn all_work(lines: &[(u64, Line)]) -> (u64, u64, u64) {
+    let accounts = lines.iter().filter_map(|(_, line)| match line {
+        Line::Work(work) => Some(&work.accounts),
+        _ => None,
+    });
+    accounts.flatten().fold((0, 0, 0), |(ran, cycles, instructions), account| {
+        let count = |index: usize| account.counters.get(index).and_then(|counter| counter.count).unwrap_or(0);
+        (ran + account.ran, cycles + count(0), instructions + count(1))
+    })
 }
 
 /// What a whole report has.
@@ -172,7 +199,7 @@ fn allowed(account: &Account) -> u64 {
 }
 
 fn same(figure: u64) -> u64 {
-    figure / SAME + SAME_FLOOR
+    figure / SAME + SAME_FLOOR + TURN
 }
 
 /// A difference in thousandths of a percent of the whole, with its sign.
@@ -238,8 +265,7 @@ fn whole(whole: &Whole, wrong: &mut Wrong) -> String {
     wrong.unless(whole.processors == 2, || format!("{} processors", whole.processors));
     wrong.unless(whole.wall >= 300_000_000, || format!("slots of {} ns only", whole.wall));
     wrong.unless(whole.inexact == 0, || format!("{} samples are not exact", whole.inexact));
-    // The ends of the time are those of slots, and ticks come after them.
-    let allowed = same(whole.wall) + 100_000;
+    let allowed = same(whole.wall);
     wrong.unless_near("nanoseconds that all cgroups ran", whole.ran, whole.wall, allowed);
     wrong.unless_near("their cycles", whole.cycles, whole.wall, allowed);
     wrong.unless_near("four times their instructions", whole.instructions * INSTRUCTION, whole.wall, allowed);
