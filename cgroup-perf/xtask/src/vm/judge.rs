@@ -358,7 +358,7 @@ fn removed(removed: &Removed, wrong: &mut Wrong) -> String {
     wrong.unless(removed.unknown == 0, || format!("{} ids are of no cgroup", removed.unknown));
     wrong.unless_near("nanoseconds that they ran", removed.ran, removed.truth, number.saturating_mul(SWITCH));
     wrong.unless_near("their cycles, by time", removed.cycles, removed.ran, same(removed.ran));
-    wrong.unless(removed.worst <= TURN + 2 * SWITCH, || format!("one of them is off by {} ns", removed.worst));
+    wrong.unless(removed.worst <= 2 * (TURN + SWITCH), || format!("one of them is off by {} ns", removed.worst));
     let few = removed.astray.len() * 20 <= removed.cgroups;
     wrong.unless(few, || format!("{} of them are off by more than 0.1 ms", removed.astray.len()));
     wrong.unless(removed.most_places > 20, || format!("{} places at most: none was kept", removed.most_places));
