@@ -12,7 +12,7 @@ mod report;
 mod tools;
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -31,8 +31,9 @@ Examples:
     cargo xtask vm-test --kernel 6.1     one of them
     cargo xtask vm-test --verbose        every figure
 
-It ends with 0 where all is as it should be, with 1 where a figure is wrong, and with 77 where a tool or a package is
-missing. Kernels, the guest and its console are kept in target/vm; once they are there, it needs no network.";
+It ends with 0 where all is as it should be, with 1 where a figure is wrong, and with 77 where a \
+tool or a package is missing. Kernels, the guest and its console are kept in target/vm; once they are \
+there, it needs no network.";
 
 /// Boots machines with the crate in them, and checks its figures against the emulator's.
 #[derive(Debug, clap::Args)]
@@ -68,6 +69,9 @@ pub(crate) fn run(crate_directory: &Path, arguments: &Arguments) -> Result<Optio
     let directory = crate_directory.join("../target/vm");
     fs::create_dir_all(&directory)?;
     let directory = directory.canonicalize()?;
+    // Another run of it has the same files: until it ends.
+    let lock = File::create(directory.join("lock"))?;
+    lock.lock().context("target/vm/lock cannot be locked")?;
     let store = fetch::Store::new(&directory);
     let fetched = store.library(&tools).and_then(|library| {
         let images = kernels.iter().map(|version| store.kernel(*version)).collect::<Result<Vec<_>>>()?;
