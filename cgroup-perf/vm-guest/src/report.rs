@@ -140,6 +140,8 @@ pub(crate) struct Multiplexed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hotplug {
+    /// The hook that was chosen.
+    pub(crate) by: String,
     /// For how long the processor was off.
     pub(crate) off: u64,
     /// Worked on it before.

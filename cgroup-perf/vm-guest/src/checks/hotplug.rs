@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use cgroup_perf::{
     CgroupPerf,
+    loader::HookChoice,
     sample::{CgroupId, Total},
 };
 
@@ -25,8 +26,8 @@ use crate::{
 /// How long the counters' return is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn hotplug(off: u64) -> Result<Line> {
-    let watch = Arc::new(Watch::start(CgroupPerf::builder()).await?);
+pub(crate) async fn hotplug(off: u64, by: &str, hook: HookChoice) -> Result<Line> {
+    let watch = Arc::new(Watch::start(CgroupPerf::builder().hook(hook)).await?);
     let begun = watch.perf.status()?.reopened;
     let ends = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn(read_on(Arc::clone(&watch), Arc::clone(&ends)));
@@ -62,6 +63,7 @@ pub(crate) async fn hotplug(off: u64) -> Result<Line> {
     cgroup.remove()?;
     other.remove()?;
     Ok(Line::Hotplug(report::Hotplug {
+        by: by.to_owned(),
         off: off * 1_000_000,
         before,
         gap,

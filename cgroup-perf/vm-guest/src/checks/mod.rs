@@ -39,8 +39,12 @@ pub(crate) async fn run(messages: &Messages) {
     }
     report.take("whole", work::whole()).await;
     report.take("multiplexed", multiplexed::multiplexed()).await;
-    for off in [1_500, 0] {
-        report.take("hotplug", hotplug::hotplug(off)).await;
+    for (off, by, hook) in [
+        (1_500, "sched_switch", HookChoice::SchedSwitch),
+        (0, "sched_switch", HookChoice::SchedSwitch),
+        (0, "cgroup-switches", HookChoice::CgroupSwitches),
+    ] {
+        report.take("hotplug", hotplug::hotplug(off, by, hook)).await;
     }
     report.take("removed", removed::removed()).await;
     report.take("log", log::log(messages)).await;
