@@ -1,8 +1,9 @@
-//! What contributors do to `cgroup-perf`: `cargo xtask build-ebpf` and `cargo xtask check-ebpf`.
+//! What contributors do to `cgroup-perf`: `cargo xtask build-ebpf`, `cargo xtask check-ebpf` and `cargo xtask vm-test`.
 
 mod build;
 mod manifest;
 mod toolchain;
+mod vm;
 
 use std::{
     fs,
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long)]
         rebuild: bool,
     },
+    /// Boots emulated machines with hardware counters, and checks what is counted in them.
+    VmTest(vm::Arguments),
 }
 
 /// Where things are, below the directory of the crate.
@@ -74,6 +77,7 @@ fn main() -> Result<ExitCode> {
             println!("the object is of the sources {}", manifest.sources);
             if rebuild { rebuild_and_compare(&paths, &manifest) } else { Ok(ExitCode::SUCCESS) }
         }
+        Command::VmTest(arguments) => Ok(vm::run(crate_directory, &arguments)?.unwrap_or(ExitCode::from(CANNOT_TELL))),
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Toolchain {
 impl Toolchain {
     /// Finds them all, or says which are missing. Installs nothing.
     pub(crate) fn find() -> Result<Self> {
-        let rustc = from_environment("CGROUP_PERF_RUSTC", &["/usr/bin/rustc"]);
+        let rustc = rustc();
         let strip = from_environment("CGROUP_PERF_STRIP", &["llvm-strip-22", "llvm-strip-21", "llvm-strip-19"]);
         let mut missing = Vec::new();
         let compiler = version(rustc.as_os_str());
@@ -62,6 +62,11 @@ pub(crate) fn cargo() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
+/// The compiler of the distribution's.
+pub(crate) fn rustc() -> PathBuf {
+    from_environment("CGROUP_PERF_RUSTC", &["/usr/bin/rustc"])
+}
+
 fn from_environment(name: &str, candidates: &[&str]) -> PathBuf {
     if let Some(path) = env::var_os(name) {
         return path.into();
@@ -83,7 +88,7 @@ fn version(tool: &OsStr) -> Option<String> {
 }
 
 /// The first line that a command prints, where it succeeds.
-fn output(command: &mut Command) -> Option<String> {
+pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.lines().next().unwrap_or_default().trim().to_owned())
