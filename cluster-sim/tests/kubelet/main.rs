@@ -10,4 +10,5 @@
 mod direct;
 mod document;
 mod proxy;
+mod speed;
 mod support;
