@@ -9,6 +9,7 @@
 
 mod direct;
 mod document;
+mod faults;
 mod proxy;
 mod speed;
 mod support;
