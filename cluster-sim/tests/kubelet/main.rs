@@ -11,5 +11,6 @@ mod direct;
 mod document;
 mod faults;
 mod proxy;
+mod rights;
 mod speed;
 mod support;
