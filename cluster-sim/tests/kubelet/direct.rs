@@ -7,7 +7,7 @@ use cluster_sim::{ObjectRef, SimError};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::support::{SUMMARY, client, get, proxied, sim, try_get};
+use crate::support::{self, SUMMARY, client, get, proxied, sim, try_get};
 
 /// A client of a kubelet that trusts this authority, as nobody in particular.
 fn trusting(server: &KubeletServer, authority: Option<&str>) -> kube::Client {
@@ -41,6 +41,9 @@ async fn it_serves_tls_where_the_node_says() {
     let direct = get(&trusting(&server, Some(&sim.kubelets().ca_pem().unwrap())), SUMMARY).await;
     assert_eq!(direct.json()["node"]["nodeName"], "a");
     assert_eq!(sim.kubelets().requests().summaries_by("a", Way::Direct), 1);
+    // Whoever writes the object, the kubelet says so again.
+    sim.upsert(support::node("a")).unwrap();
+    assert_eq!(sim.get(&ObjectRef::new("v1", "Node", "a")).unwrap().unwrap()["status"], node["status"]);
     // Behind the API server it is the same one.
     let port = server.addr().port();
     assert_eq!(get(&client(&sim), &proxied(&format!("https:a:{port}"))).await.code, 200);
