@@ -44,7 +44,7 @@ pub enum SchemaError {
          with {begins:?})"
     )]
     NoSummary {
-        /// The document's first bytes.
+        /// The document's first characters.
         begins: String,
     },
 }
@@ -160,22 +160,26 @@ impl Summary {
 
     /// Reads a kubelet's answer, and keeps those parts of it.
     pub fn from_slice_keeping(document: &[u8], parts: Parts) -> Result<Decoded, SchemaError> {
-        let mut context = Context::new(parts);
-        let mut read = match fields::read(document, &mut context) {
+        // One look at all of the bytes is cheaper than one at each text. Go writes no others than sound ones.
+        let text = String::from_utf8_lossy(document);
+        let mut context = Context::new(parts, false);
+        let mut read = match fields::read(&text, &mut context) {
             Ok(read) => read,
-            Err(source) if source.is_eof() => {
-                return Err(SchemaError::Truncated { length: document.len(), at: context.place(None), source });
-            }
             // Something in a pod, most likely: each for itself then.
-            Err(_) => {
-                context = Context::new(parts);
-                fields::read_apart(document, &mut context)
-                    .map_err(|source| SchemaError::Syntax { at: context.place(None), source })?
+            Err(error) => {
+                let at = context.place(None);
+                context = Context::new(parts, true);
+                let apart = if error.is_eof() { Err(error) } else { fields::read_apart(&text, &mut context) };
+                apart.map_err(|source| {
+                    if source.is_eof() {
+                        return SchemaError::Truncated { length: document.len(), at, source };
+                    }
+                    SchemaError::Syntax { at, source }
+                })?
             }
         };
         if !read.has_node && !read.has_pods {
-            let begins = document.get(..document.len().min(64)).unwrap_or_default();
-            return Err(SchemaError::NoSummary { begins: String::from_utf8_lossy(begins).into_owned() });
+            return Err(SchemaError::NoSummary { begins: text.chars().take(64).collect() });
         }
         dedup::newest_pods(&mut read.pods, &mut context.skipped);
         let summary = Summary { node: read.node, pods: read.pods.into_boxed_slice() };
@@ -188,6 +192,8 @@ impl Summary {
 pub(super) struct Context {
     pub(super) parts: Parts,
     pub(super) skipped: Skipped,
+    /// Whether each value is cut out before it is read, so that a bad one costs no more than itself.
+    careful: bool,
     path: Vec<Step>,
     /// The sizes of filesystems met last.
     sizes: [Option<Arc<FsSize>>; 4],
@@ -201,9 +207,10 @@ pub(super) enum Step {
 }
 
 impl Context {
-    pub(super) fn new(parts: Parts) -> Self {
+    fn new(parts: Parts, careful: bool) -> Self {
         Self {
             parts,
+            careful,
             skipped: Skipped::default(),
             path: Vec::with_capacity(8),
             sizes: [const { None }; 4],
@@ -449,11 +456,76 @@ pub(super) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error
     map.next_value::<IgnoredAny>().map(|_| ())
 }
 
-/// The text of a value, as it stands in the document.
-///
-/// A figure is read from its text, since a parser that knows no number beyond 1e308 would give up the whole document.
-fn raw<'de, A: MapAccess<'de>>(map: &mut A) -> Result<&'de str, A::Error> {
-    map.next_value::<&'de RawValue>().map(RawValue::get)
+/// A value that has no members.
+enum Leaf<'de> {
+    Null,
+    Count(u64),
+    Number(f64),
+    Text(Cow<'de, str>),
+    Other,
+}
+
+struct LeafVisitor;
+
+impl<'de> serde::Deserialize<'de> for Leaf<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LeafVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for LeafVisitor {
+    type Value = Leaf<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Null)
+    }
+
+    fn visit_u64<E>(self, count: u64) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Count(count))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Number(number as f64))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Number(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Leaf<'de>, E> {
+        Ok(Leaf::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Leaf<'de>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Leaf::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Leaf<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Leaf::Other)
+    }
+}
+
+fn leaf<'de, A: MapAccess<'de>>(map: &mut A, context: &Context) -> Result<Leaf<'de>, A::Error> {
+    if context.careful {
+        // The parser gives up at a number beyond 1e308 and at half a surrogate pair. Here they cost one field only.
+        let text = map.next_value::<&'de RawValue>()?.get();
+        return Ok(serde_json::from_str(text).unwrap_or(Leaf::Other));
+    }
+    map.next_value()
 }
 
 /// A member that is an object.
@@ -490,14 +562,15 @@ pub(super) fn amount<'de, A: MapAccess<'de>>(
     map: &mut A,
     context: &mut Context,
 ) -> Result<(), A::Error> {
-    let text = raw(map)?;
-    *into = text.parse::<u64>().ok().into();
-    if into.is_absent() && text != "null" {
+    let leaf = leaf(map, context)?;
+    *into = match leaf {
+        Leaf::Count(count) => Amount::of(count),
         // Some encoders write 1e+06 for a whole million.
-        *into = text.parse::<f64>().ok().and_then(whole).into();
-        if into.is_absent() {
-            context.field(Some(member), SkippedWhy::NotAnAmount);
-        }
+        Leaf::Number(number) => whole(number).into(),
+        Leaf::Null | Leaf::Text(_) | Leaf::Other => Amount::ABSENT,
+    };
+    if into.is_absent() && !matches!(leaf, Leaf::Null) {
+        context.field(Some(member), SkippedWhy::NotAnAmount);
     }
     Ok(())
 }
@@ -516,15 +589,15 @@ pub(super) fn number<'de, A: MapAccess<'de>>(
     map: &mut A,
     context: &mut Context,
 ) -> Result<Option<f64>, A::Error> {
-    let text = raw(map)?;
-    if text == "null" {
-        return Ok(None);
-    }
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    if number.is_none() {
-        context.field(Some(member), SkippedWhy::NotANumber);
-    }
-    Ok(number)
+    Ok(match leaf(map, context)? {
+        Leaf::Null => None,
+        Leaf::Count(count) => Some(count as f64),
+        Leaf::Number(number) => Some(number),
+        Leaf::Text(_) | Leaf::Other => {
+            context.field(Some(member), SkippedWhy::NotANumber);
+            None
+        }
+    })
 }
 
 /// A member that is a text.
@@ -533,15 +606,12 @@ pub(super) fn text<'de, A: MapAccess<'de>>(
     map: &mut A,
     context: &mut Context,
 ) -> Result<Cow<'de, str>, A::Error> {
-    let raw = raw(map)?;
-    if raw == "null" {
-        return Ok(Cow::Borrowed(""));
+    match leaf(map, context)? {
+        Leaf::Text(text) => return Ok(text),
+        Leaf::Null => {}
+        Leaf::Count(_) | Leaf::Number(_) | Leaf::Other => context.field(Some(member), SkippedWhy::NotText),
     }
-    let text = unquote(raw);
-    if text.is_none() {
-        context.field(Some(member), SkippedWhy::NotText);
-    }
-    Ok(text.unwrap_or_default())
+    Ok(Cow::Borrowed(""))
 }
 
 /// A member that is a name.
@@ -562,25 +632,21 @@ pub(super) fn time<'de, A: MapAccess<'de>>(
     map: &mut A,
     context: &mut Context,
 ) -> Result<(), A::Error> {
-    let text = raw(map)?;
-    *into = None;
-    if text == "null" {
-        return Ok(());
-    }
-    let text = unquote(text);
-    *into = text.as_deref().and_then(Time::parse);
-    // Go's zero time is a time that was never set.
-    if into.is_none() && text.as_deref() != Some("0001-01-01T00:00:00Z") {
+    let leaf = leaf(map, context)?;
+    *into = match &leaf {
+        Leaf::Text(text) => Time::parse(text),
+        _ => None,
+    };
+    let unset = match &leaf {
+        Leaf::Null => true,
+        Leaf::Text(text) => text == GO_ZERO_TIME,
+        _ => false,
+    };
+    if into.is_none() && !unset {
         context.field(Some(member), SkippedWhy::NotATime);
     }
     Ok(())
 }
 
-/// What stands between the quotation marks; `None` where there are none or it is no Unicode.
-fn unquote(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(inner))
-}
+/// A time that was never set, as Go writes it.
+const GO_ZERO_TIME: &str = "0001-01-01T00:00:00Z";

@@ -10,9 +10,9 @@ use super::decode::{
     Context, Object, ObjectSeed, SkippedWhy, Step, amount, ignore, list, name, number, object, text, time,
 };
 use super::{
-    AcceleratorStats, Amount, ContainerExtra, ContainerStats, CpuStats, FsStats, FsUse, Hundredths, InterfaceStats,
-    MemoryStats, Name, NetworkStats, NodeStats, Parts, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, SwapStats,
-    Time, UserMetric, VolumeStats, dedup,
+    AcceleratorStats, Amount, ContainerStats, CpuStats, Extra, FsStats, FsUse, Hundredths, InterfaceStats, MemoryStats,
+    Name, NetworkStats, NodeStats, Parts, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, SwapStats, Time,
+    UserMetric, VolumeStats, dedup,
 };
 
 /// A document as it was read, pods repeated as they stand in it.
@@ -25,17 +25,17 @@ pub(super) struct Read {
 }
 
 /// Reads a document in one pass.
-pub(super) fn read(document: &[u8], context: &mut Context) -> Result<Read, serde_json::Error> {
+pub(super) fn read(document: &str, context: &mut Context) -> Result<Read, serde_json::Error> {
     let mut read = Read::default();
-    let mut json = serde_json::Deserializer::from_slice(document);
+    let mut json = serde_json::Deserializer::from_str(document);
     ObjectSeed { into: &mut read, context, counts: false }.deserialize(&mut json)?;
     json.end()?;
     Ok(read)
 }
 
 /// Reads a document so that what can't be read in a pod, or in the node, costs no more than that.
-pub(super) fn read_apart(document: &[u8], context: &mut Context) -> Result<Read, serde_json::Error> {
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(document)?;
+pub(super) fn read_apart(document: &str, context: &mut Context) -> Result<Read, serde_json::Error> {
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(document)?;
     let (node, pods) = (members.get("node"), members.get("pods"));
     let mut read = Read { has_node: node.is_some(), has_pods: pods.is_some(), ..Read::default() };
     if let Some(text) = node {
@@ -297,8 +297,7 @@ impl Figures for () {
 struct Usage<'a> {
     cpu: &'a mut CpuStats,
     memory: &'a mut MemoryStats,
-    swap: &'a mut Option<Box<SwapStats>>,
-    pressure: &'a mut Option<Box<Pressure>>,
+    extra: &'a mut Option<Box<Extra>>,
 }
 
 impl Usage<'_> {
@@ -307,15 +306,19 @@ impl Usage<'_> {
         let parts = context.parts;
         match key {
             "cpu" if parts.intersects(Parts::CPU | Parts::PRESSURE) => {
-                *self.cpu = with_psi("cpu", self.pressure, |pressure| &mut pressure.cpu, map, context)?;
+                *self.cpu = with_psi("cpu", self.extra, |pressure| &mut pressure.cpu, map, context)?;
             }
             "memory" if parts.intersects(Parts::MEMORY | Parts::PRESSURE) => {
-                *self.memory = with_psi("memory", self.pressure, |pressure| &mut pressure.memory, map, context)?;
+                *self.memory = with_psi("memory", self.extra, |pressure| &mut pressure.memory, map, context)?;
             }
             "io" if parts.contains(Parts::PRESSURE) => {
-                with_psi::<(), _>("io", self.pressure, |pressure| &mut pressure.io, map, context)?;
+                with_psi::<(), _>("io", self.extra, |pressure| &mut pressure.io, map, context)?;
             }
-            "swap" if parts.contains(Parts::SWAP) => *self.swap = boxed("swap", map, context)?,
+            "swap" if parts.contains(Parts::SWAP) => {
+                let mut swap = SwapStats::default();
+                object("swap", &mut swap, map, context)?;
+                extra(self.extra, swap != SwapStats::default(), |extra| extra.swap = swap);
+            }
             _ => ignore(map)?,
         }
         Ok(())
@@ -324,7 +327,7 @@ impl Usage<'_> {
 
 fn with_psi<'de, T: Figures, A: MapAccess<'de>>(
     member: &'static str,
-    pressure: &mut Option<Box<Pressure>>,
+    extra: &mut Option<Box<Extra>>,
     place: fn(&mut Pressure) -> &mut Psi,
     map: &mut A,
     context: &mut Context,
@@ -332,7 +335,8 @@ fn with_psi<'de, T: Figures, A: MapAccess<'de>>(
     let mut read = WithPsi::<T>::default();
     object(member, &mut read, map, context)?;
     if read.psi != Psi::default() {
-        *place(pressure.get_or_insert_default()) = Psi { time: read.time, ..read.psi };
+        let pressure = extra.get_or_insert_default().pressure.get_or_insert_default();
+        *place(pressure) = Psi { time: read.time, ..read.psi };
     }
     let time = if context.parts.contains(T::PART) { read.time } else { None };
     Ok(read.figures.at(time))
@@ -417,8 +421,8 @@ impl Object for NodeStats {
                 Ok(())
             }
             _ => {
-                let Self { cpu, memory, swap, pressure, .. } = self;
-                Usage { cpu, memory, swap, pressure }.member(key, map, context)
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)
             }
         }
     }
@@ -503,8 +507,8 @@ impl Object for PodStats {
                 self.process_count = stats.count;
             }
             _ => {
-                let Self { cpu, memory, swap, pressure, .. } = self;
-                Usage { cpu, memory, swap, pressure }.member(key, map, context)?;
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)?;
             }
         }
         Ok(())
@@ -527,29 +531,26 @@ impl Object for ContainerStats {
             "accelerators" if parts.contains(Parts::ACCELERATORS) => {
                 let mut accelerators = Vec::new();
                 list("accelerators", &mut accelerators, map, context, is_any)?;
-                self.extra(!accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
+                extra(&mut self.extra, !accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
             }
             "userDefinedMetrics" if parts.contains(Parts::USER_METRICS) => {
                 let mut metrics = Vec::new();
                 list("userDefinedMetrics", &mut metrics, map, context, is_any)?;
-                self.extra(!metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
+                extra(&mut self.extra, !metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
             }
             _ => {
-                let mut pressure = self.extra.as_mut().and_then(|extra| extra.pressure.take());
-                let Self { cpu, memory, swap, .. } = self;
-                Usage { cpu, memory, swap, pressure: &mut pressure }.member(key, map, context)?;
-                self.extra(pressure.is_some(), |extra| extra.pressure = pressure);
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)?;
             }
         }
         Ok(())
     }
 }
 
-impl ContainerStats {
-    fn extra(&mut self, needed: bool, set: impl FnOnce(&mut ContainerExtra)) {
-        if needed || self.extra.is_some() {
-            set(self.extra.get_or_insert_default());
-        }
+/// Sets something seldom, if it is there or has been there.
+fn extra(into: &mut Option<Box<Extra>>, needed: bool, set: impl FnOnce(&mut Extra)) {
+    if needed || into.is_some() {
+        set(into.get_or_insert_default());
     }
 }
 

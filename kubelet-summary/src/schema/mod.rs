@@ -22,7 +22,7 @@ pub use amount::{Amount, Hundredths, Name, Time};
 pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
 pub use parts::Parts;
 pub use types::{
-    AcceleratorStats, ContainerExtra, ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
+    AcceleratorStats, ContainerStats, CpuStats, Extra, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
     NetworkStats, NodeStats, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, Summary, SwapStats, UserMetric,
     VolumeStats,
 };
