@@ -161,7 +161,10 @@ impl Summary {
     /// Reads a kubelet's answer, and keeps those parts of it.
     pub fn from_slice_keeping(document: &[u8], parts: Parts) -> Result<Decoded, SchemaError> {
         // One look at all of the bytes is cheaper than one at each text. Go writes no others than sound ones.
-        let text = String::from_utf8_lossy(document);
+        let text = match str::from_utf8(document) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(document),
+        };
         let mut context = Context::new(parts, false);
         let mut read = match fields::read(&text, &mut context) {
             Ok(read) => read,
@@ -171,7 +174,7 @@ impl Summary {
                 context = Context::new(parts, true);
                 let apart = if error.is_eof() { Err(error) } else { fields::read_apart(&text, &mut context) };
                 apart.map_err(|source| {
-                    if source.is_eof() {
+                    if source.is_eof() || is_at_end(&source, &text) {
                         return SchemaError::Truncated { length: document.len(), at, source };
                     }
                     SchemaError::Syntax { at, source }
@@ -185,6 +188,12 @@ impl Summary {
         let summary = Summary { node: read.node, pods: read.pods.into_boxed_slice() };
         Ok(Decoded { summary, skipped: context.skipped })
     }
+}
+
+/// Whether the parser stopped at the last byte: to it `1.` is a bad number, and not half of one.
+fn is_at_end(error: &serde_json::Error, text: &str) -> bool {
+    let (line, column) = (text.matches('\n').count() + 1, text.len() - text.rfind('\n').map_or(0, |at| at + 1));
+    (error.line(), error.column()) >= (line, column) && text.ends_with(['.', 'e', 'E', '+', '-'])
 }
 
 /// What the walk carries along.

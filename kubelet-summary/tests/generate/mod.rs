@@ -22,6 +22,9 @@ pub(crate) struct Shape {
 /// A full node by the kubelet's default.
 pub(crate) const NODE: Shape = Shape { pods: 110, containers: 2, volumes: 3, pressure: true };
 
+/// The same with a third container in each pod: about a megabyte.
+pub(crate) const MEGABYTE: Shape = Shape { containers: 3, ..NODE };
+
 /// 2026-01-01T00:00:00Z, so many seconds later.
 fn time(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
