@@ -12,11 +12,15 @@
 //!   repeat terminated ones (kubernetes#47853).
 
 mod amount;
+mod context;
 mod decode;
 mod dedup;
 mod fields;
 mod parts;
+mod read;
 mod types;
+mod usage;
+mod walk;
 
 pub use amount::{Amount, Hundredths, Name, Time};
 pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
