@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod rates;
+pub mod resources;
 pub mod schema;
+pub mod storage;
 
 pub use schema::{Decoded, Parts, SchemaError, Skipped, Summary};
