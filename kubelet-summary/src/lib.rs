@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod exposition;
 pub mod rates;
 pub mod resources;
 pub mod schema;
