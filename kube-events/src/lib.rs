@@ -1,3 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod delta;
 pub mod event;
+pub mod route;
+
+mod suggest;
