@@ -1,1 +1,10 @@
 #![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod checkpoint;
+pub mod clock;
+mod pace;
+pub mod telemetry;
+
+pub use api::ApiError;
+pub use clock::Clock;
