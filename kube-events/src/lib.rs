@@ -3,6 +3,8 @@
 pub mod api;
 pub mod checkpoint;
 pub mod clock;
+pub mod event;
+pub mod object;
 mod pace;
 pub mod telemetry;
 
