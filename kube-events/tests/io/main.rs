@@ -1,0 +1,5 @@
+//! What goes over the network, against a simulated cluster in paused time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod object;
+mod support;
