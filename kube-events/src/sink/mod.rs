@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 
 use crate::event::EnhancedEvent;
 
-pub use error::{DeliveryError, EncodeError, Refused, SpillError};
+pub use error::{Cause, DeliveryError, EncodeError, Refused, SpillError};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
 

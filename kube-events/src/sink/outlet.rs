@@ -124,7 +124,7 @@ impl Outlet {
             Some(options) => Some(Spill::open(options).await?),
             None => None,
         };
-        let queue = Arc::new(Queue::new(options.queue, options.policy));
+        let queue = Arc::new(Queue::new(options.queue, options.policy, spill.is_some()));
         let counters = Arc::new(Counters::default());
         counters.spilled.store(spill.as_ref().map_or(0, Spill::len), Ordering::Relaxed);
         let (stop, stopped) = watch::channel(None);
@@ -190,7 +190,11 @@ impl Outlet {
     /// Further calls wait for the first one, and tell the same.
     pub async fn shutdown(&self, within: Duration) -> Drained {
         self.queue.close();
-        self.stop.send_if_modified(|stop| stop.replace(within).is_none());
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert(within);
+            is_first
+        });
         // A sink that does not let go is left behind.
         let mut drained = self.drained.clone();
         let told = timeout(within + LEAVE, drained.wait_for(Option::is_some)).await;

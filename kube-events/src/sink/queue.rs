@@ -1,6 +1,7 @@
 //! Events that wait in memory, within a limit.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ pub(super) struct Job {
 pub(super) struct Queue {
     limit: usize,
     policy: OverflowPolicy,
+    /// The reader makes room by other means than the sink: whoever offers waits for that.
+    makes_room: AtomicBool,
     state: Mutex<State>,
     /// Something came, or nothing more will.
     came: Notify,
@@ -45,10 +48,11 @@ pub(super) enum Offered {
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize, policy: OverflowPolicy) -> Self {
+    pub(super) fn new(limit: usize, policy: OverflowPolicy, makes_room: bool) -> Self {
         Self {
             limit: limit.max(1),
             policy,
+            makes_room: AtomicBool::new(makes_room),
             state: Mutex::default(),
             came: Notify::new(),
             room: Notify::new(),
@@ -82,6 +86,7 @@ impl Queue {
         if state.jobs.len() >= self.limit {
             self.full.notify_one();
             match self.policy {
+                _ if self.makes_room.load(Ordering::Relaxed) => return Err(job),
                 OverflowPolicy::Block => return Err(job),
                 OverflowPolicy::DropNewest => return Ok(Offered::Dropped(job)),
                 OverflowPolicy::DropOldest => dropped = state.jobs.pop_front(),
@@ -124,6 +129,15 @@ impl Queue {
                 }
             }
             self.came.notified().await;
+        }
+    }
+
+    /// Whether the reader can make room by itself.
+    pub(super) fn set_makes_room(&self, makes_room: bool) {
+        self.makes_room.store(makes_room, Ordering::Relaxed);
+        if !makes_room {
+            // Those who wait for it go by the policy.
+            self.room.notify_waiters();
         }
     }
 

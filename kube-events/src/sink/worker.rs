@@ -113,12 +113,8 @@ impl Worker {
                 Turn::Jobs { more: false } => is_closed = true,
                 Turn::Jobs { .. } if self.spilling => self.pump().await,
                 Turn::Jobs { .. } => self.gather().await,
-                // A sink that only takes its time is waited for.
-                Turn::Full if self.queue.is_full() && self.failing.is_some() => {
-                    attempt = None;
-                    self.begin_spilling().await;
-                }
-                Turn::Full => {}
+                // What comes goes to disk, whether the sink fails or only takes its time. The flight stays in the air.
+                Turn::Full => self.spilling |= self.queue.is_full(),
                 Turn::Over => {
                     drop(attempt);
                     return self.leave().await;
@@ -195,7 +191,7 @@ impl Worker {
     }
 
     async fn answered(&mut self, answer: Answer) {
-        self.is_disk_full = false;
+        self.set_disk_full(false);
         let Some(mut flight) = self.flight.take() else { return };
         let outcome = match answer {
             Ok(delivery) => {
@@ -231,8 +227,8 @@ impl Worker {
         }
         let is_memory = flight.end().is_none();
         self.flight = Some(flight);
-        if is_memory && self.is_outage() {
-            self.begin_spilling().await;
+        if is_memory && self.failing.is_some() && (self.spilling || self.is_outage()) {
+            self.land().await;
         }
     }
 
@@ -292,14 +288,14 @@ impl Worker {
         since.elapsed() >= spill.after || self.queue.is_full()
     }
 
-    /// Puts the flight on disk, and all that comes behind it until the disk is empty again.
-    async fn begin_spilling(&mut self) {
-        let (Some(spill), Some(flight)) = (self.spill.clone(), self.flight.take()) else { return };
+    /// Puts the flight on disk, where it is the first. All that comes goes behind it until the disk is empty again.
+    async fn land(&mut self) {
+        let Some(spill) = self.spill.clone() else { return };
+        let Some(flight) = self.flight.take() else { return };
         let (records, acks) = flight.into_parts();
-        match spill.append(records.clone(), self.drops_oldest()).await {
-            Ok(kept) => {
+        match spill.prepend(records.clone()).await {
+            Ok(()) => {
                 self.spilling = true;
-                self.drop_events(records.len() - kept.kept, "disk_full");
                 for ack in acks {
                     ack.acknowledge();
                 }
@@ -324,7 +320,7 @@ impl Worker {
             }
             Err(error) => {
                 tracing::error!(sink = %self.name, %error, "events can't be spilled: they wait in memory");
-                self.is_disk_full = true;
+                self.set_disk_full(true);
                 self.queue.put_back(encoded.into_iter().map(|(job, _)| job));
                 return;
             }
@@ -338,7 +334,7 @@ impl Worker {
             return;
         }
         if self.options.policy == OverflowPolicy::Block {
-            self.is_disk_full = true;
+            self.set_disk_full(true);
             self.queue.put_back(left.into_iter());
         } else {
             self.drop_events(left.len(), "disk_full");
@@ -346,6 +342,11 @@ impl Worker {
                 job.ack.acknowledge();
             }
         }
+    }
+
+    fn set_disk_full(&mut self, is_full: bool) {
+        self.is_disk_full = is_full;
+        self.queue.set_makes_room(self.spill.is_some() && !is_full);
     }
 
     fn drops_oldest(&self) -> bool {
@@ -356,7 +357,7 @@ impl Worker {
     async fn leave(mut self) -> Drained {
         let mut undelivered = 0;
         if self.flight.as_ref().is_some_and(|flight| flight.end().is_none()) {
-            self.begin_spilling().await;
+            self.land().await;
             undelivered += self.flight.take().map_or(0, |flight| flight.len());
         }
         while self.spill.is_some() && self.queue.len() > 0 && !self.is_disk_full {

@@ -10,6 +10,8 @@ use crate::sink::{Record, SpillError, SpillOptions};
 
 const SUFFIX: &str = ".events";
 const HEAD: &str = "head";
+/// The number of the first file: there is room for some before it.
+const FIRST: u64 = 1 << 40;
 
 /// A file of records.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl Disk {
             Err(TryLockError::WouldBlock) => return Err(SpillError::InUse { path: directory }),
             Err(TryLockError::Error(source)) => return Err(SpillError::Io { path: lock_path, source }),
         }
-        let head = read_head(&directory).unwrap_or(Place { segment: 0, offset: 0 });
+        let head = read_head(&directory).unwrap_or(Place { segment: FIRST, offset: 0 });
         let mut disk = Self {
             max_bytes: options.max_bytes,
             segment_bytes: options.segment_bytes.max(1),
@@ -95,7 +97,8 @@ impl Disk {
         let mut numbers: Vec<u64> = Vec::new();
         for entry in fs::read_dir(&directory).map_err(at(&directory))? {
             let name = entry.map_err(at(&directory))?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|name| name.parse().ok());
+            let number =
+                name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).and_then(|name| name.parse::<u64>().ok());
             numbers.extend(number);
         }
         numbers.sort_unstable();
@@ -151,22 +154,46 @@ impl Disk {
         Ok(outcome)
     }
 
+    /// Keeps records before all others, of which none is being sent.
+    pub(super) fn prepend(&mut self, records: &[Record]) -> Result<(), SpillError> {
+        let mut bytes = Vec::new();
+        for record in records {
+            frame::encode(record, &mut bytes).map_err(at(&self.directory))?;
+        }
+        let number = self.segments.front().map_or(self.next, |first| first.number).saturating_sub(1);
+        let path = self.path(number);
+        let mut file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(at(&path))?;
+        if let Err(source) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
+            let _ = fs::remove_file(&path);
+            return Err(SpillError::Io { path, source });
+        }
+        self.segments.push_front(Segment { number, bytes: bytes.len() as u64, records: records.len() as u64 });
+        self.waiting += records.len() as u64;
+        self.read.clear();
+        self.head = Place { segment: number, offset: 0 };
+        self.write_head()
+    }
+
     fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Removes the oldest file; none if it is the only one, which is written to.
+    /// Removes the oldest file that nothing is being sent of; none if there is but the one that is written to.
     fn drop_oldest(&mut self) -> Result<Option<u64>, SpillError> {
-        if self.segments.len() < 2 {
+        let last_read = self.read.back().map(|place| place.segment);
+        let is_idle = |segment: &Segment| last_read.is_none_or(|read| segment.number > read);
+        let Some(oldest) = self.segments.iter().position(is_idle).filter(|place| place + 1 < self.segments.len())
+        else {
             return Ok(None);
-        }
-        let Some(oldest) = self.segments.pop_front() else { return Ok(None) };
+        };
+        let Some(oldest) = self.segments.remove(oldest) else { return Ok(None) };
         let path = self.path(oldest.number);
         fs::remove_file(&path).map_err(at(&path))?;
-        self.waiting -= oldest.records;
-        self.read.retain(|place| place.segment != oldest.number);
-        self.head = Place { segment: self.segments.front().map_or(self.next, |first| first.number), offset: 0 };
-        self.write_head()?;
+        self.waiting = self.waiting.saturating_sub(oldest.records);
+        if oldest.number == self.head.segment {
+            self.head = Place { segment: self.segments.front().map_or(self.next, |first| first.number), offset: 0 };
+            self.write_head()?;
+        }
         Ok(Some(oldest.records))
     }
 
@@ -237,7 +264,7 @@ impl Disk {
         Ok(first)
     }
 
-    /// Everything up to there was sent. What was dropped meanwhile is no matter.
+    /// Everything up to there was sent.
     pub(super) fn sent(&mut self, end: Place) -> Result<(), SpillError> {
         let sent = self.read.iter().take_while(|place| **place <= end).count();
         if end <= self.head || sent == 0 {

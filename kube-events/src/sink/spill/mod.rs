@@ -49,6 +49,12 @@ impl Spill {
         blocking(move || disk.lock().append(&records, drop_oldest)).await
     }
 
+    /// Keeps records before those that wait, of which none may be on its way, and returns once they are on disk.
+    pub(super) async fn prepend(&self, records: Vec<Record>) -> Result<(), SpillError> {
+        let disk = Arc::clone(&self.disk);
+        blocking(move || disk.lock().prepend(&records)).await
+    }
+
     /// The first records, up to so many and so many bytes, but one at least. They stay until they are [`sent`](Self::sent).
     pub(super) async fn first(&self, events: usize, bytes: usize) -> Result<First, SpillError> {
         let disk = Arc::clone(&self.disk);
