@@ -2,6 +2,8 @@
 
 pub mod delta;
 pub mod event;
+#[cfg(feature = "layout")]
+pub mod layout;
 pub mod route;
 
 mod suggest;
