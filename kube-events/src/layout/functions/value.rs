@@ -90,11 +90,9 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(value) => Value::from(*value),
-        serde_json::Value::Number(number) => number
-            .as_i64()
-            .map(Value::from)
-            .or_else(|| number.as_f64().map(Value::from))
-            .unwrap_or_default(),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from)).unwrap_or_default()
+        }
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(list) => list.iter().map(from_json).collect(),
         serde_json::Value::Object(map) => map.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect(),
