@@ -4,6 +4,7 @@
 pub mod config;
 pub mod delta;
 pub mod event;
+pub mod event_metrics;
 #[cfg(feature = "layout")]
 pub mod layout;
 pub mod route;
