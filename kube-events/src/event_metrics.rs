@@ -136,7 +136,9 @@ mod tests {
     #[test]
     fn series_are_limited_and_nothing_is_lost() {
         let mut counts = EventCounts::new(NonZeroUsize::new(2).unwrap());
-        for (reason, delta) in [("A", None), ("B\"\\\n", Some(3)), ("A", Some(4)), ("C", Some(5)), ("D", None), ("A", Some(0))] {
+        for (reason, delta) in
+            [("A", None), ("B\"\\\n", Some(3)), ("A", Some(4)), ("C", Some(5)), ("D", None), ("A", Some(0))]
+        {
             counts.observe(&event(reason, delta));
         }
         assert_eq!((counts.other(), counts.overflowed()), (6, 2));

@@ -235,11 +235,11 @@ fn owners(owners: &[OwnerReference]) -> Value {
 }
 
 fn map(map: &StringMap) -> Value {
-    map.iter().map(|(key, value)| (key.as_str(), Value::from(value.as_str()))).collect()
+    Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
 fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
-    fields.into_iter().collect()
+    Value::from_pairs(fields)
 }
 
 /// A time, which prints as RFC 3339, or as Go does.

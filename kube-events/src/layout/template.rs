@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, ErrorKind};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 use super::{functions, go, scope};
 use crate::event::{EnhancedEvent, Event, ObjectMetadata};
@@ -103,6 +103,8 @@ static BASE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     if let Ok(syntax) = syntax.build() {
         environment.set_syntax(syntax);
     }
+    // What an event lacks is empty, as it is to Go.
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_fuel(Some(FUEL));
     functions::add_to(&mut environment);
     environment
@@ -148,7 +150,7 @@ impl Template {
         let mut out = Bounded::default();
         let failed = |source| RenderError::Template { template: short(&self.text), source };
         let template = environment.get_template(NAME).map_err(failed)?;
-        let context: Value = [("event", event.clone())].into_iter().collect();
+        let context: Value = Value::from_pairs([("event", event.clone())]);
         match template.render_captured_to(context, &mut out) {
             _ if out.full => Err(RenderError::TooLong { template: short(&self.text) }),
             Ok(_) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
@@ -177,7 +179,7 @@ fn try_out(environment: Environment<'static>) -> Result<Environment<'static>, St
     if let Some(name) = unknown.first() {
         return Err(format!("there is no `{name}`"));
     }
-    let context: Value = [("event", SAMPLE.clone())].into_iter().collect();
+    let context: Value = Value::from_pairs([("event", SAMPLE.clone())]);
     // An empty event may lack what a function needs; names are there or not whatever the event.
     let names =
         [ErrorKind::UnknownFilter, ErrorKind::UnknownTest, ErrorKind::UnknownFunction, ErrorKind::UnknownMethod];

@@ -60,7 +60,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     function("dict", 0, ANY, |a| {
         let pairs = a.chunks(2).filter_map(|pair| pair.split_first());
-        Ok(pairs.map(|(key, value)| (text(key), value.first().cloned().unwrap_or_else(|| Value::from("")))).collect())
+        let pair =
+            |(key, value): (&Value, &[Value])| (text(key), value.first().cloned().unwrap_or_else(|| Value::from("")));
+        Ok(Value::from_pairs(pairs.map(pair)))
     }),
     function("get", 2, 2, |a| Ok(entry(arg(a, 0), arg(a, 1)).unwrap_or_else(|| Value::from("")))),
     function("hasKey", 2, 2, |a| yes(entry(arg(a, 0), arg(a, 1)).is_some())),

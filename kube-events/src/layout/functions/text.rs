@@ -64,9 +64,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("join", 2, 2, |a| ok(elements(arg(a, 1)).iter().map(text).collect::<Vec<_>>().join(&text(arg(a, 0))))),
     function("splitList", 2, 2, |a| Ok(on(a, |by, text| text.split(by).map(Value::from).collect()))),
     function("split", 2, 2, |a| {
-        Ok(on(a, |by, text| {
-            text.split(by).enumerate().map(|(at, part)| (format!("_{at}"), Value::from(part))).collect()
-        }))
+        Ok(on(a, |by, text| Value::from_pairs(text.split(by).enumerate().map(|(at, part)| (format!("_{at}"), part)))))
     }),
     function("b64enc", 1, 1, |a| ok(STANDARD.encode(text(arg(a, 0))))),
     function("b64dec", 1, 1, |a| {

@@ -29,6 +29,7 @@ fn print_at(value: &Value, depth: usize) -> String {
     }
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => "<no value>".to_owned(),
+        ValueKind::Bool => value.is_true().to_string(),
         ValueKind::Map => {
             let entries = entries(value);
             let entries: Vec<_> =
@@ -95,7 +96,9 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
         }
         serde_json::Value::String(text) => Value::from(text.as_str()),
         serde_json::Value::Array(list) => list.iter().map(from_json).collect(),
-        serde_json::Value::Object(map) => map.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect(),
+        serde_json::Value::Object(map) => {
+            Value::from_pairs(map.iter().map(|(key, value)| (key.as_str(), from_json(value))))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// A word of an action.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::layout) enum Token {
+pub(super) enum Token {
     /// `.` alone.
     Dot,
     /// `.Name`; `true` where it follows what is before it without a space, and so is a field of that.
@@ -30,12 +30,29 @@ pub(super) enum Part {
     Action(Vec<Token>),
 }
 
-/// Whether a name `event` is used, which Go's templates don't know and minijinja's do.
+/// Whether an action uses a name `event`, which Go's templates don't know and minijinja's do.
 pub(in crate::layout) fn names_event(text: &str) -> bool {
-    split(text).is_ok_and(|parts| {
-        let is_event = |token: &Token| matches!(token, Token::Ident(name) if name == "event");
-        parts.iter().any(|part| matches!(part, Part::Action(tokens) if tokens.iter().any(is_event)))
+    let actions = text.split("{{").skip(1).map(|action| action.split_once("}}").map_or(action, |(action, _)| action));
+    actions.into_iter().any(|action| {
+        let mut quote = None;
+        let mut before = ' ';
+        action.char_indices().any(|(at, letter)| {
+            let begins = quote.is_none() && !is_word(before) && !matches!(before, '.' | '$');
+            let after = action.get(at..).and_then(|rest| rest.strip_prefix("event"));
+            let found = begins && after.is_some_and(|after| !after.starts_with(is_word));
+            match quote {
+                Some(open) if open == letter && before != '\\' => quote = None,
+                None if matches!(letter, '"' | '\'' | '`') => quote = Some(letter),
+                _ => {}
+            }
+            before = letter;
+            found
+        })
     })
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
 }
 
 pub(super) fn split(text: &str) -> Result<Vec<Part>, String> {
