@@ -187,11 +187,11 @@ impl Config {
         }
         let node = Node::parse(&text).map_err(fail)?;
         let mut problems = Problems { lenient: strictness == Strictness::AsOrigin, ..Problems::default() };
-        if problems.lenient { &mut problems.warnings } else { &mut problems.problems }.extend(unset);
+        if problems.lenient { &mut problems.warnings } else { &mut problems.errors }.extend(unset);
         let config = read(&node, &mut problems);
         let mut lines = HashMap::new();
         node.lines("", &mut lines);
-        let Problems { problems, warnings, .. } = problems;
+        let Problems { errors: problems, warnings, .. } = problems;
         let placed = |list: Vec<Problem>| list.into_iter().map(|problem| place(problem, &lines)).collect();
         match config {
             Some(config) if problems.is_empty() => Ok(Self { warnings: placed(warnings), ..config }),

@@ -12,7 +12,7 @@ use crate::suggest::did_you_mean;
 
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    pub(super) problems: Vec<Problem>,
+    pub(super) errors: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     /// Unknown keys are warnings.
     pub(super) lenient: bool,
@@ -20,7 +20,7 @@ pub(super) struct Problems {
 
 impl Problems {
     pub(super) fn add(&mut self, path: impl Into<String>, problem: impl Into<String>) {
-        self.problems.push(Problem { path: path.into(), line: None, problem: problem.into() });
+        self.errors.push(Problem { path: path.into(), line: None, problem: problem.into() });
     }
 
     pub(super) fn warn(&mut self, path: impl Into<String>, problem: impl Into<String>) {
@@ -94,9 +94,9 @@ impl<'n> Section<'n> {
 
     /// A text that must be there.
     pub(super) fn required(&mut self, key: &'static str, problems: &mut Problems) -> String {
-        let before = problems.problems.len();
+        let before = problems.errors.len();
         let text = self.text(key, problems);
-        if text.is_empty() && problems.problems.len() == before {
+        if text.is_empty() && problems.errors.len() == before {
             problems.add(self.at(key), "it must be given");
         }
         text

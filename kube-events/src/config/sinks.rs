@@ -287,14 +287,14 @@ pub(super) enum Read {
 }
 
 pub(super) fn receiver(node: &Node, path: String, problems: &mut Problems) -> Read {
-    let before = problems.problems.len();
+    let before = problems.errors.len();
     let mut section = Section::of(node, path, problems);
     let name = section.required("name", problems);
     let foreign = FOREIGN.into_iter().find(|sink| section.has(sink));
     let sinks: Vec<&str> = section.keys().filter(|key| KNOWN.contains(key) || FOREIGN.contains(key)).collect();
     match sinks.as_slice() {
         [_] => {}
-        [] if problems.problems.len() > before => {}
+        [] if problems.errors.len() > before => {}
         [] => problems.add(section.path.clone(), format!("a receiver needs a sink: one of {}", KNOWN.join(", "))),
         several => {
             let several = several.join(", ");
@@ -329,7 +329,7 @@ pub(super) fn receiver(node: &Node, path: String, problems: &mut Problems) -> Re
     }
     section.finish(problems);
     match found {
-        Some((sink, shape)) if problems.problems.len() == before => {
+        Some((sink, shape)) if problems.errors.len() == before => {
             Read::Receiver(Box::new(Receiver { name, sink, shape, delivery }))
         }
         _ => Read::Broken(name),

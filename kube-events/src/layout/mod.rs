@@ -13,6 +13,8 @@ mod go;
 mod scope;
 mod template;
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 pub use dates::IndexFormat;
@@ -72,7 +74,7 @@ impl Layout {
 
     /// The JSON of an event.
     pub fn render(&self, event: &EnhancedEvent) -> Result<Value, RenderError> {
-        self.0.render(&scope::Scope::new(event))
+        self.0.render(&scope::Scope::of(event))
     }
 }
 
@@ -108,7 +110,8 @@ fn compile(layout: &Value, path: &mut String, depth: usize, problems: &mut Vec<L
         Value::Array(list) => {
             let mut nodes = Vec::with_capacity(list.len());
             for (at, value) in list.iter().enumerate() {
-                path.push_str(&format!("[{at}]"));
+                // A String takes any text.
+                let _ = write!(path, "[{at}]");
                 nodes.push(compile(value, path, depth + 1, problems));
                 path.truncate(before);
             }

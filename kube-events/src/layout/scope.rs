@@ -83,7 +83,7 @@ const INVOLVED: &[&str] = &[
 ];
 
 impl Scope {
-    pub(super) fn new(event: &EnhancedEvent) -> Value {
+    pub(super) fn of(event: &EnhancedEvent) -> Value {
         Value::from_object(Self { event: Arc::new(event.clone()), part: Part::Event })
     }
 
@@ -141,7 +141,7 @@ impl Scope {
             "firstSeenMs" => Value::from(event.first_seen().map(Timestamp::as_millisecond).unwrap_or_default()),
             "total" => Value::from(event.count()),
             "fingerprint" => Value::from(format!("{:016x}", enhanced.fingerprint())),
-            "deDot" => Self::new(&enhanced.de_dot()),
+            "deDot" => Self::of(&enhanced.de_dot()),
             "kind" | "apiVersion" => Value::from(""),
             _ => return None,
         })

@@ -113,7 +113,7 @@ static BASE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// An event on which a template of minijinja's is tried, so that what it names and isn't there is found early.
 static SAMPLE: LazyLock<Value> = LazyLock::new(|| {
     let event = EnhancedEvent::new(Event::default(), Arc::new(ObjectMetadata::unknown()));
-    scope::Scope::new(&event)
+    scope::Scope::of(&event)
 });
 
 impl Template {
@@ -142,7 +142,7 @@ impl Template {
 
     /// The text of an event.
     pub fn render(&self, event: &EnhancedEvent) -> Result<String, RenderError> {
-        if self.is_fixed() { Ok(self.text.to_string()) } else { self.render_scope(&scope::Scope::new(event)) }
+        if self.is_fixed() { Ok(self.text.to_string()) } else { self.render_scope(&scope::Scope::of(event)) }
     }
 
     pub(super) fn render_scope(&self, event: &Value) -> Result<String, RenderError> {

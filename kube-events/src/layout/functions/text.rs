@@ -1,5 +1,7 @@
 //! Functions on texts.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Value;
@@ -19,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("toPrettyJson", 1, 1, |a| go_json(arg(a, 0), true).map(Value::from)),
     function("mustToPrettyJson", 1, 1, |a| go_json(arg(a, 0), true).map(Value::from)),
     function("toRawJson", 1, 1, |a| ok(super::to_json(arg(a, 0)).to_string())),
-    function("quote", 0, ANY, |a| ok(each(a, |text| quoted(text)))),
+    function("quote", 0, ANY, |a| ok(each(a, quoted))),
     function("squote", 0, ANY, |a| ok(each(a, |text| format!("'{text}'")))),
     function("upper", 1, 1, |a| ok(text(arg(a, 0)).to_uppercase())),
     function("lower", 1, 1, |a| ok(text(arg(a, 0)).to_lowercase())),
@@ -73,7 +75,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     function("sha256sum", 1, 1, |a| {
         let hash = Sha256::digest(text(arg(a, 0)));
-        ok(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        ok(hex(&hash))
     }),
     function("urlquery", 1, 1, |a| ok(urlquery(&text(arg(a, 0))))),
     function("html", 1, 1, |a| ok(html(&text(arg(a, 0))))),
@@ -118,6 +120,15 @@ fn each(arguments: &[Value], call: impl Fn(&str) -> String) -> String {
     there.map(|value| call(&text(value))).collect::<Vec<_>>().join(" ")
 }
 
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // A String takes any text.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
 /// As Go's `%q`.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -133,7 +144,10 @@ fn quoted(text: &str) -> String {
             '\u{8}' => out.push_str("\\b"),
             '\u{b}' => out.push_str("\\v"),
             '\u{c}' => out.push_str("\\f"),
-            '\0'..=' ' | '\u{7f}' if letter != ' ' => out.push_str(&format!("\\x{:02x}", u32::from(letter))),
+            '\0'..=' ' | '\u{7f}' if letter != ' ' => {
+                out.push_str("\\x");
+                out.push_str(&hex(&[u8::try_from(letter).unwrap_or_default()]));
+            }
             other => out.push(other),
         }
     }
@@ -255,7 +269,7 @@ fn printf(format: &str, arguments: &[Value]) -> Outcome {
             's' | 'v' => cut(print(value)),
             'q' => quoted(&print(value)),
             'd' => integer()?.to_string(),
-            'x' if value.as_str().is_some() => print(value).bytes().map(|byte| format!("{byte:02x}")).collect(),
+            'x' if value.as_str().is_some() => hex(print(value).as_bytes()),
             'x' => format!("{:x}", integer()?),
             't' => value.is_true().to_string(),
             'f' => {

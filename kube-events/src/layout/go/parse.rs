@@ -44,9 +44,9 @@ pub(super) enum Base {
 
 /// What ends a list of nodes.
 #[derive(Debug, PartialEq)]
-enum End {
+enum Stop {
     Eof,
-    End,
+    Closed,
     Else(Vec<Token>),
 }
 
@@ -54,15 +54,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
     let parts = split(text)?;
     let mut parts = parts.into_iter();
     match list(&mut parts, 0)? {
-        (nodes, End::Eof) => Ok(nodes),
-        (_, End::End) => Err("`end` ends nothing".to_owned()),
-        (_, End::Else(_)) => Err("`else` belongs to nothing".to_owned()),
+        (nodes, Stop::Eof) => Ok(nodes),
+        (_, Stop::Closed) => Err("`end` ends nothing".to_owned()),
+        (_, Stop::Else(_)) => Err("`else` belongs to nothing".to_owned()),
     }
 }
 
 type Parts = std::vec::IntoIter<Part>;
 
-fn list(parts: &mut Parts, depth: usize) -> Result<(Vec<Node>, End), String> {
+fn list(parts: &mut Parts, depth: usize) -> Result<(Vec<Node>, Stop), String> {
     if depth > MAX_DEPTH {
         return Err(format!("blocks are nested more than {MAX_DEPTH} times"));
     }
@@ -82,8 +82,8 @@ fn list(parts: &mut Parts, depth: usize) -> Result<(Vec<Node>, End), String> {
         };
         let rest = || tokens.get(1..).unwrap_or_default().to_vec();
         match keyword {
-            "end" if tokens.len() == 1 => return Ok((nodes, End::End)),
-            "else" => return Ok((nodes, End::Else(rest()))),
+            "end" if tokens.len() == 1 => return Ok((nodes, Stop::Closed)),
+            "else" => return Ok((nodes, Stop::Else(rest()))),
             "if" | "with" | "range" => nodes.push(block(keyword, rest(), parts, depth)?),
             "define" | "template" | "block" | "break" | "continue" => {
                 return Err(format!("`{keyword}` is not translated"));
@@ -91,7 +91,7 @@ fn list(parts: &mut Parts, depth: usize) -> Result<(Vec<Node>, End), String> {
             _ => nodes.push(Node::Print(pipeline(tokens, 2)?)),
         }
     }
-    Ok((nodes, End::Eof))
+    Ok((nodes, Stop::Eof))
 }
 
 fn block(keyword: &str, head: Vec<Token>, parts: &mut Parts, depth: usize) -> Result<Node, String> {
@@ -99,11 +99,11 @@ fn block(keyword: &str, head: Vec<Token>, parts: &mut Parts, depth: usize) -> Re
     let (body, end) = list(parts, depth + 1)?;
     let no_end = || format!("`{keyword}` has no `end`");
     let other = match end {
-        End::End => Vec::new(),
-        End::Eof => return Err(no_end()),
-        End::Else(tokens) => match tokens.split_first() {
+        Stop::Closed => Vec::new(),
+        Stop::Eof => return Err(no_end()),
+        Stop::Else(tokens) => match tokens.split_first() {
             None => match list(parts, depth + 1)? {
-                (other, End::End) => other,
+                (other, Stop::Closed) => other,
                 _ => return Err(no_end()),
             },
             // `else if` and `else with` are a block in the other branch that shares its end.

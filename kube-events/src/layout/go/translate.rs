@@ -240,7 +240,7 @@ mod tests {
             ("{{.InvolvedObject.Labels.app}}", r#"{{ go_print(event.involvedObject.labels["app"]) }}"#),
             ("{{ .Name | upper }}", "{{ go_print(go_upper(event.metadata.name)) }}"),
             (
-                r#"{{ with .InvolvedObject }}{{ .Name }}{{ $.Name }}{{ end }}"#,
+                "{{ with .InvolvedObject }}{{ .Name }}{{ $.Name }}{{ end }}",
                 "{% with d1 = event.involvedObject %}{% if d1 %}{{ go_print(d1.name) }}{{ go_print(event.metadata.name) }}\
                  {% endif %}{% endwith %}",
             ),
