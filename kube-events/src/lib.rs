@@ -3,8 +3,13 @@
 pub mod api;
 pub mod checkpoint;
 pub mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod delta;
 pub mod event;
+pub mod event_metrics;
+#[cfg(feature = "layout")]
+pub mod layout;
 pub mod object;
 mod pace;
 pub mod route;

@@ -102,11 +102,11 @@ impl CompiledRule {
 
     pub(super) fn hits(&self, event: &EnhancedEvent) -> bool {
         !self.never
-            && self.texts.iter().all(|(field, regex)| regex.is_match(field.of(event)))
             && (self.min_count == 0 || event.count() >= self.min_count)
             && self.maps.iter().all(|(map, key, regex)| {
                 map.of(event).and_then(|map| map.get(&**key)).is_some_and(|value| regex.is_match(value))
             })
+            && self.texts.iter().all(|(field, regex)| regex.is_match(field.of(event)))
     }
 }
 
