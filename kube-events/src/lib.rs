@@ -6,6 +6,7 @@ pub mod clock;
 pub mod event;
 pub mod object;
 mod pace;
+pub mod source;
 pub mod telemetry;
 
 pub use api::ApiError;
