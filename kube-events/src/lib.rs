@@ -4,6 +4,7 @@ pub mod api;
 pub mod checkpoint;
 pub mod clock;
 pub mod event;
+pub mod leader;
 pub mod object;
 mod pace;
 pub mod source;

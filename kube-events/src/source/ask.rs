@@ -76,6 +76,7 @@ impl Collection {
     pub(super) fn new(client: Client, api: EventsApi, namespace: &str) -> Self {
         Self { client, path: path(api, namespace) }
     }
+
     /// The newest version of the collection, by a list that is as short as can be.
     pub(super) async fn newest_version(&self) -> Result<String, ApiError> {
         let params = ListParams { limit: Some(1), ..ListParams::default() };

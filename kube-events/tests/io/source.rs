@@ -177,6 +177,7 @@ async fn a_running_watch_survives_a_compaction_while_it_is_cut_off() {
     assert_eq!(told(&mut source, SECOND).await, ["a", "synced"]);
     let off = sim.faults().add(Fault::on_any().resource("events").reset_before());
     sim.restart();
+    sleep(SECOND).await;
     happen(&sim, "b");
     sleep(MINUTE).await;
     sim.compact_now();
@@ -262,6 +263,7 @@ async fn quiet_days_are_bookmarks_and_renewed_watches() {
     let watches = sim.requests().count(Verb::Watch, "events");
     assert!((280..=310).contains(&watches), "one in 290 s: {watches}");
     assert_eq!(sim.requests().total(), watches);
+    sim.upsert(pod("a")).unwrap();
     let mark = mark(&mut source, 2 * MINUTE).await;
     assert!(mark.resource_version.parse::<u64>().unwrap() >= before + 24 * 60, "{mark:?}");
 }
