@@ -277,16 +277,11 @@ impl Election {
             () = self.compete() => {}
         }
         self.follow(None);
-        // An attempt may have been cut off after the server has taken it.
-        match timeout(self.timing.renew_deadline, self.release()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(lease = self.name, %error, "the leader's Lease may not be released: others wait for its end")
-            }
-            Err(_) => tracing::warn!(
-                lease = self.name,
-                "the leader's Lease may not be released in time: others wait for its end"
-            ),
+        // An attempt may have been cut off after the server has taken it: the Lease may be ours.
+        let after = self.timing.renew_deadline;
+        let released = timeout(after, self.release()).await;
+        if let Err(error) = released.unwrap_or(Err(ApiError::Timeout { what: "release Lease", after })) {
+            tracing::warn!(lease = self.name, %error, "the leader's Lease may not be released: others wait for its end");
         }
     }
 

@@ -211,7 +211,7 @@ mod tests {
         assert!(fresh.admits_listed(&timeless, Listing::Fresh, &place));
         let mut all = admission(SourceOptions { max_age: None, ..SourceOptions::default() }, Place::default());
         assert!(all.admits_listed(&event("a", "1", 0), Listing::Fresh, &place));
-        let options = SourceOptions { max_watched_age: Some(Duration::from_secs(60)), ..SourceOptions::default() };
+        let options = SourceOptions { max_watched_age: Some(Duration::from_mins(1)), ..SourceOptions::default() };
         assert!(!admission(options, Place::default()).admits_watched(&event("a", "1", 900)));
     }
 

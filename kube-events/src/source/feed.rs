@@ -83,7 +83,7 @@ impl Feed {
                 Ended::ByServer if long => {}
                 Ended::ByServer => sleep(self.backoff.next(None)).await,
                 Ended::Silent => {
-                    self.count("silent");
+                    count("silent");
                     self.doubted = true;
                     tracing::info!(partition = %self.admission.partition, "a watch of Events went silent; it is begun again");
                 }
@@ -91,7 +91,7 @@ impl Feed {
                 Ended::Failed(error) if error.code() == Some(410) => {
                     self.due = Some(Listing::After(GapReason::Compacted));
                     if long {
-                        self.count(&error.word());
+                        count(&error.word());
                     } else {
                         self.fail(&error).await;
                     }
@@ -104,13 +104,8 @@ impl Feed {
         }
     }
 
-    fn count(&self, reason: &str) {
-        counter!(telemetry::WATCH_ERRORS).increment(1);
-        counter!(telemetry::SOURCE_FAILURES, "reason" => reason.to_owned()).increment(1);
-    }
-
     async fn fail(&mut self, error: &ApiError) {
-        self.count(&error.word());
+        count(&error.word());
         self.shared.fails(&self.admission.partition, &error.to_string());
         let pause = self.backoff.next(error.retry_after());
         tracing::warn!(partition = %self.admission.partition, %error, ?pause, "Events can't be listed or watched; tried again");
@@ -158,10 +153,11 @@ impl Feed {
             }
             for event in page.events {
                 match event {
-                    Ok(event) if self.admission.admits_listed(&event, listing, &before) => {
-                        self.tell(event, true).await?
+                    Ok(event) => {
+                        if self.admission.admits_listed(&event, listing, &before) {
+                            self.tell(event, true).await?;
+                        }
                     }
-                    Ok(_) => {}
                     Err(why) => undecodable(&self.admission, &why),
                 }
             }
@@ -259,6 +255,11 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+fn count(reason: &str) {
+    counter!(telemetry::WATCH_ERRORS).increment(1);
+    counter!(telemetry::SOURCE_FAILURES, "reason" => reason.to_owned()).increment(1);
 }
 
 fn undecodable(admission: &Admission, why: &str) {

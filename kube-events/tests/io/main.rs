@@ -6,3 +6,4 @@ mod leader;
 mod object;
 mod source;
 mod support;
+mod telemetry;
