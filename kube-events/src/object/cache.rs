@@ -93,6 +93,7 @@ impl Objects {
     }
 
     pub(super) fn new(client: Client, settings: Settings, known: Vec<Arc<dyn Known>>) -> Self {
+        let settings = settings.bounded();
         // Entries have an end of their own, by a clock that tests can move; moka's takes them out of memory.
         let longest = settings.ttl.max(settings.negative_ttl).max(settings.failure_ttl);
         let cache = || Cache::builder().max_capacity(settings.capacity).time_to_live(longest);

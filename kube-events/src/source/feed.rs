@@ -22,6 +22,9 @@ use crate::telemetry;
 /// A watch that ends sooner than that is no reason to begin the next one at once.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// However options are: no loop without rest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
 pub(super) struct Feed {
     collection: Collection,
     admission: Admission,
@@ -47,7 +50,7 @@ impl Feed {
     /// `due`: the list to begin with; none to watch from the place of `admission`.
     pub(super) fn new(collection: Collection, admission: Admission, shared: Arc<Shared>, due: Option<Listing>) -> Self {
         let SourceOptions { min_backoff, max_backoff, .. } = *admission.options;
-        let backoff = Backoff::new(min_backoff, max_backoff.max(min_backoff));
+        let backoff = Backoff::new(min_backoff.max(SHORTEST_PAUSE), max_backoff);
         Self { collection, admission, shared, backoff, due, doubted: due.is_none(), gap_told: false, synced: false }
     }
 
@@ -178,7 +181,8 @@ impl Feed {
         let options = self.admission.options.clone();
         let version = self.admission.place.version.clone().unwrap_or_default();
         let end = Instant::now() + options.longest_watch();
-        let silence = options.max_silence.unwrap_or(options.longest_watch());
+        // Less than a second would be a loop without rest.
+        let silence = options.max_silence.unwrap_or(Duration::MAX).clamp(SHORT, options.longest_watch());
         let mut lines = match self.collection.watch(&options, &version).await {
             Ok(lines) => lines,
             Err(error) => return Ok(Ended::Failed(error)),

@@ -31,7 +31,7 @@ pub struct SourceOptions {
     /// a bit, is broken off.
     pub watch_seconds: u32,
     /// A watch that says nothing for so long, not even a bookmark, is begun again; `None` (the default): as long as it
-    /// may last. Servers send bookmarks about each minute.
+    /// may last; a second at least. Servers send bookmarks about each minute.
     pub max_silence: Option<Duration>,
     /// Items that wait to be taken; 1024 by default. When there are as many, the watch waits.
     pub queue: usize,

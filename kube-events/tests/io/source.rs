@@ -512,3 +512,25 @@ async fn the_rights_to_list_and_watch_are_enough() {
         assert_eq!(sim.requests().rights_used(AGENT), sim.rights_granted(AGENT));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn odd_options_are_no_panic() {
+    let sim = cluster().await;
+    for time in [Duration::ZERO, Duration::MAX] {
+        let options = SourceOptions {
+            max_age: Some(time),
+            max_watched_age: Some(time),
+            page_size: 0,
+            watch_seconds: 0,
+            max_silence: Some(time),
+            queue: if time.is_zero() { 0 } else { usize::MAX },
+            min_backoff: time,
+            max_backoff: time,
+            ..SourceOptions::default()
+        };
+        let mut source = builder(&sim).options(options).spawn();
+        assert_eq!(told(&mut source, MINUTE).await.pop().unwrap(), "synced");
+        // No loop without rest.
+        assert!(sim.requests().total() < 1000, "{}", sim.requests().total());
+    }
+}
