@@ -68,6 +68,18 @@ pub enum OccurrenceKind {
     Changed,
 }
 
+impl OccurrenceKind {
+    /// `new`, `again`, `reset` or `changed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Again => "again",
+            Self::Reset => "reset",
+            Self::Changed => "changed",
+        }
+    }
+}
+
 impl EnhancedEvent {
     /// Joins an event with its object. The cluster has no name, and nothing more is known.
     pub fn new(event: impl Into<Arc<Event>>, object: Arc<ObjectMetadata>) -> Self {
