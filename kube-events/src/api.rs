@@ -139,10 +139,21 @@ pub(crate) async fn call<T: DeserializeOwned>(
     deadline: Duration,
     limit: usize,
 ) -> Result<T, ApiError> {
+    let body = fetch(client, what, request, deadline, limit).await?;
+    serde_json::from_slice(&body).map_err(|source| ApiError::Decode { what, source })
+}
+
+/// Sends a request, and reads the whole answer.
+pub(crate) async fn fetch(
+    client: &Client,
+    what: &'static str,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    deadline: Duration,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
     let whole = async {
         let response = send(client, what, request).await?;
-        let body = read_body(what, response.into_body(), limit).await?;
-        serde_json::from_slice(&body).map_err(|source| ApiError::Decode { what, source })
+        read_body(what, response.into_body(), limit).await
     };
     timeout(deadline, whole).await.unwrap_or(Err(ApiError::Timeout { what, after: deadline }))
 }

@@ -10,10 +10,12 @@ pub mod event;
 pub mod event_metrics;
 #[cfg(feature = "layout")]
 pub mod layout;
+pub mod leader;
 pub mod object;
 mod pace;
 pub mod route;
 pub mod sink;
+pub mod source;
 mod suggest;
 pub mod telemetry;
 

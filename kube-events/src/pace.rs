@@ -23,6 +23,8 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(shortest: Duration, longest: Duration) -> Self {
+        const MOST: Duration = Duration::from_hours(24);
+        let (shortest, longest) = (shortest.min(MOST), longest.min(MOST).max(shortest.min(MOST)));
         let builder =
             ExponentialBuilder::default().with_min_delay(shortest).with_max_delay(longest).without_max_times();
         Self { builder, delays: builder.build(), longest }
@@ -56,6 +58,16 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next(None) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn odd_bounds_are_no_panic() {
+        for (shortest, longest) in [(Duration::MAX, Duration::ZERO), (Duration::ZERO, Duration::MAX)] {
+            let mut backoff = Backoff::new(shortest, longest);
+            for _ in 0..200 {
+                assert!(backoff.next(Some(Duration::MAX)) <= Duration::from_hours(24));
+            }
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
 
     fn marks(version: &str) -> Marks {
         let mark = Mark { resource_version: version.to_owned(), last_event: None };
-        Marks { api: EventsApi::Core, marks: [("".into(), mark)].into() }
+        Marks { api: EventsApi::Core, marks: [(String::new(), mark)].into() }
     }
 
     #[tokio::test]

@@ -138,7 +138,7 @@ impl Progress {
         let mut moved = self.inner.moved.subscribe();
         moved.mark_changed();
         let first = options.interval.max(Duration::from_secs(1));
-        let mut backoff = Backoff::new(first, options.max_backoff.max(first));
+        let mut backoff = Backoff::new(first, options.max_backoff);
         let mut stored = Marks::default();
         let run = async {
             loop {

@@ -11,7 +11,7 @@ use super::{EventsApi, Mark, Marks, Position};
 /// What of the positions is done with, so that a restart loses nothing: a mark moves on only when everything before it
 /// is acknowledged. It does no IO; [`Progress`](super::Progress) shares one.
 ///
-/// A position takes some 64 bytes while it waits, and there are never more than the limit.
+/// A position takes some 100 bytes while it waits, and there are never more than the limit.
 ///
 /// ```
 /// use kube_events::checkpoint::{EventsApi, Position, Tracker};

@@ -50,6 +50,20 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Times that clocks can add up.
+    pub(super) fn bounded(self) -> Self {
+        const LONGEST: Duration = Duration::from_hours(24 * 365);
+        Self {
+            ttl: self.ttl.min(LONGEST),
+            negative_ttl: self.negative_ttl.min(LONGEST),
+            failure_ttl: self.failure_ttl.min(LONGEST),
+            deadline: self.deadline.min(LONGEST),
+            ..self
+        }
+    }
+}
+
 /// Makes [`Objects`].
 #[must_use]
 pub struct ObjectsBuilder {

@@ -93,6 +93,7 @@ impl Objects {
     }
 
     pub(super) fn new(client: Client, settings: Settings, known: Vec<Arc<dyn Known>>) -> Self {
+        let settings = settings.bounded();
         // Entries have an end of their own, by a clock that tests can move; moka's takes them out of memory.
         let longest = settings.ttl.max(settings.negative_ttl).max(settings.failure_ttl);
         let cache = || Cache::builder().max_capacity(settings.capacity).time_to_live(longest);
@@ -119,7 +120,8 @@ impl Objects {
             return Arc::new(ObjectMetadata::unknown());
         }
         let read = AtomicBool::new(false);
-        let fetch = inner.fetch(reference, &read);
+        // A hit makes none of this, and a future on the heap only what reads.
+        let fetch = async { inner.fetch(reference, &read).boxed().await };
         let entry = inner.versions.entry(versioned(reference)).or_insert_with_if(fetch, Entry::expired).await;
         let deletion = entry.value().metadata.deletion;
         if read.load(Ordering::Relaxed) {
@@ -143,7 +145,7 @@ impl Inner {
             let entry = self
                 .objects
                 .entry(identity(reference))
-                .or_insert_with_if(self.read(reference, read), Entry::expired)
+                .or_insert_with_if(async { self.read(reference, read).boxed().await }, Entry::expired)
                 .await;
             entry.into_value()
         };

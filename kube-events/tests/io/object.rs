@@ -458,3 +458,24 @@ async fn the_right_to_get_is_enough() {
     assert!(sim.requests().rights_refused(AGENT).is_empty());
     assert_eq!(sim.requests().rights_used(AGENT), sim.rights_granted(AGENT));
 }
+
+#[tokio::test(start_paused = true)]
+async fn odd_settings_are_no_panic() {
+    let sim = cluster().await;
+    sim.upsert(pod("a")).unwrap();
+    for time in [Duration::ZERO, Duration::MAX] {
+        let settings = Settings {
+            capacity: 0,
+            ttl: time,
+            negative_ttl: time,
+            failure_ttl: time,
+            deadline: time.max(SECOND),
+            concurrency: 0,
+            rate: f64::NAN,
+            burst: 0,
+            left_out: Vec::new(),
+        };
+        let objects = objects(&sim, settings);
+        assert_eq!(objects.look_up(&involved("a", "1")).await.deletion, Deletion::No);
+    }
+}

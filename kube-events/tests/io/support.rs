@@ -130,3 +130,26 @@ impl Recorder for Recorded {
         Histogram::noop()
     }
 }
+
+/// A clock that goes with the simulator's.
+pub(crate) fn clock(sim: &Sim) -> impl kube_events::Clock + use<> {
+    let (began, start) = (tokio::time::Instant::now(), sim.now());
+    move || start + jiff::SignedDuration::try_from(began.elapsed()).unwrap()
+}
+
+/// An event, so many seconds old.
+pub(crate) fn event(sim: &Sim, name: &str, age: i64) -> Value {
+    let time = (sim.now() - jiff::SignedDuration::from_secs(age)).to_string();
+    let time = format!("{}Z", &time[..19]);
+    json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": {"name": name, "namespace": NAMESPACE, "creationTimestamp": time},
+        "involvedObject": {"kind": "Pod", "apiVersion": "v1", "namespace": NAMESPACE, "name": "web-0"},
+        "reason": "Tested", "message": name, "type": "Normal", "count": 1,
+        "firstTimestamp": time, "lastTimestamp": time, "source": {"component": "test"},
+    })
+}
+
+pub(crate) fn happen(sim: &Sim, name: &str) {
+    sim.upsert(event(sim, name, 0)).unwrap();
+}
