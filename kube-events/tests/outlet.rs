@@ -1,5 +1,6 @@
 //! Events → queue, batches, retries, disk → what a sink gets.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]
+#![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -102,14 +103,14 @@ impl Sink for Fake {
                     Ok(delivery)
                 }
                 Answer::Hang => std::future::pending().await,
-                Answer::Panic => std::panic::panic_any("boom"),
+                Answer::Panic => panic!("boom"),
             }
         }
         .boxed()
     }
 }
 
-fn event(message: impl ToString) -> EnhancedEvent {
+fn event(message: &impl ToString) -> EnhancedEvent {
     let event = Event { message: message.to_string(), ..Event::default() };
     EnhancedEvent::new(event, Arc::new(ObjectMetadata::default()))
 }
@@ -123,8 +124,8 @@ fn number(text: &str) -> usize {
 }
 
 /// Equal, or where they begin to differ: of thousands, all are too many to read.
-fn same(got: &[String], expected: Vec<String>, what: &str) {
-    let place = got.iter().zip(&expected).position(|(one, other)| one != other);
+fn same(got: &[String], expected: &[String], what: &str) {
+    let place = got.iter().zip(expected).position(|(one, other)| one != other);
     let near =
         |texts: &[String]| texts.iter().skip(place.unwrap_or(0).saturating_sub(2)).take(6).cloned().collect::<Vec<_>>();
     assert!(
@@ -133,7 +134,7 @@ fn same(got: &[String], expected: Vec<String>, what: &str) {
         got.len(),
         expected.len(),
         near(got),
-        near(&expected)
+        near(expected)
     );
 }
 
@@ -147,7 +148,7 @@ async fn outlet(fake: &Fake, options: OutletOptions) -> Outlet {
 
 async fn offer(outlet: &Outlet, numbers: impl IntoIterator<Item = usize>) {
     for number in numbers {
-        outlet.offer(event(number), Ack::none()).await;
+        outlet.offer(event(&number), Ack::none()).await;
     }
 }
 
@@ -163,7 +164,7 @@ async fn events_arrive_in_order_and_in_batches() {
     let outlet = outlet(&fake, batches_of(4)).await;
     offer(&outlet, 0..10).await;
     end(&outlet).await;
-    same(&fake.got(), texts(0..10), "in order");
+    same(&fake.got(), &texts(0..10), "in order");
     assert_eq!(fake.batches(), [4, 4, 2]);
     assert_eq!((outlet.status().delivered, outlet.status().queued), (10, 0));
 }
@@ -195,7 +196,7 @@ async fn what_fails_is_sent_again_with_pauses_that_grow_and_are_obeyed() {
     sleep(Duration::from_millis(100)).await;
     assert_eq!(outlet.status().last_error.as_deref(), Some("busy"));
     end(&outlet).await;
-    same(&fake.got(), texts(0..2), "in order");
+    same(&fake.got(), &texts(0..2), "in order");
     let at: Vec<_> = fake.0.lock().attempts.iter().map(|(at, _)| *at).collect();
     let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses[0] <= Duration::from_millis(501) && pauses[0] >= Duration::from_millis(374), "{pauses:?}");
@@ -210,7 +211,7 @@ async fn a_sink_that_hangs_or_panics_is_tried_again() {
     let outlet = outlet(&fake, batches_of(4)).await;
     offer(&outlet, 0..2).await;
     end(&outlet).await;
-    same(&fake.got(), texts(0..2), "in order");
+    same(&fake.got(), &texts(0..2), "in order");
     let at: Vec<_> = fake.0.lock().attempts.iter().map(|(at, _)| *at).collect();
     assert!(at[1] - at[0] >= Duration::from_secs(30));
     assert_eq!(at.len(), 3);
@@ -235,7 +236,7 @@ async fn an_event_that_makes_a_sink_refuse_its_batch_is_found() {
     let outlet = outlet(&fake, batches_of(20)).await;
     offer(&outlet, 0..20).await;
     end(&outlet).await;
-    same(&fake.got(), texts((0..20).filter(|number| *number != 7)), "in order");
+    same(&fake.got(), &texts((0..20).filter(|number| *number != 7)), "in order");
     assert_eq!(outlet.status().refused, 1);
 }
 
@@ -245,7 +246,7 @@ async fn an_event_that_can_not_be_encoded_is_refused() {
     let progress = Progress::new(EventsApi::Core, 10);
     let outlet = outlet(&fake, batches_of(4)).await;
     let ticket = progress.begin(&position(1), 1).await;
-    outlet.offer(event("odd"), Ack::new(progress.clone(), ticket)).await;
+    outlet.offer(event(&"odd"), Ack::new(progress.clone(), ticket)).await;
     offer(&outlet, 1..2).await;
     end(&outlet).await;
     assert_eq!(fake.got(), ["1"]);
@@ -260,7 +261,7 @@ fn position(version: u64) -> Position {
 async fn tracked(outlet: &Outlet, progress: &Progress, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let ticket = progress.begin(&position(number as u64), 1).await;
-        outlet.offer(event(number), Ack::new(progress.clone(), ticket)).await;
+        outlet.offer(event(&number), Ack::new(progress.clone(), ticket)).await;
     }
 }
 
@@ -315,7 +316,7 @@ async fn a_full_queue_that_blocks_loses_nothing() {
     };
     tokio::join!(offering, healing);
     end(&outlet).await;
-    same(&fake.got(), texts(0..20), "in order");
+    same(&fake.got(), &texts(0..20), "in order");
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +331,7 @@ async fn a_batch_is_given_up_when_it_is_told_to() {
     fake.set_away(false);
     offer(&outlet, 4..6).await;
     end(&outlet).await;
-    same(&fake.got(), texts(4..6), "in order");
+    same(&fake.got(), &texts(4..6), "in order");
 }
 
 #[tokio::test(start_paused = true)]
@@ -373,7 +374,7 @@ async fn an_outage_of_an_hour_goes_to_disk_and_comes_back_in_order() {
     fake.set_away(false);
     tracked(&outlet, &progress, 3604..3700).await;
     end(&outlet).await;
-    same(&fake.got(), texts(1..3700), "in order");
+    same(&fake.got(), &texts(1..3700), "in order");
     assert_eq!((mark(&progress), outlet.status().spilled), (Some(3699), 0));
 }
 
@@ -390,7 +391,7 @@ async fn a_queue_that_fills_up_does_not_wait_to_go_to_disk() {
     assert_eq!(outlet.status().dropped, 0);
     fake.set_away(false);
     end(&outlet).await;
-    same(&fake.got(), texts(0..500), "in order");
+    same(&fake.got(), &texts(0..500), "in order");
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,7 +410,7 @@ async fn what_waits_at_the_end_is_on_disk_for_the_next_process() {
     let second = outlet(&fake, spilling(directory.path())).await;
     offer(&second, 31..35).await;
     end(&second).await;
-    same(&fake.got(), texts(1..35), "in order");
+    same(&fake.got(), &texts(1..35), "in order");
 }
 
 #[tokio::test(start_paused = true)]
@@ -431,9 +432,9 @@ async fn a_full_disk_drops_the_oldest_and_counts_or_holds_up() {
     let got = fake.got();
     let (first, rest) =
         got.split_at(got.windows(2).position(|pair| number(&pair[1]) != number(&pair[0]) + 1).unwrap() + 1);
-    same(first, texts(0..first.len()), "what was being sent stays");
-    same(rest, texts(500 - rest.len()..500), "and the newest");
-    assert_eq!(dropping.status().dropped as usize + got.len(), 500);
+    same(first, &texts(0..first.len()), "what was being sent stays");
+    same(rest, &texts(500 - rest.len()..500), "and the newest");
+    assert_eq!(dropping.status().dropped + got.len() as u64, 500);
 
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::default();
@@ -445,7 +446,7 @@ async fn a_full_disk_drops_the_oldest_and_counts_or_holds_up() {
     };
     tokio::join!(offer(&blocking, 0..500), healing);
     end(&blocking).await;
-    same(&fake.got(), texts(0..500), "in order");
+    same(&fake.got(), &texts(0..500), "in order");
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,7 +157,8 @@ impl Outlet {
     /// Hands over an event: at once, unless the queue is full and blocks.
     pub async fn offer(&self, event: EnhancedEvent, ack: Ack) {
         match self.queue.offer(Job { event, ack }).await {
-            Offered::Taken => {}
+            // One that comes after the end is not acknowledged: the next start brings it again.
+            Offered::Taken | Offered::Closed => {}
             Offered::Dropped(job) => {
                 let before = self.counters.dropped.fetch_add(1, Ordering::Relaxed);
                 self.metrics.dropped(1, "queue_full");
@@ -166,8 +167,6 @@ impl Outlet {
                 }
                 job.ack.acknowledge();
             }
-            // Not acknowledged: the next start brings it again.
-            Offered::Closed => {}
         }
     }
 

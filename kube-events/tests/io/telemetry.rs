@@ -54,7 +54,6 @@ async fn nothing_is_recorded_under_a_name_that_the_table_lacks() {
                 let ticket = progress.begin(&position, 1).await;
                 progress.acknowledge(&ticket);
                 telemetry::event_sent();
-                telemetry::send_failed();
             }
         }
     })
@@ -69,7 +68,7 @@ async fn nothing_is_recorded_under_a_name_that_the_table_lacks() {
     for name in &names {
         assert!(table.contains(&name.split(' ').next().unwrap()), "{name}");
     }
-    for name in ["events_sent", "send_event_errors", "watch_errors", "kube_api_read_cache_misses"] {
+    for name in ["events_sent", "watch_errors", "kube_api_read_cache_misses"] {
         assert!(recorded.get(name) > 0, "{name}");
     }
 }

@@ -42,17 +42,16 @@ pub(super) fn encoded_len(record: &Record) -> u64 {
 
 /// The next record and the bytes that it took; none at the end, or where what follows is no whole record.
 pub(super) fn decode(from: &mut impl Read) -> Result<Option<(Record, u64)>, io::Error> {
-    let mut head = [0; HEAD];
-    if !fill(from, &mut head)? {
+    let (mut length, mut checksum) = ([0; 4], [0; 4]);
+    if !fill(from, &mut length)? || !fill(from, &mut checksum)? {
         return Ok(None);
     }
-    let [a, b, c, d, e, f, g, h] = head;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let length = u32::from_le_bytes(length) as usize;
     if !(PARTS..=MAX_RECORD).contains(&length) {
         return Ok(None);
     }
     let mut content = vec![0; length];
-    if !fill(from, &mut content)? || crc32fast::hash(&content) != u32::from_le_bytes([e, f, g, h]) {
+    if !fill(from, &mut content)? || crc32fast::hash(&content) != u32::from_le_bytes(checksum) {
         return Ok(None);
     }
     Ok(parts(&Bytes::from(content)).map(|record| (record, (HEAD + length) as u64)))
