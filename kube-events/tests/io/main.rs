@@ -1,0 +1,9 @@
+//! What goes over the network, against a simulated cluster in paused time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod checkpoint;
+mod leader;
+mod object;
+mod source;
+mod support;
+mod telemetry;
