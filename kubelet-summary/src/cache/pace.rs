@@ -47,7 +47,7 @@ impl Pace {
 
     /// How soon to look again at a node that is being asked right now.
     pub(super) fn recheck(&self) -> Duration {
-        (self.ttl / 8).max(Duration::from_millis(1))
+        (self.ttl / 8).clamp(Duration::from_millis(1), Duration::from_hours(1))
     }
 
     fn until_place(&self, name: &str, now: Instant) -> Duration {

@@ -315,7 +315,11 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, name: &str) -> bool {
-        self.forget("gone", |other, _| other != name) > 0
+        let Some((name, _)) = self.nodes.remove_entry(name) else { return false };
+        // Nobody listens, perhaps.
+        _ = self.events.send(Event { node: name, version: None });
+        telemetry::removed(1, "gone");
+        true
     }
 
     /// Forgets all nodes, and takes no others.
