@@ -1,0 +1,28 @@
+//! The kubelet's Summary (`stats/v1alpha1`) as Rust types, read leniently.
+//!
+//! [`Summary::from_slice`] takes whatever kubelets of any version answer with. Only a document that is no JSON object,
+//! is cut short or has neither a node nor pods is an error. Else:
+//!
+//! - `null` is the same as nothing at all, for figures, times, objects and lists.
+//! - Fields that aren't known are passed over, so are the parts that [`Parts`] leaves out.
+//! - A figure of the wrong type (a string, a fraction, a negative number, more than 64 bits) is absent, and counted in
+//!   [`Skipped::fields`].
+//! - A pod without a whole `podRef`, and a container or volume without a name, is left out and counted.
+//! - Of two pods with one uid, and of two containers of one name in a pod, the one that started last stays; kubelets
+//!   repeat terminated ones (kubernetes#47853).
+
+mod amount;
+mod decode;
+mod dedup;
+mod fields;
+mod parts;
+mod types;
+
+pub use amount::{Amount, Hundredths, Name, Time};
+pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
+pub use parts::Parts;
+pub use types::{
+    AcceleratorStats, ContainerExtra, ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
+    NetworkStats, NodeStats, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, Summary, SwapStats, UserMetric,
+    VolumeStats,
+};

@@ -1,0 +1,396 @@
+//! The objects of a summary. Every figure may be absent; an object whose figures are all absent stood not in the
+//! document.
+
+use std::sync::Arc;
+
+use super::{Amount, Hundredths, Name, Time};
+
+/// What a kubelet says about its node and the pods on it.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The node itself.
+    pub node: NodeStats,
+    /// Its pods, each uid once, in the document's order.
+    pub pods: Box<[PodStats]>,
+}
+
+/// The node as a whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// The node's name; empty where the document has none.
+    pub node_name: Name,
+    /// Since when the figures have been counted: in general the boot.
+    pub start_time: Option<Time>,
+    /// Processor, of the whole machine.
+    pub cpu: CpuStats,
+    /// Memory, of the whole machine.
+    pub memory: MemoryStats,
+    /// Swap.
+    pub swap: Option<Box<SwapStats>>,
+    /// Pressure stall information.
+    pub pressure: Option<Box<Pressure>>,
+    /// The machine's network.
+    pub network: Option<Box<NetworkStats>>,
+    /// The filesystem of the kubelet's root directory (`nodefs`).
+    pub fs: FsStats,
+    /// The filesystem that the runtime keeps images on (`imagefs`).
+    pub image_fs: FsStats,
+    /// The filesystem that the runtime keeps writable layers on (`containerfs`), often the same as `imagefs`.
+    pub container_fs: FsStats,
+    /// When [`NodeStats::max_pid`] and [`NodeStats::processes`] were read.
+    pub rlimit_time: Option<Time>,
+    /// The highest process id (`rlimit.maxpid`), a number of processes.
+    pub max_pid: Amount,
+    /// The processes there are (`rlimit.curproc`), a number.
+    pub processes: Amount,
+    /// Cgroups of the system's own: `kubelet`, `runtime`, `misc`, `pods`.
+    pub system_containers: Box<[ContainerStats]>,
+}
+
+/// A pod: the whole of it, and its containers.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct PodStats {
+    /// Which pod it is.
+    pub pod_ref: PodRef,
+    /// When the kubelet took note of the pod.
+    pub start_time: Option<Time>,
+    /// Its containers, each name once; terminated ones may be among them.
+    pub containers: Box<[ContainerStats]>,
+    /// Processor, of the whole pod with its sandbox.
+    pub cpu: CpuStats,
+    /// Memory, of the whole pod with its sandbox.
+    pub memory: MemoryStats,
+    /// Swap.
+    pub swap: Option<Box<SwapStats>>,
+    /// Pressure stall information.
+    pub pressure: Option<Box<Pressure>>,
+    /// The network of the pod's namespace; absent for pods in the node's own.
+    pub network: Option<Box<NetworkStats>>,
+    /// Volumes that are mounted, ephemeral and persistent ones.
+    pub volumes: Box<[VolumeStats]>,
+    /// Ephemeral storage: writable layers, logs and local ephemeral volumes together.
+    pub ephemeral_storage: FsUse,
+    /// Processes in the pod, a number.
+    pub process_count: Amount,
+}
+
+/// A pod's namespace, name and uid.
+///
+/// ```
+/// use kubelet_summary::schema::PodRef;
+///
+/// let pod = PodRef::new("shop", "web-1", "a-uid");
+/// assert_eq!((pod.namespace(), pod.name(), pod.uid()), ("shop", "web-1", "a-uid"));
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// One text for three, since a node has hundreds of pods and a cluster a hundred thousand.
+pub struct PodRef {
+    text: Box<str>,
+    name_at: u32,
+    uid_at: u32,
+}
+
+impl PodRef {
+    /// A pod's names. What goes beyond 2 GiB in sum is cut off, which no name does.
+    pub fn new(namespace: &str, name: &str, uid: &str) -> Self {
+        let text = [namespace, name, uid].concat();
+        let end = |at: usize| u32::try_from(at).unwrap_or(0);
+        Self { name_at: end(namespace.len()), uid_at: end(namespace.len() + name.len()), text: text.into_boxed_str() }
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        self.text.get(..self.name_at as usize).unwrap_or_default()
+    }
+
+    /// The pod's name.
+    pub fn name(&self) -> &str {
+        self.text.get(self.name_at as usize..self.uid_at as usize).unwrap_or_default()
+    }
+
+    /// The pod's uid. For a static pod it is the one of the kubelet's file, which the API server's mirror pod has as
+    /// its annotation `kubernetes.io/config.hash`.
+    pub fn uid(&self) -> &str {
+        self.text.get(self.uid_at as usize..).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for PodRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} ({})", self.namespace(), self.name(), self.uid())
+    }
+}
+
+/// A container of a pod, or a system container of the node.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ContainerStats {
+    /// The container's name in its pod.
+    pub name: Name,
+    /// When the container started: the figures count from here.
+    pub start_time: Option<Time>,
+    /// Processor; all absent for a terminated container.
+    pub cpu: CpuStats,
+    /// Memory; all absent for a terminated container.
+    pub memory: MemoryStats,
+    /// Swap.
+    pub swap: Option<Box<SwapStats>>,
+    /// The writable layer. Its size and free space are those of the filesystem that it is on.
+    pub rootfs: FsUse,
+    /// The container's logs. Their size and free space are those of the filesystem that they are on.
+    pub logs: FsUse,
+    /// What few documents have or few readers want.
+    pub extra: Option<Box<ContainerExtra>>,
+}
+
+impl ContainerStats {
+    /// Pressure stall information.
+    pub fn pressure(&self) -> Option<&Pressure> {
+        self.extra.as_deref()?.pressure.as_deref()
+    }
+
+    /// Accelerators, which kubelets below 1.25 write.
+    pub fn accelerators(&self) -> &[AcceleratorStats] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.accelerators)
+    }
+
+    /// User-defined metrics, which kubelets below 1.25 may write.
+    pub fn user_metrics(&self) -> &[UserMetric] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.user_metrics)
+    }
+}
+
+/// The seldom parts of a container.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ContainerExtra {
+    /// Pressure stall information.
+    pub pressure: Option<Box<Pressure>>,
+    /// Accelerators.
+    pub accelerators: Box<[AcceleratorStats]>,
+    /// User-defined metrics.
+    pub user_metrics: Box<[UserMetric]>,
+}
+
+/// Processor time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuStats {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// Nanoseconds of processor time per second, over the kubelet's own window. Zero where two callers poll one
+    /// kubelet (kubernetes#122092), so no rate should come from it.
+    pub usage_nano_cores: Amount,
+    /// Nanoseconds of processor time since the start, a counter.
+    pub usage_core_nano_seconds: Amount,
+}
+
+/// Memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// Bytes that can still be used: limit minus working set. Absent where there is no limit.
+    pub available_bytes: Amount,
+    /// Bytes in use, page cache included.
+    pub usage_bytes: Amount,
+    /// Bytes that can't be reclaimed easily, which is what the kernel's and the kubelet's limits look at.
+    pub working_set_bytes: Amount,
+    /// Bytes of anonymous memory, transparent huge pages included.
+    pub rss_bytes: Amount,
+    /// Minor page faults since the start, a counter.
+    pub page_faults: Amount,
+    /// Major page faults since the start, a counter.
+    pub major_page_faults: Amount,
+}
+
+/// Swap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SwapStats {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// Bytes that can still be swapped out.
+    pub available_bytes: Amount,
+    /// Bytes that are swapped out.
+    pub usage_bytes: Amount,
+}
+
+/// Pressure stall information of the three resources (`cpu.psi`, `memory.psi`, `io.psi`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Processor; sampled at the time of [`CpuStats`], which is repeated here in case that isn't kept.
+    pub cpu: Psi,
+    /// Memory; sampled at the time of [`MemoryStats`].
+    pub memory: Psi,
+    /// Input and output.
+    pub io: Psi,
+}
+
+/// Pressure stall information of one resource.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Psi {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// All tasks at once were stalled.
+    pub full: PsiData,
+    /// At least one task was stalled.
+    pub some: PsiData,
+}
+
+/// One line of pressure stall information.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PsiData {
+    /// Nanoseconds stalled since the start, a counter.
+    pub total: Amount,
+    /// Percent of the last 10 seconds.
+    pub avg10: Hundredths,
+    /// Percent of the last minute.
+    pub avg60: Hundredths,
+    /// Percent of the last 5 minutes.
+    pub avg300: Hundredths,
+}
+
+/// Network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkStats {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// The default interface.
+    pub default: InterfaceStats,
+    /// Every interface, the default one among them.
+    pub interfaces: Box<[InterfaceStats]>,
+}
+
+/// A network interface. The counters start anew with the interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterfaceStats {
+    /// The interface's name; empty where the document has none.
+    pub name: Name,
+    /// Bytes received, a counter.
+    pub rx_bytes: Amount,
+    /// Errors while receiving, a counter.
+    pub rx_errors: Amount,
+    /// Bytes sent, a counter.
+    pub tx_bytes: Amount,
+    /// Errors while sending, a counter.
+    pub tx_errors: Amount,
+}
+
+/// A filesystem, and how much of it is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FsStats {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// Bytes used by what the figures are of. For the node's filesystems and for volumes with one of their own it is
+    /// all of the filesystem, for a directory it is what lies under it.
+    pub used_bytes: Amount,
+    /// Inodes used, a number, as `used_bytes`.
+    pub inodes_used: Amount,
+    /// Size and free space of the whole filesystem.
+    pub size: FsSize,
+}
+
+/// Size and free space of a whole filesystem.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct FsSize {
+    /// Bytes that are free for the kubelet's user.
+    pub available_bytes: Amount,
+    /// Bytes in all.
+    pub capacity_bytes: Amount,
+    /// Inodes that are free, a number.
+    pub inodes_free: Amount,
+    /// Inodes in all, a number.
+    pub inodes: Amount,
+}
+
+/// What something uses of a filesystem that it shares with others: a writable layer, logs, ephemeral storage.
+///
+/// Many of one document lie on one filesystem and repeat its size, so they share it here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FsUse {
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// Bytes used.
+    pub used_bytes: Amount,
+    /// Inodes used, a number.
+    pub inodes_used: Amount,
+    /// The filesystem's size, shared.
+    pub shared_size: Option<Arc<FsSize>>,
+}
+
+impl FsUse {
+    /// Size and free space of the filesystem.
+    pub fn size(&self) -> FsSize {
+        self.shared_size.as_deref().copied().unwrap_or_default()
+    }
+
+    /// All of it in one.
+    pub fn stats(&self) -> FsStats {
+        FsStats { time: self.time, used_bytes: self.used_bytes, inodes_used: self.inodes_used, size: self.size() }
+    }
+}
+
+impl From<FsStats> for FsUse {
+    fn from(stats: FsStats) -> Self {
+        let FsStats { time, used_bytes, inodes_used, size } = stats;
+        let shared_size = (size != FsSize::default()).then(|| Arc::new(size));
+        Self { time, used_bytes, inodes_used, shared_size }
+    }
+}
+
+/// A volume of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VolumeStats {
+    /// The volume's name in the pod's spec.
+    pub name: Name,
+    /// The claim behind it; absent for volumes that live with the pod.
+    pub pvc_ref: Option<Box<PvcRef>>,
+    /// Its filesystem.
+    pub fs: FsStats,
+}
+
+/// A PersistentVolumeClaim.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct PvcRef {
+    /// The claim's namespace.
+    pub namespace: Name,
+    /// The claim's name.
+    pub name: Name,
+}
+
+/// An accelerator (a GPU) of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AcceleratorStats {
+    /// The maker, as `nvidia`.
+    pub make: Name,
+    /// The model, as `Tesla P100`.
+    pub model: Name,
+    /// The device's id.
+    pub id: Name,
+    /// Bytes of memory in all.
+    pub memory_total: Amount,
+    /// Bytes of memory in use.
+    pub memory_used: Amount,
+    /// Percent of the time over the last sample period (10 s) in which it was busy.
+    pub duty_cycle: Amount,
+}
+
+/// A metric that the container's own code exports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UserMetric {
+    /// The metric's name.
+    pub name: Name,
+    /// `gauge`, `cumulative` or `delta`, as the document says.
+    pub kind: Name,
+    /// The unit, as the document says.
+    pub units: Name,
+    /// Labels, in the document's order.
+    pub labels: Box<[(Name, Name)]>,
+    /// When it was sampled.
+    pub time: Option<Time>,
+    /// The value, in `units`; `None` where it is absent or no finite number.
+    pub value: Option<f64>,
+}

@@ -1,0 +1,11 @@
+//! Who asks when, and what kubelets do meanwhile → what is served, and how often kubelets are asked.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod background;
+mod changes;
+mod freshness;
+mod many;
+mod script;
+mod sharing;
+mod stopping;
+mod telemetry;
