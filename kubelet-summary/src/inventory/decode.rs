@@ -5,8 +5,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde::Deserialize;
 
-use super::record::{Amounts, NodeAddress, NodeRecord, PodPhase, PodRecord, only_mirror, port, truth};
+use super::record::{Amounts, NodeRecord, PodPhase, PodRecord, only_mirror, truth};
 use super::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
+use crate::fetch::{AddressType, NodeTarget};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -177,19 +178,24 @@ struct Condition {
 impl From<Node> for NodeRecord {
     fn from(node: Node) -> Self {
         let status = node.status.unwrap_or_default();
-        let addresses = status
-            .addresses
-            .unwrap_or_default()
-            .into_iter()
-            .map(|one| NodeAddress { kind: one.kind.unwrap_or_default(), address: one.address.unwrap_or_default() });
+        let mut target = NodeTarget::new(node.metadata.name.as_deref().unwrap_or_default());
+        for Address { kind, address } in status.addresses.into_iter().flatten() {
+            if let (Some(kind), Some(address)) = (AddressType::from_word(kind.as_deref().unwrap_or_default()), address)
+            {
+                target = target.address(kind, address);
+            }
+        }
         let endpoint = status.daemon_endpoints.and_then(|endpoints| endpoints.kubelet_endpoint);
+        let port = endpoint.and_then(|endpoint| endpoint.port).and_then(|port| u16::try_from(port).ok());
+        if let Some(port) = port.filter(|port| *port > 0) {
+            target = target.port(port);
+        }
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.into_iter().find(|condition| condition.kind.as_deref() == Some("Ready"));
         let metadata = ObjectMeta { labels: None, annotations: None, owner_references: None, ..node.metadata.into() };
         Self {
             metadata,
-            addresses: addresses.collect(),
-            kubelet_port: endpoint.and_then(|endpoint| endpoint.port).and_then(port),
+            target,
             ready: ready.and_then(|condition| truth(condition.status.as_deref().unwrap_or_default())),
             allocatable: Resources::of(status.allocatable.as_ref()),
         }
@@ -268,7 +274,7 @@ mod tests {
         }
         let node = json!({"metadata": {"name": "a"}, "status": {"addresses": null, "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}});
         let node: NodeRecord = from_value(node).unwrap();
-        assert_eq!((node.name(), node.kubelet_port, node.ready), ("a", None, None));
+        assert_eq!((node.name(), node.target.clone(), node.ready), ("a", NodeTarget::new("a"), None));
     }
 
     #[test]
@@ -278,7 +284,7 @@ mod tests {
             "spec": {},
             "status": {
                 "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "Hostname", "address": "node-1"}],
-                "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+                "daemonEndpoints": {"kubeletEndpoint": {"Port": 10251}},
                 "conditions": [
                     {"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": "True"},
                 ],
@@ -286,8 +292,9 @@ mod tests {
             },
         });
         let read: NodeRecord = from_value(value.clone()).unwrap();
-        assert_eq!(read.addresses[0], NodeAddress { kind: "InternalIP".into(), address: "10.0.0.1".into() });
-        assert_eq!((read.kubelet_port, read.ready, read.allocatable.memory), (Some(10250), Some(true), Some(16 << 30)));
+        let target = NodeTarget::new("node-1").address(AddressType::InternalIp, "10.0.0.1");
+        assert_eq!(read.target, target.address(AddressType::Hostname, "node-1").port(10251));
+        assert_eq!((read.ready, read.allocatable.memory), (Some(true), Some(16 << 30)));
         assert_eq!(read, NodeRecord::from(from_value::<k8s_openapi::api::core::v1::Node>(value).unwrap()));
     }
 }

@@ -24,7 +24,7 @@ mod pods;
 mod record;
 mod resources;
 mod status;
-mod telemetry;
+pub mod telemetry;
 mod uid;
 mod words;
 
@@ -44,7 +44,7 @@ pub use self::nodes::KnownNode;
 use self::nodes::NodeTable;
 pub use self::pods::KnownPod;
 use self::pods::{PodTable, Put};
-pub use self::record::{NodeAddress, NodeRecord, Owner, PodPhase, PodRecord};
+pub use self::record::{NodeRecord, Owner, PodPhase, PodRecord};
 pub use self::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 use self::status::Sources;
 pub use self::status::{Failing, InventoryStatus, Kind, NotReady, SourceStatus};

@@ -3,24 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::record::{NodeAddress, NodeRecord};
+use super::record::NodeRecord;
 use super::resources::Resources;
+use crate::fetch::NodeTarget;
 
 /// A node that the watch knows.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct KnownNode {
-    /// Its name.
-    pub name: Arc<str>,
+    /// Its name, and where its kubelet is.
+    pub target: NodeTarget,
     /// Its uid: another one where a node was made anew under its name.
     pub uid: Option<Arc<str>>,
-    /// Its addresses, in the node's order.
-    pub addresses: Vec<NodeAddress>,
-    /// The port that its kubelet listens on, where the node says it.
-    pub kubelet_port: Option<u16>,
     /// Whether its kubelet says that it is well.
     pub ready: Option<bool>,
     /// What its pods may take together.
     pub allocatable: Resources,
+}
+
+impl KnownNode {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.target.name
+    }
 }
 
 #[derive(Debug)]
@@ -45,12 +50,10 @@ impl NodeTable {
     pub(super) fn put(&mut self, record: NodeRecord, feed: u16, list: u32) -> Option<bool> {
         let name = record.metadata.name.as_deref().filter(|name| !name.is_empty())?;
         let before = self.rows.get(name);
-        let name = before.map_or_else(|| name.into(), |row| row.node.name.clone());
+        let name = before.map_or_else(|| name.into(), |row| row.node.target.name.clone());
         let node = KnownNode {
-            name: name.clone(),
+            target: NodeTarget { name: name.clone(), ..record.target },
             uid: record.metadata.uid.map(Into::into),
-            addresses: record.addresses,
-            kubelet_port: record.kubelet_port,
             ready: record.ready,
             allocatable: record.allocatable,
         };

@@ -66,10 +66,6 @@ impl KnownPod {
         &self.template.namespace
     }
 
-    pub(crate) fn shared_namespace(&self) -> &Arc<str> {
-        &self.template.namespace
-    }
-
     /// The node it is bound to.
     pub fn node(&self) -> Option<&str> {
         self.node.as_deref()
@@ -300,7 +296,7 @@ impl PodTable {
             }
             let rows = group.rows.iter().filter_map(|number| self.rows.get(*number));
             for row in rows {
-                if scope.admits_node(row.pod.node.as_deref()) {
+                if scope.admits_node(row.pod.node.as_deref()) && (scope.admits_finished() || !row.pod.phase.is_over()) {
                     show(&row.pod);
                 }
             }

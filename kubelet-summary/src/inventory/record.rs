@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decode;
 use super::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
+use crate::fetch::NodeTarget;
 
 /// The annotation of a mirror pod whose value is the uid by which its kubelet knows it. The API server gives the
 /// mirror a uid of its own.
@@ -158,24 +159,13 @@ pub(super) fn only_mirror(mut annotations: BTreeMap<String, String>) -> Option<B
     annotations.remove_entry(MIRROR).map(|mirror| BTreeMap::from([mirror]))
 }
 
-/// One of a node's addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct NodeAddress {
-    /// What it is: `InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`.
-    pub kind: String,
-    /// The address.
-    pub address: String,
-}
-
 /// What of a [`Node`] an [`Inventory`](super::Inventory) keeps.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeRecord {
     /// Name, uid and version.
     pub metadata: ObjectMeta,
-    /// Its addresses, in the node's order.
-    pub addresses: Vec<NodeAddress>,
-    /// The port that its kubelet listens on, where the node says it; 10250 is the usual one.
-    pub kubelet_port: Option<u16>,
+    /// Where its kubelet is.
+    pub target: NodeTarget,
     /// Whether its kubelet says that it is well; none where it has not said.
     pub ready: Option<bool>,
     /// What its pods may take together.
@@ -191,6 +181,7 @@ impl NodeRecord {
 
 impl From<Node> for NodeRecord {
     fn from(node: Node) -> Self {
+        let target = NodeTarget::from_node(&node).unwrap_or_else(|| NodeTarget::new(""));
         let metadata = ObjectMeta {
             name: node.metadata.name,
             uid: node.metadata.uid,
@@ -198,23 +189,14 @@ impl From<Node> for NodeRecord {
             ..ObjectMeta::default()
         };
         let status = node.status.unwrap_or_default();
-        let addresses = status.addresses.unwrap_or_default();
-        let addresses = addresses.into_iter().map(|one| NodeAddress { kind: one.type_, address: one.address });
-        let endpoints = status.daemon_endpoints.and_then(|endpoints| endpoints.kubelet_endpoint);
         let ready = status.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
         Self {
             metadata,
-            addresses: addresses.collect(),
-            kubelet_port: endpoints.and_then(|endpoint| port(endpoint.port.into())),
+            target,
             ready: ready.and_then(|condition| truth(&condition.status)),
             allocatable: Resources::of(status.allocatable.as_ref()),
         }
     }
-}
-
-/// A port of a node's status; zero is none.
-pub(super) fn port(port: i64) -> Option<u16> {
-    u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
 /// A condition's status; `Unknown` is none.

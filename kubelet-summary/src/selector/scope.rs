@@ -59,6 +59,7 @@ pub struct Scope {
     selector: PodSelector,
     owner: Option<Wanted>,
     nodes: Vec<String>,
+    finished: bool,
 }
 
 impl Scope {
@@ -103,6 +104,17 @@ impl Scope {
     pub fn node(mut self, node: impl Into<String>) -> Self {
         self.nodes.push(node.into());
         self
+    }
+
+    /// Pods that are over, too: they run nothing, but their logs and volumes may be there still.
+    pub fn with_finished(mut self) -> Self {
+        self.finished = true;
+        self
+    }
+
+    /// Whether pods that are over are in it.
+    pub fn admits_finished(&self) -> bool {
+        self.finished
     }
 
     /// The namespaces that it is about; none are all.
@@ -187,7 +199,8 @@ impl std::fmt::Display for Scope {
         let places = places.into_iter().filter(|(_, names)| !names.is_empty());
         let places = places.map(|(what, names)| format!("{what} {}", names.join(" or ")));
         let labels = (!self.selector.is_empty()).then(|| self.selector.to_string());
-        let parts: Vec<String> = owner.into_iter().chain(places).chain(labels).collect();
+        let finished = self.finished.then(|| "finished ones too".to_owned());
+        let parts: Vec<String> = owner.into_iter().chain(places).chain(labels).chain(finished).collect();
         f.write_str(if parts.is_empty() { "all pods" } else { "" })?;
         f.write_str(&parts.join(", "))
     }

@@ -65,7 +65,7 @@ async fn changes_are_seen() {
     let all = Scope::all();
     inventory.wait_for(|_| names(&inventory, &all) == ["a/three@n", "a/two@n"]).await;
     sim.upsert(node("n", "10.0.0.2")).unwrap();
-    let address = || inventory.node("n").unwrap().unwrap().addresses[0].address.clone();
+    let address = || inventory.node("n").unwrap().unwrap().target.addresses[0].address.clone();
     inventory.wait_for(|_| address() == "10.0.0.2").await;
     sim.shutdown().await;
 }

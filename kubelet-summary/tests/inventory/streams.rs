@@ -116,7 +116,7 @@ async fn nodes_come_go_and_change_their_address() {
     pods.list([]);
     settle().await;
     let mut changes = inventory.node_changes();
-    let address = |name: &str| inventory.node(name).unwrap().map(|node| node.addresses[0].address.clone());
+    let address = |name: &str| inventory.node(name).unwrap().map(|node| node.target.addresses[0].address.clone());
     assert_eq!(address("n1").as_deref(), Some("10.0.0.1"));
 
     // A heartbeat is no change.
@@ -133,7 +133,7 @@ async fn nodes_come_go_and_change_their_address() {
     nodes.list([record(node("n3", "10.0.0.3"))]);
     settle().await;
     assert!(changes.has_changed().unwrap());
-    assert_eq!(inventory.nodes().unwrap().iter().map(|node| &*node.name).collect::<Vec<_>>(), ["n3"]);
+    assert_eq!(inventory.nodes().unwrap().iter().map(|node| node.name().to_owned()).collect::<Vec<_>>(), ["n3"]);
 }
 
 #[tokio::test]

@@ -33,7 +33,9 @@ use crate::schema::Summary;
 #[non_exhaustive]
 pub enum DirectError {
     /// The trusted authorities can't be read.
-    #[error("the certificate authorities in {place} can't be used: {source}; name another file with `Trust::PemFile`, or use `Trust::System`")]
+    #[error(
+        "the certificate authorities in {place} can't be used: {source}; name another file with `Trust::PemFile`, or use `Trust::System`"
+    )]
     Authorities {
         /// Where they are.
         place: String,
@@ -146,7 +148,8 @@ impl Direct {
             return Err(FetchError::BadAddress { address: host.to_owned() });
         }
         let port = self.options.port.unwrap_or(node.port);
-        let (scheme, path) = (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
+        let (scheme, path) =
+            (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
         let shown = authority(host, port);
         match ip {
             Some(ip) if self.options.verify_node_name && self.options.https && is_dns_name(&node.name) => {
@@ -242,26 +245,23 @@ mod tests {
             .address(AddressType::Hostname, "node-1.example")
             .address(AddressType::InternalIp, "fd00::1");
         let plain = |url: &str, shown: &str| (url.to_owned(), shown.to_owned());
-        assert_eq!(
-            url(&direct, &node).unwrap(),
-            plain("https://[fd00::1]:10250/stats/summary", "[fd00::1]:10250"),
-        );
+        assert_eq!(url(&direct, &node).unwrap(), plain("https://[fd00::1]:10250/stats/summary", "[fd00::1]:10250"),);
         let names = direct.clone().address_types([AddressType::Hostname]).only_cpu_and_memory(true);
         assert_eq!(
             url(&names, &node).unwrap(),
             plain("https://node-1.example:10250/stats/summary?only_cpu_and_memory=true", "node-1.example:10250"),
         );
         let by_name = direct.clone().verify_node_name(true);
-        assert_eq!(
-            url(&by_name, &node).unwrap(),
-            plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),
-        );
+        assert_eq!(url(&by_name, &node).unwrap(), plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),);
         assert_eq!(
             url(&direct.clone().read_only_port(), &node).unwrap(),
             plain("http://[fd00::1]:10255/stats/summary", "[fd00::1]:10255"),
         );
         let none = url(&direct.clone().address_types([AddressType::ExternalIp]), &node).unwrap_err().to_string();
-        assert!(none.contains("Hostname=node-1.example, InternalIP=fd00::1") && none.contains("[ExternalIP]"), "{none}");
+        assert!(
+            none.contains("Hostname=node-1.example, InternalIP=fd00::1") && none.contains("[ExternalIP]"),
+            "{none}"
+        );
         for address in ["evil.example/", "a@b", "a:1", "a#", "a b", "a?", "[::1]", "fe80::1%25eth0", "a\\b"] {
             let node = NodeTarget::new("n").address(AddressType::InternalIp, address);
             let error = url(&direct, &node).unwrap_err();
