@@ -60,7 +60,9 @@ use crate::telemetry;
 #[non_exhaustive]
 pub enum CacheError {
     /// The background has no pace.
-    #[error("a cache that asks in the background needs a TTL above zero, which is its pace; use `build` to ask at every call")]
+    #[error(
+        "a cache that asks in the background needs a TTL above zero, which is its pace; use `build` to ask at every call"
+    )]
     NoTtl,
 }
 

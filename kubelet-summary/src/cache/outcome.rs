@@ -72,7 +72,9 @@ impl fmt::Display for MissingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed { error, .. } => error.fmt(f),
-            Self::GateClosed { error, .. } => write!(f, "the last attempt failed, and it is too early for another: {error}"),
+            Self::GateClosed { error, .. } => {
+                write!(f, "the last attempt failed, and it is too early for another: {error}")
+            }
             Self::Deadline => f.write_str("no answer within the call's deadline; the attempt goes on"),
             Self::Slow { took } => write!(f, "the attempt took {took:?}, longer than documents are fresh"),
             Self::NotAsked => f.write_str("it was not asked"),

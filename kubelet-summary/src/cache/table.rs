@@ -101,12 +101,8 @@ impl Entry {
         if age >= ttl.saturating_mul(2) {
             return NodeOutcome::Missing { reason, last: Some(age) };
         }
-        let document = Document {
-            summary: kept.summary.clone(),
-            age,
-            requested: kept.requested,
-            requested_at: kept.requested_at,
-        };
+        let document =
+            Document { summary: kept.summary.clone(), age, requested: kept.requested, requested_at: kept.requested_at };
         if age < ttl { NodeOutcome::Fresh(document) } else { NodeOutcome::Stale { document, reason } }
     }
 
@@ -342,7 +338,11 @@ impl Table {
         if entry.flight.is_some() {
             return Due::Later(now + pace.recheck());
         }
-        if entry.is_open(ttl, now) { Due::Launch(entry.launch(true).0) } else { Due::Later(pace.next(name, entry.gate(ttl).unwrap_or(now))) }
+        if entry.is_open(ttl, now) {
+            Due::Launch(entry.launch(true).0)
+        } else {
+            Due::Later(pace.next(name, entry.gate(ttl).unwrap_or(now)))
+        }
     }
 
     fn entry(&mut self, node: &NodeTarget, now: Instant, named: bool) -> &mut Entry {

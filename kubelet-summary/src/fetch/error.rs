@@ -241,7 +241,9 @@ pub enum FetchError {
         address: String,
     },
     /// The token can't be read.
-    #[error("the token in {path} can't be used: {problem}; mount the service account's token (`automountServiceAccountToken`), or name another file")]
+    #[error(
+        "the token in {path} can't be used: {problem}; mount the service account's token (`automountServiceAccountToken`), or name another file"
+    )]
     Token {
         /// The file.
         path: String,

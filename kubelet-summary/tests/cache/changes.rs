@@ -51,7 +51,8 @@ async fn a_slow_consumer_gets_the_newest_and_holds_nothing_older() {
     for _ in 0..3 {
         got.push(changes.next().await.unwrap());
     }
-    let mut words: Vec<_> = got.iter().map(|change| told(change).split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    let mut words: Vec<_> =
+        got.iter().map(|change| told(change).split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
     words.sort();
     assert_eq!(words, ["node-0 fresh", "node-1 fresh", "node-2 removed"]);
 }

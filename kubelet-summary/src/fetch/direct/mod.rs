@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION};
 use parking_lot::Mutex;
 use reqwest::Client;
@@ -33,7 +34,9 @@ use crate::schema::Summary;
 #[non_exhaustive]
 pub enum DirectError {
     /// The trusted authorities can't be read.
-    #[error("the certificate authorities in {place} can't be used: {source}; name another file with `Trust::PemFile`, or use `Trust::System`")]
+    #[error(
+        "the certificate authorities in {place} can't be used: {source}; name another file with `Trust::PemFile`, or use `Trust::System`"
+    )]
     Authorities {
         /// Where they are.
         place: String,
@@ -119,18 +122,22 @@ impl Direct {
         Ok(Self { options: Arc::new(options), names, connector: Arc::new(Mutex::new(Connector { client, pem })) })
     }
 
-    /// Takes up authorities that changed in their file since, so that the next request knows them.
-    fn renew_authorities(&self) {
-        let Ok(Some(pem)) = self.options.trust.read() else { return };
+    /// Takes up authorities that changed in their file since. Whether they did.
+    fn renew_authorities(&self) -> bool {
+        let Ok(Some(pem)) = self.options.trust.read() else { return false };
         if self.connector.lock().pem.as_ref() == Some(&pem) {
-            return;
+            return false;
         }
         match self.options.client(Some(&pem), &self.names) {
             Ok(client) => {
                 tracing::info!("the authorities that kubelets' certificates are checked against have changed");
                 *self.connector.lock() = Connector { client, pem: Some(pem) };
+                true
             }
-            Err(error) => tracing::warn!(%error, "the authorities in the file have changed, and can't be used"),
+            Err(error) => {
+                tracing::warn!(%error, "the authorities in the file have changed, and can't be used");
+                false
+            }
         }
     }
 
@@ -146,7 +153,8 @@ impl Direct {
             return Err(FetchError::BadAddress { address: host.to_owned() });
         }
         let port = self.options.port.unwrap_or(node.port);
-        let (scheme, path) = (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
+        let (scheme, path) =
+            (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
         let shown = authority(host, port);
         match ip {
             Some(ip) if self.options.verify_node_name && self.options.https && is_dns_name(&node.name) => {
@@ -159,32 +167,35 @@ impl Direct {
 
     async fn ask(&self, node: &NodeTarget, phase: &mut Phase) -> Result<Summary, FetchError> {
         let destination = self.destination(node)?;
-        let client = self.connector.lock().client.clone();
-        let mut request = client.get(&destination.url).header(ACCEPT, "application/json");
-        if let Some(token) = self.options.token.header().await? {
-            request = request.header(AUTHORIZATION, token);
+        let token = self.options.token.header().await?;
+        let mut sent = self.send(&destination, token.as_ref()).await;
+        // A cluster's authority may change while this runs. Nothing was sent to a kubelet that was not trusted.
+        if matches!(sent, Err(FetchError::Tls { problem: TlsProblem::UnknownAuthority, .. }))
+            && self.renew_authorities()
+        {
+            sent = self.send(&destination, token.as_ref()).await;
         }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return Err(self.failure(error, destination.shown)),
-        };
+        let response = sent?;
         *phase = Phase::Body;
         answer::summary(response.into(), Access::Direct, self.options.max_bytes, self.options.parts).await
     }
 
-    fn failure(&self, error: reqwest::Error, to: String) -> FetchError {
-        if error.is_connect() && error.is_timeout() {
-            return FetchError::Timeout { after: self.options.connect_deadline, phase: Phase::Connect };
+    async fn send(&self, to: &Destination, token: Option<&HeaderValue>) -> Result<reqwest::Response, FetchError> {
+        let client = self.connector.lock().client.clone();
+        let mut request = client.get(&to.url).header(ACCEPT, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
         }
-        match tls::problem(&error) {
-            Some(problem) => {
-                if problem == TlsProblem::UnknownAuthority {
-                    self.renew_authorities();
-                }
-                FetchError::Tls { to, problem }
+        request.send().await.map_err(|error| {
+            if error.is_connect() && error.is_timeout() {
+                return FetchError::Timeout { after: self.options.connect_deadline, phase: Phase::Connect };
             }
-            None => FetchError::Connect { to, source: error.without_url().into() },
-        }
+            let to = to.shown.clone();
+            match tls::problem(&error) {
+                Some(problem) => FetchError::Tls { to, problem },
+                None => FetchError::Connect { to, source: error.without_url().into() },
+            }
+        })
     }
 }
 
@@ -242,26 +253,23 @@ mod tests {
             .address(AddressType::Hostname, "node-1.example")
             .address(AddressType::InternalIp, "fd00::1");
         let plain = |url: &str, shown: &str| (url.to_owned(), shown.to_owned());
-        assert_eq!(
-            url(&direct, &node).unwrap(),
-            plain("https://[fd00::1]:10250/stats/summary", "[fd00::1]:10250"),
-        );
+        assert_eq!(url(&direct, &node).unwrap(), plain("https://[fd00::1]:10250/stats/summary", "[fd00::1]:10250"),);
         let names = direct.clone().address_types([AddressType::Hostname]).only_cpu_and_memory(true);
         assert_eq!(
             url(&names, &node).unwrap(),
             plain("https://node-1.example:10250/stats/summary?only_cpu_and_memory=true", "node-1.example:10250"),
         );
         let by_name = direct.clone().verify_node_name(true);
-        assert_eq!(
-            url(&by_name, &node).unwrap(),
-            plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),
-        );
+        assert_eq!(url(&by_name, &node).unwrap(), plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),);
         assert_eq!(
             url(&direct.clone().read_only_port(), &node).unwrap(),
             plain("http://[fd00::1]:10255/stats/summary", "[fd00::1]:10255"),
         );
         let none = url(&direct.clone().address_types([AddressType::ExternalIp]), &node).unwrap_err().to_string();
-        assert!(none.contains("Hostname=node-1.example, InternalIP=fd00::1") && none.contains("[ExternalIP]"), "{none}");
+        assert!(
+            none.contains("Hostname=node-1.example, InternalIP=fd00::1") && none.contains("[ExternalIP]"),
+            "{none}"
+        );
         for address in ["evil.example/", "a@b", "a:1", "a#", "a b", "a?", "[::1]", "fe80::1%25eth0", "a\\b"] {
             let node = NodeTarget::new("n").address(AddressType::InternalIp, address);
             let error = url(&direct, &node).unwrap_err();

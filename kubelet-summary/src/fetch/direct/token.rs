@@ -40,7 +40,8 @@ impl Token {
             return Err(wrong("it is empty"));
         }
         let text = Zeroizing::new(format!("Bearer {token}"));
-        let mut header = HeaderValue::from_str(&text).map_err(|_| wrong("it has characters that no header may have"))?;
+        let mut header =
+            HeaderValue::from_str(&text).map_err(|_| wrong("it has characters that no header may have"))?;
         header.set_sensitive(true);
         Ok(Some(header))
     }
