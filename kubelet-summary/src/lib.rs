@@ -3,7 +3,10 @@
 pub mod cache;
 pub mod clock;
 pub mod fetch;
+pub mod rates;
+pub mod resources;
 pub mod schema;
+pub mod storage;
 pub mod telemetry;
 
 pub use cache::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryCache, SummaryCacheBuilder, SummaryChange};

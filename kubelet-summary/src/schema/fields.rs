@@ -1,83 +1,16 @@
 //! Which member of which object goes where.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use serde::de::MapAccess;
 
-use serde::de::{DeserializeSeed as _, MapAccess};
-use serde_json::value::RawValue;
-
-use super::decode::{
-    Context, Object, ObjectSeed, SkippedWhy, Step, amount, ignore, list, name, number, object, text, time,
-};
+use super::context::Context;
+use super::usage::{Usage, boxed, extra};
+use super::walk::{Object, amount, ignore, list, name, number, object, text, time};
 use super::{
-    AcceleratorStats, Amount, ContainerExtra, ContainerStats, CpuStats, FsStats, FsUse, Hundredths, InterfaceStats,
-    MemoryStats, Name, NetworkStats, NodeStats, Parts, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, SwapStats,
-    Time, UserMetric, VolumeStats, dedup,
+    AcceleratorStats, Amount, ContainerStats, FsStats, FsUse, Hundredths, InterfaceStats, Name, NetworkStats,
+    NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, SkippedWhy, SwapStats, Time, UserMetric, VolumeStats, dedup,
 };
 
-/// A document as it was read, pods repeated as they stand in it.
-#[derive(Debug, Default)]
-pub(super) struct Read {
-    pub(super) node: NodeStats,
-    pub(super) has_node: bool,
-    pub(super) pods: Vec<PodStats>,
-    pub(super) has_pods: bool,
-}
-
-/// Reads a document in one pass.
-pub(super) fn read(document: &[u8], context: &mut Context) -> Result<Read, serde_json::Error> {
-    let mut read = Read::default();
-    let mut json = serde_json::Deserializer::from_slice(document);
-    ObjectSeed { into: &mut read, context, counts: false }.deserialize(&mut json)?;
-    json.end()?;
-    Ok(read)
-}
-
-/// Reads a document so that what can't be read in a pod, or in the node, costs no more than that.
-pub(super) fn read_apart(document: &[u8], context: &mut Context) -> Result<Read, serde_json::Error> {
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(document)?;
-    let (node, pods) = (members.get("node"), members.get("pods"));
-    let mut read = Read { has_node: node.is_some(), has_pods: pods.is_some(), ..Read::default() };
-    if let Some(text) = node {
-        context.enter(Step::Member("node"));
-        match one(text, context) {
-            Some((node, _)) => read.node = node,
-            None => context.field(None, SkippedWhy::Unreadable),
-        }
-        context.leave();
-    }
-    context.enter(Step::Member("pods"));
-    let pods: Option<Vec<&RawValue>> = match pods.map(|pods| pods.get()) {
-        None | Some("null") => Some(Vec::new()),
-        Some(text) => serde_json::from_str(text).ok(),
-    };
-    if pods.is_none() {
-        context.field(None, SkippedWhy::NotAList);
-    }
-    for (index, text) in pods.unwrap_or_default().into_iter().enumerate() {
-        context.enter(Step::Item(index));
-        match one(text, context) {
-            Some((pod, is_object)) if is_pod(&pod, is_object, context) => read.pods.push(pod),
-            Some(_) => {}
-            None => context.pod(SkippedWhy::Unreadable),
-        }
-        context.leave();
-    }
-    context.leave();
-    Ok(read)
-}
-
-/// One object, and whether it was one.
-fn one<T: Object>(text: &RawValue, context: &mut Context) -> Option<(T, bool)> {
-    context.back_after(|context| {
-        let mut into = T::default();
-        let mut json = serde_json::Deserializer::from_str(text.get());
-        let is_object = ObjectSeed { into: &mut into, context, counts: false }.deserialize(&mut json).ok()?;
-        Some((into, is_object))
-    })
-}
-
-fn is_pod(pod: &PodStats, is_object: bool, context: &mut Context) -> bool {
+pub(super) fn is_pod(pod: &PodStats, is_object: bool, context: &mut Context) -> bool {
     let named = ![pod.pod_ref.namespace(), pod.pod_ref.name(), pod.pod_ref.uid()].contains(&"");
     if !named {
         context.pod(if is_object { SkippedWhy::Unnamed } else { SkippedWhy::NotAnObject });
@@ -196,158 +129,6 @@ fn average<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-impl Object for Psi {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        map: &mut A,
-        context: &mut Context,
-    ) -> Result<(), A::Error> {
-        match key {
-            "full" => object("full", &mut self.full, map, context).map(drop),
-            "some" => object("some", &mut self.some, map, context).map(drop),
-            _ => ignore(map),
-        }
-    }
-}
-
-/// `cpu`, `memory` or `io`, whose pressure goes elsewhere than its figures.
-#[derive(Debug, Default)]
-struct WithPsi<T> {
-    time: Option<Time>,
-    figures: T,
-    psi: Psi,
-}
-
-impl<T: Figures> Object for WithPsi<T> {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        map: &mut A,
-        context: &mut Context,
-    ) -> Result<(), A::Error> {
-        match key {
-            "time" => time("time", &mut self.time, map, context),
-            "psi" if context.parts.contains(Parts::PRESSURE) => object("psi", &mut self.psi, map, context).map(drop),
-            _ => match self.figures.figure(key).filter(|_| context.parts.contains(T::PART)) {
-                Some((key, into)) => amount(key, into, map, context),
-                None => ignore(map),
-            },
-        }
-    }
-}
-
-/// The counts beside pressure.
-trait Figures: Default {
-    const PART: Parts;
-
-    fn figure(&mut self, key: &str) -> Option<(&'static str, &mut Amount)>;
-
-    fn at(self, time: Option<Time>) -> Self;
-}
-
-impl Figures for CpuStats {
-    const PART: Parts = Parts::CPU;
-
-    fn figure(&mut self, key: &str) -> Option<(&'static str, &mut Amount)> {
-        Some(match key {
-            "usageNanoCores" => ("usageNanoCores", &mut self.usage_nano_cores),
-            "usageCoreNanoSeconds" => ("usageCoreNanoSeconds", &mut self.usage_core_nano_seconds),
-            _ => return None,
-        })
-    }
-
-    fn at(self, time: Option<Time>) -> Self {
-        Self { time, ..self }
-    }
-}
-
-impl Figures for MemoryStats {
-    const PART: Parts = Parts::MEMORY;
-
-    fn figure(&mut self, key: &str) -> Option<(&'static str, &mut Amount)> {
-        Some(match key {
-            "availableBytes" => ("availableBytes", &mut self.available_bytes),
-            "usageBytes" => ("usageBytes", &mut self.usage_bytes),
-            "workingSetBytes" => ("workingSetBytes", &mut self.working_set_bytes),
-            "rssBytes" => ("rssBytes", &mut self.rss_bytes),
-            "pageFaults" => ("pageFaults", &mut self.page_faults),
-            "majorPageFaults" => ("majorPageFaults", &mut self.major_page_faults),
-            _ => return None,
-        })
-    }
-
-    fn at(self, time: Option<Time>) -> Self {
-        Self { time, ..self }
-    }
-}
-
-/// `io` has nothing but its pressure.
-impl Figures for () {
-    const PART: Parts = Parts::PRESSURE;
-
-    fn figure(&mut self, _: &str) -> Option<(&'static str, &mut Amount)> {
-        None
-    }
-
-    fn at(self, _: Option<Time>) -> Self {}
-}
-
-/// The members that nodes, pods and containers have in common.
-struct Usage<'a> {
-    cpu: &'a mut CpuStats,
-    memory: &'a mut MemoryStats,
-    swap: &'a mut Option<Box<SwapStats>>,
-    pressure: &'a mut Option<Box<Pressure>>,
-}
-
-impl Usage<'_> {
-    /// Takes a member that is one of these, or passes over it.
-    fn member<'de, A: MapAccess<'de>>(self, key: &str, map: &mut A, context: &mut Context) -> Result<(), A::Error> {
-        let parts = context.parts;
-        match key {
-            "cpu" if parts.intersects(Parts::CPU | Parts::PRESSURE) => {
-                *self.cpu = with_psi("cpu", self.pressure, |pressure| &mut pressure.cpu, map, context)?;
-            }
-            "memory" if parts.intersects(Parts::MEMORY | Parts::PRESSURE) => {
-                *self.memory = with_psi("memory", self.pressure, |pressure| &mut pressure.memory, map, context)?;
-            }
-            "io" if parts.contains(Parts::PRESSURE) => {
-                with_psi::<(), _>("io", self.pressure, |pressure| &mut pressure.io, map, context)?;
-            }
-            "swap" if parts.contains(Parts::SWAP) => *self.swap = boxed("swap", map, context)?,
-            _ => ignore(map)?,
-        }
-        Ok(())
-    }
-}
-
-fn with_psi<'de, T: Figures, A: MapAccess<'de>>(
-    member: &'static str,
-    pressure: &mut Option<Box<Pressure>>,
-    place: fn(&mut Pressure) -> &mut Psi,
-    map: &mut A,
-    context: &mut Context,
-) -> Result<T, A::Error> {
-    let mut read = WithPsi::<T>::default();
-    object(member, &mut read, map, context)?;
-    if read.psi != Psi::default() {
-        *place(pressure.get_or_insert_default()) = Psi { time: read.time, ..read.psi };
-    }
-    let time = if context.parts.contains(T::PART) { read.time } else { None };
-    Ok(read.figures.at(time))
-}
-
-/// A member that most objects do without.
-fn boxed<'de, T: Object, A: MapAccess<'de>>(
-    member: &'static str,
-    map: &mut A,
-    context: &mut Context,
-) -> Result<Option<Box<T>>, A::Error> {
-    let mut into = T::default();
-    Ok(object(member, &mut into, map, context)?.then(|| Box::new(into)))
-}
-
 fn fs_use<'de, A: MapAccess<'de>>(
     member: &'static str,
     into: &mut FsUse,
@@ -359,27 +140,6 @@ fn fs_use<'de, A: MapAccess<'de>>(
     let FsStats { time, used_bytes, inodes_used, size } = stats;
     *into = FsUse { time, used_bytes, inodes_used, shared_size: context.share(size) };
     Ok(())
-}
-
-impl Object for Read {
-    fn member<'de, A: MapAccess<'de>>(
-        &mut self,
-        key: &str,
-        map: &mut A,
-        context: &mut Context,
-    ) -> Result<(), A::Error> {
-        match key {
-            "node" => {
-                self.has_node = true;
-                object("node", &mut self.node, map, context).map(drop)
-            }
-            "pods" => {
-                self.has_pods = true;
-                list("pods", &mut self.pods, map, context, is_pod).map(drop)
-            }
-            _ => ignore(map),
-        }
-    }
 }
 
 impl Object for NodeStats {
@@ -417,8 +177,8 @@ impl Object for NodeStats {
                 Ok(())
             }
             _ => {
-                let Self { cpu, memory, swap, pressure, .. } = self;
-                Usage { cpu, memory, swap, pressure }.member(key, map, context)
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)
             }
         }
     }
@@ -503,8 +263,8 @@ impl Object for PodStats {
                 self.process_count = stats.count;
             }
             _ => {
-                let Self { cpu, memory, swap, pressure, .. } = self;
-                Usage { cpu, memory, swap, pressure }.member(key, map, context)?;
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)?;
             }
         }
         Ok(())
@@ -527,29 +287,19 @@ impl Object for ContainerStats {
             "accelerators" if parts.contains(Parts::ACCELERATORS) => {
                 let mut accelerators = Vec::new();
                 list("accelerators", &mut accelerators, map, context, is_any)?;
-                self.extra(!accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
+                extra(&mut self.extra, !accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
             }
             "userDefinedMetrics" if parts.contains(Parts::USER_METRICS) => {
                 let mut metrics = Vec::new();
                 list("userDefinedMetrics", &mut metrics, map, context, is_any)?;
-                self.extra(!metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
+                extra(&mut self.extra, !metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
             }
             _ => {
-                let mut pressure = self.extra.as_mut().and_then(|extra| extra.pressure.take());
-                let Self { cpu, memory, swap, .. } = self;
-                Usage { cpu, memory, swap, pressure: &mut pressure }.member(key, map, context)?;
-                self.extra(pressure.is_some(), |extra| extra.pressure = pressure);
+                let Self { cpu, memory, extra, .. } = self;
+                Usage { cpu, memory, extra }.member(key, map, context)?;
             }
         }
         Ok(())
-    }
-}
-
-impl ContainerStats {
-    fn extra(&mut self, needed: bool, set: impl FnOnce(&mut ContainerExtra)) {
-        if needed || self.extra.is_some() {
-            set(self.extra.get_or_insert_default());
-        }
     }
 }
 

@@ -12,17 +12,21 @@
 //!   repeat terminated ones (kubernetes#47853).
 
 mod amount;
+mod context;
 mod decode;
 mod dedup;
 mod fields;
 mod parts;
+mod read;
 mod types;
+mod usage;
+mod walk;
 
 pub use amount::{Amount, Hundredths, Name, Time};
 pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
 pub use parts::Parts;
 pub use types::{
-    AcceleratorStats, ContainerExtra, ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
+    AcceleratorStats, ContainerStats, CpuStats, Extra, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
     NetworkStats, NodeStats, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, Summary, SwapStats, UserMetric,
     VolumeStats,
 };

@@ -27,10 +27,8 @@ pub struct NodeStats {
     pub cpu: CpuStats,
     /// Memory, of the whole machine.
     pub memory: MemoryStats,
-    /// Swap.
-    pub swap: Option<Box<SwapStats>>,
-    /// Pressure stall information.
-    pub pressure: Option<Box<Pressure>>,
+    /// Swap, pressure, and what else few documents have or few readers want.
+    pub extra: Option<Box<Extra>>,
     /// The machine's network.
     pub network: Option<Box<NetworkStats>>,
     /// The filesystem of the kubelet's root directory (`nodefs`).
@@ -63,10 +61,8 @@ pub struct PodStats {
     pub cpu: CpuStats,
     /// Memory, of the whole pod with its sandbox.
     pub memory: MemoryStats,
-    /// Swap.
-    pub swap: Option<Box<SwapStats>>,
-    /// Pressure stall information.
-    pub pressure: Option<Box<Pressure>>,
+    /// Swap, pressure, and what else few documents have or few readers want.
+    pub extra: Option<Box<Extra>>,
     /// The network of the pod's namespace; absent for pods in the node's own.
     pub network: Option<Box<NetworkStats>>,
     /// Volumes that are mounted, ephemeral and persistent ones.
@@ -136,22 +132,35 @@ pub struct ContainerStats {
     pub cpu: CpuStats,
     /// Memory; all absent for a terminated container.
     pub memory: MemoryStats,
-    /// Swap.
-    pub swap: Option<Box<SwapStats>>,
     /// The writable layer. Its size and free space are those of the filesystem that it is on.
     pub rootfs: FsUse,
     /// The container's logs. Their size and free space are those of the filesystem that they are on.
     pub logs: FsUse,
-    /// What few documents have or few readers want.
-    pub extra: Option<Box<ContainerExtra>>,
+    /// Swap, pressure, and what else few documents have or few readers want.
+    pub extra: Option<Box<Extra>>,
 }
 
-impl ContainerStats {
-    /// Pressure stall information.
-    pub fn pressure(&self) -> Option<&Pressure> {
-        self.extra.as_deref()?.pressure.as_deref()
-    }
+macro_rules! extra {
+    ($($type:ty),+) => {
+        $(
+            impl $type {
+                /// Swap; every figure absent where there is none.
+                pub fn swap(&self) -> SwapStats {
+                    self.extra.as_deref().map_or(SwapStats::default(), |extra| extra.swap)
+                }
 
+                /// Pressure stall information.
+                pub fn pressure(&self) -> Option<&Pressure> {
+                    self.extra.as_deref()?.pressure.as_deref()
+                }
+            }
+        )+
+    };
+}
+
+extra!(NodeStats, PodStats, ContainerStats);
+
+impl ContainerStats {
     /// Accelerators, which kubelets below 1.25 write.
     pub fn accelerators(&self) -> &[AcceleratorStats] {
         self.extra.as_deref().map_or(&[], |extra| &extra.accelerators)
@@ -163,15 +172,17 @@ impl ContainerStats {
     }
 }
 
-/// The seldom parts of a container.
+/// The seldom parts of a node, a pod or a container.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct ContainerExtra {
+pub struct Extra {
+    /// Swap.
+    pub swap: SwapStats,
     /// Pressure stall information.
     pub pressure: Option<Box<Pressure>>,
-    /// Accelerators.
+    /// Accelerators, of containers only.
     pub accelerators: Box<[AcceleratorStats]>,
-    /// User-defined metrics.
+    /// User-defined metrics, of containers only.
     pub user_metrics: Box<[UserMetric]>,
 }
 
