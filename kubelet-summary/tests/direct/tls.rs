@@ -1,5 +1,7 @@
 //! Certificates of kubelets, trusted and not.
 
+use std::time::Duration;
+
 use kubelet_summary::NodeTarget;
 use kubelet_summary::fetch::{
     AddressType, Direct, DirectBuilder, DirectError, FetchError, Fetcher, TlsProblem, Token, Trust,
@@ -96,7 +98,9 @@ async fn insecure_takes_anyone_and_only_by_choice() {
 #[tokio::test]
 async fn plain_http_is_no_tls() {
     let kubelet = Kubelet::start("127.0.0.1", None, vec![reply(200, "", DOCUMENT)]).await.unwrap();
-    let error = direct(Trust::Insecure).build().unwrap().fetch(&kubelet.node()).await.unwrap_err();
+    // The other side waits for the end of a request, which never comes.
+    let direct = direct(Trust::Insecure).connect_deadline(Duration::from_millis(200)).build().unwrap();
+    let error = direct.fetch(&kubelet.node()).await.unwrap_err();
     assert!(!matches!(error, FetchError::Malformed { .. }), "{error:?}");
     assert!(kubelet.requests().is_empty(), "the token is not sent in plain text");
 }
