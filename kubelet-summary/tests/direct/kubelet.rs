@@ -75,10 +75,11 @@ impl Kubelet {
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, &seen, &took, &replies).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, &seen, &took, &replies).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &seen, &took, &replies).await;
+                            }
+                        }
                     }
                 });
             }
@@ -136,7 +137,7 @@ where
         Reply::Endless => {
             let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
             _ = stream.write_all(head).await;
-            let chunk = [format!("{:x}\r\n", 1 << 16).as_bytes(), &[b' '; 1 << 16], b"\r\n"].concat();
+            let chunk = [format!("{:x}\r\n", 1 << 16).as_bytes(), &vec![b' '; 1 << 16], b"\r\n"].concat();
             while stream.write_all(&chunk).await.is_ok() {
                 *took.lock() += 1 << 16;
             }

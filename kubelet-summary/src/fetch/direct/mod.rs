@@ -25,7 +25,6 @@ pub use self::tls::Trust;
 pub use self::token::Token;
 use super::answer;
 use super::error::{Access, BoxError, FetchError, Phase, TlsProblem};
-use super::target::authority;
 use super::{AddressType, Fetcher, NodeTarget, path};
 use crate::schema::Summary;
 
@@ -157,7 +156,7 @@ impl Direct {
             (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
         let shown = authority(host, port);
         match ip {
-            Some(ip) if self.options.verify_node_name && self.options.https && is_dns_name(&node.name) => {
+            Some(ip) if self.options.verify_node_name && self.options.https && can_be_checked(&node.name) => {
                 let url = format!("{scheme}://{}{path}", authority(&node.name, port));
                 Ok(Destination { url, shown, _known: Some(self.names.know(&node.name, ip)) })
             }
@@ -218,6 +217,20 @@ fn is_dns_name(host: &str) -> bool {
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
+/// Host and port as a URL has them: an IPv6 address in brackets.
+fn authority(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        _ => format!("{host}:{port}"),
+    }
+}
+
+/// Whether it may be a URL's host and not be taken for an IPv4 address, as all that ends in a number is.
+fn can_be_checked(name: &str) -> bool {
+    let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    is_dns_name(name) && !last.starts_with(|first: char| first.is_ascii_digit())
+}
+
 fn local_node(variable: impl Fn(&str) -> Option<String>) -> Result<NodeTarget, DirectError> {
     let first = |names: [&str; 2]| {
         names.into_iter().filter_map(&variable).map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
@@ -261,6 +274,10 @@ mod tests {
         );
         let by_name = direct.clone().verify_node_name(true);
         assert_eq!(url(&by_name, &node).unwrap(), plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),);
+        for name in ["10.0.0.9", "rack.12", "node 1"] {
+            let node = NodeTarget::new(name).address(AddressType::InternalIp, "10.0.0.1");
+            assert_eq!(url(&by_name, &node).unwrap().0, "https://10.0.0.1:10250/stats/summary");
+        }
         assert_eq!(
             url(&direct.clone().read_only_port(), &node).unwrap(),
             plain("http://[fd00::1]:10255/stats/summary", "[fd00::1]:10255"),
@@ -274,6 +291,15 @@ mod tests {
             let node = NodeTarget::new("n").address(AddressType::InternalIp, address);
             let error = url(&direct, &node).unwrap_err();
             assert!(matches!(error, FetchError::BadAddress { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_ipv6_are_in_brackets() {
+        for (host, want) in
+            [("10.0.0.1", "10.0.0.1:1"), ("fd00::1", "[fd00::1]:1"), ("a.example", "a.example:1"), ("::1", "[::1]:1")]
+        {
+            assert_eq!(authority(host, 1), want);
         }
     }
 }
