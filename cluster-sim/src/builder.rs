@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::direct;
 use crate::error::SimError;
 use crate::fault::Rules;
+use crate::kubelet::core::Core;
 use crate::population::{Population, PopulationSpec};
 use crate::rbac;
 use crate::requests::Requests;
@@ -269,6 +270,7 @@ impl<'a> SimBuilder<'a> {
             settings,
             chores: Chores::default(),
             clock,
+            kubelets: Core::default(),
         };
         Ok((server, own_token))
     }

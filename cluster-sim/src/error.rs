@@ -27,6 +27,29 @@ pub enum SimError {
         #[source]
         source: io::Error,
     },
+    /// The port of a kubelet could not be opened.
+    #[error(
+        "no kubelet can listen on {address}: choose another port, or 0 for any free one; for many nodes raise the \
+             limit of open files"
+    )]
+    KubeletListen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A kubelet was to serve TLS, and cannot.
+    #[error(
+        "the kubelet of {node:?} cannot serve TLS: build cluster-sim with its feature kubelet-tls, or serve plain HTTP"
+    )]
+    NoTls {
+        /// The node's name.
+        node: String,
+    },
+    /// The certificate of a kubelet, or of its authority, could not be made.
+    #[error("a kubelet's certificate could not be made")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no node of this name.
     #[error("there is no node {0:?}")]
     UnknownNode(String),

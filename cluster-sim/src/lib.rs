@@ -13,6 +13,7 @@ mod error;
 mod fault;
 mod http;
 mod kinds;
+pub mod kubelet;
 pub mod metadata;
 mod mutation;
 #[cfg(all(unix, feature = "nri"))]

@@ -9,6 +9,7 @@ use crate::access::Access;
 use crate::chores::Chores;
 use crate::clock::Clock;
 use crate::fault::Rules;
+use crate::kubelet::core::Core;
 use crate::requests::Requests;
 use crate::store::Store;
 
@@ -22,6 +23,7 @@ pub(crate) struct Server {
     pub(crate) settings: Settings,
     pub(crate) chores: Chores,
     pub(crate) clock: Clock,
+    pub(crate) kubelets: Core,
 }
 
 /// How the server behaves where real servers differ.

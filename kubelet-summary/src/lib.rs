@@ -4,12 +4,16 @@ pub mod backoff;
 mod builder;
 pub mod cache;
 pub mod clock;
+pub mod exposition;
 pub mod fetch;
 pub mod inventory;
 mod kubelet_summary;
 pub mod query;
+pub mod rates;
+pub mod resources;
 pub mod schema;
 pub mod selector;
+pub mod storage;
 pub mod telemetry;
 
 pub use builder::{BuildError, KubeletSummaryBuilder, Mode};

@@ -1,7 +1,7 @@
 //! The API: from a request to an answer.
 
 pub(crate) mod accept;
-mod authorize;
+pub(crate) mod authorize;
 pub(crate) mod body;
 pub(crate) mod delete;
 mod discovery;
@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::access::Attempt;
 use crate::fault::{Effects, Subject};
 use crate::http::reply::Reply;
+use crate::kubelet::proxy::{self, Forward};
 use crate::object::selector::Scope;
 use crate::object::shard::ShardSelector;
 use crate::requests::Request;
@@ -170,14 +171,17 @@ pub(crate) async fn handle(server: &Arc<Server>, incoming: Incoming) -> Outcome 
         server.requests.record(record);
         return Outcome::Reset;
     }
-    let reply = match injected(&effects) {
-        Some(reply) => reply,
-        None => authorize::authenticate(server, &incoming.headers)
-            .and_then(|user| {
-                record.user.clone_from(&user.name);
-                dispatch(server, route, verb, incoming, query, user, effects.clone())
-            })
-            .unwrap_or_else(Reply::from),
+    let dispatched = match injected(&effects) {
+        Some(reply) => Ok(Dispatched::Reply(reply)),
+        None => authorize::authenticate(server, &incoming.headers).and_then(|user| {
+            record.user.clone_from(&user.name);
+            dispatch(server, route, verb, incoming, query, user, effects.clone())
+        }),
+    };
+    let reply = match dispatched {
+        Ok(Dispatched::Reply(reply)) => reply,
+        Ok(Dispatched::Forward(forward)) => proxy::forward(server, *forward).await.unwrap_or_else(Reply::from),
+        Err(status) => status.into(),
     };
     record.status = Some(reply.status.as_u16());
     server.requests.record(record);
@@ -198,6 +202,14 @@ fn injected(effects: &Effects) -> Option<Reply> {
     Some(status.into())
 }
 
+/// What a request comes to.
+#[derive(Debug)]
+enum Dispatched {
+    Reply(Reply),
+    /// A kubelet has the answer.
+    Forward(Box<Forward>),
+}
+
 fn dispatch(
     server: &Arc<Server>,
     route: Route,
@@ -206,7 +218,7 @@ fn dispatch(
     query: Query,
     user: User,
     effects: Effects,
-) -> Result<Reply, Status> {
+) -> Result<Dispatched, Status> {
     let public = matches!(route, Route::Version | Route::Health);
     if user.is_anonymous() && !public {
         return Err(Status::unauthorized());
@@ -217,7 +229,7 @@ fn dispatch(
             let method = incoming.method.as_str().to_lowercase();
             let attempt = Attempt::Path { verb: &method, path: incoming.uri.path() };
             authorize::authorize(server, &server.store.state.read(), &user, &attempt)?;
-            return non_resource(server, &other, &incoming);
+            return non_resource(server, &other, &incoming).map(Dispatched::Reply);
         }
     };
     if let Some(verb) = target.verb(&incoming.method, query.flag("watch")) {
@@ -225,7 +237,7 @@ fn dispatch(
     }
     if reviews::is_review(&target) {
         let review = body::typed_document(header(&incoming.headers, CONTENT_TYPE), &incoming.body?)?;
-        return Ok(reviews::review(server, &target, &user, review));
+        return Ok(Dispatched::Reply(reviews::review(server, &target, &user, review)));
     }
     let (resource, version) = {
         let state = server.store.state.read();
@@ -236,6 +248,10 @@ fn dispatch(
     let one_object = target.name.is_some() || verb == Verb::Create;
     if resource.namespaced != target.namespace.is_some() && (one_object || !resource.namespaced) {
         return Err(Status::no_such_path());
+    }
+    if proxy::concerns(&target) {
+        let Incoming { method, uri, headers, .. } = incoming;
+        return Ok(Dispatched::Forward(Box::new(Forward { target, method, uri, headers })));
     }
     let form = accept::negotiate(header(&incoming.headers, ACCEPT))?;
     let call = Call {
@@ -252,7 +268,7 @@ fn dispatch(
         content_type: header(&incoming.headers, CONTENT_TYPE).to_owned(),
         body: incoming.body?,
     };
-    resource_call(call)
+    resource_call(call).map(Dispatched::Reply)
 }
 
 fn resource_call(call: Call) -> Result<Reply, Status> {

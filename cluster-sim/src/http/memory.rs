@@ -13,25 +13,24 @@ use hyper_util::client::legacy::connect::{Connect, Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use super::Connections;
 use super::connection::Abort;
-use crate::server::Server;
+use super::{Connections, Service};
 
 /// How many bytes may be under way in each direction.
 const BUFFER: usize = 64 * 1024;
 
 /// Opens a pipe for each connection that a client asks for, whatever its URI.
-pub(crate) fn connector(server: Arc<Server>, connections: Arc<Connections>) -> impl Connect + Clone {
-    tower::service_fn(move |_: Uri| std::future::ready(connect(&server, &connections)))
+pub(crate) fn connector(service: Arc<impl Service>, connections: Arc<Connections>) -> impl Connect + Clone {
+    tower::service_fn(move |_: Uri| std::future::ready(connect(&service, &connections)))
 }
 
-fn connect(server: &Arc<Server>, connections: &Connections) -> io::Result<TokioIo<Pipe>> {
+fn connect(service: &Arc<impl Service>, connections: &Connections) -> io::Result<TokioIo<Pipe>> {
     if connections.stop.is_cancelled() {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     let (near, far) = tokio::io::duplex(BUFFER);
     let abort = Arc::new(Abort::default());
-    connections.begin(Arc::clone(server), far, Arc::clone(&abort));
+    connections.begin(Arc::clone(service), far, Arc::clone(&abort));
     Ok(TokioIo::new(Pipe { stream: near, abort }))
 }
 

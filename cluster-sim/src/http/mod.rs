@@ -1,6 +1,7 @@
 //! Connections in, answers out.
 
 pub(crate) mod connection;
+pub(crate) mod doors;
 pub(crate) mod memory;
 pub(crate) mod reply;
 
@@ -16,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,9 +55,21 @@ impl Connections {
     }
 
     /// Serve a connection until it ends, or is reset through `abort` or with all others.
-    fn begin(&self, service: Arc<impl Service>, stream: impl Wire, abort: Arc<Abort>) {
+    pub(crate) fn begin(&self, service: Arc<impl Service>, stream: impl Wire, abort: Arc<Abort>) {
         let end = self.generation.lock().clone();
         self.tracker.spawn(connection(service, stream, abort, end));
+    }
+
+    /// Do what comes before a connection is served, until it is done or all connections are reset.
+    #[cfg(feature = "kubelet-tls")]
+    pub(crate) fn prepare(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let end = self.generation.lock().clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = end.cancelled() => {}
+            }
+        });
     }
 }
 
@@ -70,8 +83,13 @@ pub(crate) trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<Response<HttpBody>>> + Send;
 }
 
-/// Accept connections until stopped.
+/// Accept connections until stopped, and serve them.
 pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, connections: Arc<Connections>) {
+    accept(listener, &connections, |stream| connections.begin(Arc::clone(&service), stream, Arc::default())).await;
+}
+
+/// Accept connections until stopped.
+pub(crate) async fn accept(listener: TcpListener, connections: &Connections, begin: impl Fn(TcpStream)) {
     loop {
         let accepted = tokio::select! {
             () = connections.stop.cancelled() => return,
@@ -83,7 +101,7 @@ pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, con
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot switch off Nagle's algorithm");
                 }
-                connections.begin(Arc::clone(&service), stream, Arc::default());
+                begin(stream);
             }
             Err(error) => {
                 // Out of descriptors, mostly: give connections the time to end.

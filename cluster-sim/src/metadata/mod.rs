@@ -26,7 +26,6 @@
 mod aws;
 mod azure;
 mod builder;
-mod doors;
 mod fault;
 pub(crate) mod fleet;
 mod gce;

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::builder::MetadataServerBuilder;
-use super::doors::Doors;
 use super::fault::MetadataFaults;
 use super::machine::Machine;
 use super::requests::MetadataRequests;
 use super::service::Metadata;
 use crate::error::SimError;
+use crate::http::doors::{DoorError, Doors};
+use crate::http::serve;
 
 /// How long a shutdown waits for connections to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -52,9 +53,9 @@ impl MetadataServer {
     }
 
     pub(super) fn run(metadata: Metadata, wanted: &[SocketAddr], stop: CancellationToken) -> Result<Self, SimError> {
-        let doors = Doors::take(wanted)?;
+        let doors = Doors::take(wanted).map_err(listen_error)?;
         let (metadata, tracker) = (Arc::new(metadata), TaskTracker::new());
-        doors.open(&metadata, &tracker, &stop)?;
+        open(&doors, &metadata, &tracker, &stop)?;
         Ok(Self { inner: Arc::new(Inner { metadata, doors, tracker, stop }) })
     }
 
@@ -136,7 +137,7 @@ impl MetadataServer {
     #[expect(clippy::unused_async, reason = "listening needs a runtime, which an async function runs in")]
     pub async fn start_again(&self) -> Result<(), SimError> {
         let Inner { metadata, doors, tracker, stop } = &*self.inner;
-        doors.open(metadata, tracker, stop)
+        open(doors, metadata, tracker, stop)
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -152,4 +153,18 @@ impl MetadataServer {
             tracing::warn!("connections of a metadata service are still ending after {} s", SHUTDOWN.as_secs());
         }
     }
+}
+
+fn open(
+    doors: &Doors,
+    metadata: &Arc<Metadata>,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), SimError> {
+    let opened = doors.open(tracker, stop, |listener, connections| serve(Arc::clone(metadata), listener, connections));
+    opened.map_err(listen_error)
+}
+
+fn listen_error(DoorError { address, source }: DoorError) -> SimError {
+    SimError::MetadataListen { address, source }
 }

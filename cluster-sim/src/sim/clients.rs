@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use super::Sim;
 use crate::client;
 use crate::http::memory;
+use crate::kubelet::Way;
+use crate::kubelet::direct::Kubelet;
 
 /// The name of the one cluster, user and context in the kubeconfig.
 const NAME: &str = "cluster-sim";
@@ -62,6 +64,14 @@ impl Sim {
     /// A kubeconfig for this server as this user; see [`client_as`](Self::client_as).
     pub fn kubeconfig_as(&self, user: &str) -> Kubeconfig {
         kubeconfig(self.url(), Some(self.token_of(user)))
+    }
+
+    /// A client of a node's kubelet as this user, without sockets; its paths are the kubelet's own, as
+    /// `/stats/summary`. See [`client_in_memory`](Self::client_in_memory).
+    pub fn kubelet_client_in_memory_as(&self, node: &str, user: &str) -> kube::Client {
+        let kubelet = Kubelet { server: Arc::clone(&self.inner.server), node: node.to_owned(), way: Way::Direct };
+        let connector = memory::connector(Arc::new(kubelet), Arc::clone(&self.inner.connections));
+        client::client(connector, url(self.inner.address), Some(&self.token_of(user)))
     }
 
     fn token_of(&self, user: &str) -> String {

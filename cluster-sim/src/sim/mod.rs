@@ -19,6 +19,8 @@ use crate::builder::SimBuilder;
 use crate::error::SimError;
 use crate::fault::Faults;
 use crate::http::{Connections, serve};
+use crate::kubelet::fleet::Fleet as KubeletFleet;
+use crate::kubelet::{KubeletServerBuilder, Kubelets};
 use crate::metadata::MetadataServer;
 use crate::metadata::fleet::Fleet;
 use crate::mutation::Mutation;
@@ -51,6 +53,7 @@ struct Inner {
     token: Option<String>,
     client: kube::Client,
     metadata: Fleet,
+    kubelets: KubeletFleet,
 }
 
 impl std::fmt::Debug for Inner {
@@ -80,8 +83,19 @@ impl Sim {
         let connections = Arc::new(Connections::new(tracker.clone(), stop.clone()));
         tracker.spawn(serve(Arc::clone(&server), listener, Arc::clone(&connections)));
         tracker.spawn(chores::run(Arc::clone(&server), stop.clone()));
-        let metadata = Fleet::default();
-        Ok(Self { inner: Arc::new(Inner { server, connections, tracker, stop, address, token, client, metadata }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                server,
+                connections,
+                tracker,
+                stop,
+                address,
+                token,
+                client,
+                metadata: Fleet::default(),
+                kubelets: KubeletFleet::default(),
+            }),
+        })
     }
 
     /// Where the API server listens.
@@ -174,6 +188,17 @@ impl Sim {
         self.inner.metadata.of(&self.inner.server.store.state.read(), node, &self.inner.stop)
     }
 
+    /// The kubelets of all nodes: their faults, and what they were asked. They are reached through the API server, at
+    /// `/api/v1/nodes/NODE/proxy/…`, and at [ports of their own](Self::kubelet) where there are any.
+    pub fn kubelets(&self) -> Kubelets<'_> {
+        Kubelets { server: &self.inner.server, fleet: &self.inner.kubelets }
+    }
+
+    /// Decide what the ports of a node's kubelet are like; one with TLS, on a free port, unless told otherwise.
+    pub fn kubelet(&self, node: &str) -> KubeletServerBuilder<'_> {
+        KubeletServerBuilder::new(&self.inner.server, &self.inner.kubelets, &self.inner.stop, node)
+    }
+
     /// The server's time, as it writes it into objects: the system's when it was started, and tokio's clock from there
     /// on, so that paused time moves it.
     pub fn now(&self) -> Timestamp {
@@ -222,7 +247,7 @@ impl Sim {
     }
 
     /// Stop: no connection is accepted any more, and the open ones are reset. So it goes with the nodes' metadata
-    /// services. Returns when all tasks have ended, or after five seconds. Calling it again does no harm.
+    /// services and kubelets. Returns when all tasks have ended, or after five seconds. Calling it again does no harm.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tracker.close();
@@ -230,6 +255,7 @@ impl Sim {
             tracing::warn!("connections are still ending after {} s", SHUTDOWN.as_secs());
         }
         self.inner.metadata.shutdown().await;
+        self.inner.kubelets.shutdown().await;
     }
 
     fn state_mut(&self) -> parking_lot::RwLockWriteGuard<'_, State> {

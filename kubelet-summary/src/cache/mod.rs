@@ -232,7 +232,8 @@ impl SummaryCache {
     /// The ends of all attempts from now on, until the cache is shut down. Take it before [`known`](Self::known), and none
     /// is missed between the two.
     ///
-    /// A consumer that is slow gets a node's newest document only, each once.
+    /// A consumer that is slow gets a node's newest document only, each once. Without a TTL nothing is kept, and the
+    /// stream tells which nodes were asked, but has no documents.
     pub fn changes(&self) -> impl Stream<Item = SummaryChange> + Send + Unpin + use<> {
         let events = self.shared.table.lock().subscribe();
         // Not the cache itself: a stream that nobody reads keeps nothing alive.

@@ -39,7 +39,7 @@ impl Pace {
     pub(super) fn next(&self, name: &str, earliest: Instant) -> Instant {
         let wait = self.until_place(name, earliest);
         // A timer's lateness is no reason to go round once more.
-        if wait > self.ttl - self.ttl / 20 {
+        if wait > self.ttl.saturating_sub(self.ttl / 200) {
             return earliest;
         }
         earliest.checked_add(wait.min(self.ttl / 10)).unwrap_or(earliest)
@@ -94,7 +94,7 @@ mod tests {
                 assert!(at >= earliest && at - earliest <= TTL / 10);
             }
             let off = pace.until_place(&name, at);
-            assert!(off.is_zero() || off > TTL - TTL / 20, "{name} is {off:?} away");
+            assert!(off.is_zero() || off > TTL.saturating_sub(TTL / 200), "{name} is {off:?} away");
             // A timer that is late does not make it wait for the next round.
             assert_eq!(pace.next(&name, at + TTL + Duration::from_millis(2)), at + TTL + Duration::from_millis(2));
         }

@@ -1,6 +1,5 @@
 //! Which kubelet to ask, and where it is.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
@@ -117,14 +116,6 @@ impl NodeTarget {
     }
 }
 
-/// Host and port as a URL has them: an IPv6 address in brackets.
-pub(crate) fn authority(host: &str, port: u16) -> String {
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-        _ => format!("{host}:{port}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,14 +158,5 @@ mod tests {
             assert_eq!(NodeTarget::from_node(&node(&status)), Some(NodeTarget::new("n")), "{status}");
         }
         assert_eq!(NodeTarget::from_node(&Node::default()), None);
-    }
-
-    #[test]
-    fn addresses_of_ipv6_are_in_brackets() {
-        for (host, want) in
-            [("10.0.0.1", "10.0.0.1:1"), ("fd00::1", "[fd00::1]:1"), ("a.example", "a.example:1"), ("::1", "[::1]:1")]
-        {
-            assert_eq!(authority(host, 1), want);
-        }
     }
 }

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kubelet_summary::fetch::{FetchError, Fetcher, NodeTarget};
 use kubelet_summary::{MissingReason, Summary, SummaryCache};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::script::{Act, Kubelets, TTL, node, nodes, pass};
 
@@ -40,11 +40,11 @@ async fn a_shutdown_does_not_wait_for_kubelets_that_hang() {
 #[tokio::test(start_paused = true)]
 async fn the_last_handle_stops_it_too() {
     let (kubelets, n) = (Kubelets::default(), node("n"));
-    let cache = kubelets.cache().spawn().unwrap();
+    let cache = kubelets.cache().fetch_timeout(Duration::from_hours(1)).spawn().unwrap();
     kubelets.act("n", Act::Hang);
     cache.put(&n);
     let other = cache.clone();
-    pass(TTL).await;
+    sleep(TTL).await;
     drop(cache);
     pass(Duration::from_secs(1)).await;
     assert_eq!(kubelets.open(), 1);

@@ -87,7 +87,8 @@ impl DirectBuilder {
     }
 
     /// Whether a certificate is checked against the Node's name rather than the address that is connected to. For
-    /// certificates without IP addresses in them; off by default.
+    /// certificates without IP addresses in them; off by default. Of Nodes whose names end in a number, as those that
+    /// are IP addresses, the address is checked all the same.
     pub fn verify_node_name(mut self, verify: bool) -> Self {
         self.0.verify_node_name = verify;
         self

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::HeaderValue;
 use http::header::{ACCEPT, AUTHORIZATION};
 use parking_lot::Mutex;
 use reqwest::Client;
@@ -24,7 +25,6 @@ pub use self::tls::Trust;
 pub use self::token::Token;
 use super::answer;
 use super::error::{Access, BoxError, FetchError, Phase, TlsProblem};
-use super::target::authority;
 use super::{AddressType, Fetcher, NodeTarget, path};
 use crate::schema::Summary;
 
@@ -121,18 +121,22 @@ impl Direct {
         Ok(Self { options: Arc::new(options), names, connector: Arc::new(Mutex::new(Connector { client, pem })) })
     }
 
-    /// Takes up authorities that changed in their file since, so that the next request knows them.
-    fn renew_authorities(&self) {
-        let Ok(Some(pem)) = self.options.trust.read() else { return };
+    /// Takes up authorities that changed in their file since. Whether they did.
+    fn renew_authorities(&self) -> bool {
+        let Ok(Some(pem)) = self.options.trust.read() else { return false };
         if self.connector.lock().pem.as_ref() == Some(&pem) {
-            return;
+            return false;
         }
         match self.options.client(Some(&pem), &self.names) {
             Ok(client) => {
                 tracing::info!("the authorities that kubelets' certificates are checked against have changed");
                 *self.connector.lock() = Connector { client, pem: Some(pem) };
+                true
             }
-            Err(error) => tracing::warn!(%error, "the authorities in the file have changed, and can't be used"),
+            Err(error) => {
+                tracing::warn!(%error, "the authorities in the file have changed, and can't be used");
+                false
+            }
         }
     }
 
@@ -152,7 +156,7 @@ impl Direct {
             (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
         let shown = authority(host, port);
         match ip {
-            Some(ip) if self.options.verify_node_name && self.options.https && is_dns_name(&node.name) => {
+            Some(ip) if self.options.verify_node_name && self.options.https && can_be_checked(&node.name) => {
                 let url = format!("{scheme}://{}{path}", authority(&node.name, port));
                 Ok(Destination { url, shown, _known: Some(self.names.know(&node.name, ip)) })
             }
@@ -162,32 +166,35 @@ impl Direct {
 
     async fn ask(&self, node: &NodeTarget, phase: &mut Phase) -> Result<Summary, FetchError> {
         let destination = self.destination(node)?;
-        let client = self.connector.lock().client.clone();
-        let mut request = client.get(&destination.url).header(ACCEPT, "application/json");
-        if let Some(token) = self.options.token.header().await? {
-            request = request.header(AUTHORIZATION, token);
+        let token = self.options.token.header().await?;
+        let mut sent = self.send(&destination, token.as_ref()).await;
+        // A cluster's authority may change while this runs. Nothing was sent to a kubelet that was not trusted.
+        if matches!(sent, Err(FetchError::Tls { problem: TlsProblem::UnknownAuthority, .. }))
+            && self.renew_authorities()
+        {
+            sent = self.send(&destination, token.as_ref()).await;
         }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return Err(self.failure(error, destination.shown)),
-        };
+        let response = sent?;
         *phase = Phase::Body;
         answer::summary(response.into(), Access::Direct, self.options.max_bytes, self.options.parts).await
     }
 
-    fn failure(&self, error: reqwest::Error, to: String) -> FetchError {
-        if error.is_connect() && error.is_timeout() {
-            return FetchError::Timeout { after: self.options.connect_deadline, phase: Phase::Connect };
+    async fn send(&self, to: &Destination, token: Option<&HeaderValue>) -> Result<reqwest::Response, FetchError> {
+        let client = self.connector.lock().client.clone();
+        let mut request = client.get(&to.url).header(ACCEPT, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
         }
-        match tls::problem(&error) {
-            Some(problem) => {
-                if problem == TlsProblem::UnknownAuthority {
-                    self.renew_authorities();
-                }
-                FetchError::Tls { to, problem }
+        request.send().await.map_err(|error| {
+            if error.is_connect() && error.is_timeout() {
+                return FetchError::Timeout { after: self.options.connect_deadline, phase: Phase::Connect };
             }
-            None => FetchError::Connect { to, source: error.without_url().into() },
-        }
+            let to = to.shown.clone();
+            match tls::problem(&error) {
+                Some(problem) => FetchError::Tls { to, problem },
+                None => FetchError::Connect { to, source: error.without_url().into() },
+            }
+        })
     }
 }
 
@@ -208,6 +215,20 @@ fn is_dns_name(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= 253
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+}
+
+/// Host and port as a URL has them: an IPv6 address in brackets.
+fn authority(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        _ => format!("{host}:{port}"),
+    }
+}
+
+/// Whether it may be a URL's host and not be taken for an IPv4 address, as all that ends in a number is.
+fn can_be_checked(name: &str) -> bool {
+    let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    is_dns_name(name) && !last.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn local_node(variable: impl Fn(&str) -> Option<String>) -> Result<NodeTarget, DirectError> {
@@ -253,6 +274,10 @@ mod tests {
         );
         let by_name = direct.clone().verify_node_name(true);
         assert_eq!(url(&by_name, &node).unwrap(), plain("https://Node-1:10250/stats/summary", "[fd00::1]:10250"),);
+        for name in ["10.0.0.9", "rack.12", "node 1"] {
+            let node = NodeTarget::new(name).address(AddressType::InternalIp, "10.0.0.1");
+            assert_eq!(url(&by_name, &node).unwrap().0, "https://10.0.0.1:10250/stats/summary");
+        }
         assert_eq!(
             url(&direct.clone().read_only_port(), &node).unwrap(),
             plain("http://[fd00::1]:10255/stats/summary", "[fd00::1]:10255"),
@@ -266,6 +291,15 @@ mod tests {
             let node = NodeTarget::new("n").address(AddressType::InternalIp, address);
             let error = url(&direct, &node).unwrap_err();
             assert!(matches!(error, FetchError::BadAddress { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_ipv6_are_in_brackets() {
+        for (host, want) in
+            [("10.0.0.1", "10.0.0.1:1"), ("fd00::1", "[fd00::1]:1"), ("a.example", "a.example:1"), ("::1", "[::1]:1")]
+        {
+            assert_eq!(authority(host, 1), want);
         }
     }
 }

@@ -162,7 +162,8 @@ fn of_rustls(error: &rustls::Error) -> TlsProblem {
         return TlsProblem::Other(with_causes(error));
     };
     match certificate {
-        CertificateError::UnknownIssuer => TlsProblem::UnknownAuthority,
+        // A bad signature is one by another authority of the same name: kubeadm calls each cluster's `kubernetes`.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsProblem::UnknownAuthority,
         CertificateError::NotValidForNameContext { presented, .. } => {
             TlsProblem::WrongName { presented: presented.iter().map(|name| plain_name(name)).collect() }
         }

@@ -5,21 +5,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::SimError;
-use crate::http::{Connections, Service, serve};
+use super::Connections;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub(crate) struct DoorError {
+    pub(crate) address: SocketAddr,
+    pub(crate) source: io::Error,
+}
+
 /// Ports that are open or closed, all at once.
 #[derive(Debug)]
-pub(super) struct Doors {
-    pub(super) addresses: Vec<SocketAddr>,
+pub(crate) struct Doors {
+    pub(crate) addresses: Vec<SocketAddr>,
     state: Mutex<State>,
 }
 
@@ -35,22 +42,23 @@ enum State {
 
 impl Doors {
     /// Take the ports; nothing listens yet.
-    pub(super) fn take(wanted: &[SocketAddr]) -> Result<Self, SimError> {
+    pub(crate) fn take(wanted: &[SocketAddr]) -> Result<Self, DoorError> {
         let sockets = bind(wanted)?;
-        let addresses = sockets.iter().zip(wanted).map(|(socket, wanted)| {
-            socket.local_addr().map_err(|source| SimError::MetadataListen { address: *wanted, source })
-        });
+        let addresses = sockets
+            .iter()
+            .zip(wanted)
+            .map(|(socket, wanted)| socket.local_addr().map_err(|source| DoorError { address: *wanted, source }));
         let addresses = addresses.collect::<Result<_, _>>()?;
         Ok(Self { addresses, state: Mutex::new(State::Closed(sockets)) })
     }
 
-    /// Accept connections until closed or stopped; nothing changes if they are accepted already.
-    pub(super) fn open(
+    /// Let `accept` take connections until closed or stopped; nothing changes if they are taken already.
+    pub(crate) fn open<F: Future<Output = ()> + Send + 'static>(
         &self,
-        service: &Arc<impl Service>,
         tracker: &TaskTracker,
         stop: &CancellationToken,
-    ) -> Result<(), SimError> {
+        accept: impl Fn(TcpListener, Arc<Connections>) -> F,
+    ) -> Result<(), DoorError> {
         let mut state = self.state.lock();
         let State::Closed(sockets) = &mut *state else { return Ok(()) };
         let mut sockets = std::mem::take(sockets);
@@ -58,19 +66,19 @@ impl Doors {
             sockets = bind(&self.addresses)?;
         }
         let listen = |(socket, address): (TcpSocket, &SocketAddr)| {
-            socket.listen(BACKLOG).map_err(|source| SimError::MetadataListen { address: *address, source })
+            socket.listen(BACKLOG).map_err(|source| DoorError { address: *address, source })
         };
         let listeners = sockets.into_iter().zip(&self.addresses).map(listen).collect::<Result<Vec<_>, _>>()?;
         let end = stop.child_token();
         let connections = Arc::new(Connections::new(tracker.clone(), end.clone()));
-        let accept = |listener| tracker.spawn(serve(Arc::clone(service), listener, Arc::clone(&connections)));
+        let accept = |listener| tracker.spawn(accept(listener, Arc::clone(&connections)));
         let accepting = listeners.into_iter().map(accept).collect();
         *state = State::Open { end, accepting };
         Ok(())
     }
 
     /// Reset every connection and refuse new ones, from the moment this returns.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let before = std::mem::replace(&mut *self.state.lock(), State::Closed(Vec::new()));
         let sockets = match before {
             State::Closed(sockets) => sockets,
@@ -90,10 +98,9 @@ impl Doors {
     }
 }
 
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpSocket>, SimError> {
-    let bound = addresses
-        .iter()
-        .map(|address| bind_one(*address).map_err(|source| SimError::MetadataListen { address: *address, source }));
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpSocket>, DoorError> {
+    let bound =
+        addresses.iter().map(|address| bind_one(*address).map_err(|source| DoorError { address: *address, source }));
     bound.collect()
 }
 

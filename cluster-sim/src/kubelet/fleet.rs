@@ -1,0 +1,59 @@
+//! The ports of a cluster's kubelets: each is opened when somebody asks for it.
+
+use std::collections::BTreeMap;
+#[cfg(feature = "kubelet-tls")]
+use std::sync::Arc;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+
+use super::server::KubeletServer;
+#[cfg(feature = "kubelet-tls")]
+use super::tls::Authority;
+#[cfg(feature = "kubelet-tls")]
+use crate::error::SimError;
+
+/// The running servers by the names of their nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    servers: Mutex<BTreeMap<String, KubeletServer>>,
+    #[cfg(feature = "kubelet-tls")]
+    authority: Mutex<Option<Arc<Authority>>>,
+}
+
+impl Fleet {
+    /// The cluster's authority, made when it is first needed.
+    #[cfg(feature = "kubelet-tls")]
+    pub(super) fn authority(&self) -> Result<Arc<Authority>, SimError> {
+        let mut authority = self.authority.lock();
+        if let Some(authority) = &*authority {
+            return Ok(Arc::clone(authority));
+        }
+        Ok(Arc::clone(authority.insert(Arc::new(Authority::new()?))))
+    }
+
+    pub(super) fn get(&self, node: &str) -> Option<KubeletServer> {
+        self.servers.lock().get(node).filter(|server| !server.is_stopped()).cloned()
+    }
+
+    /// Keep a server. Those of nodes that are gone, and the node's one of before, end.
+    pub(super) fn add(&self, server: KubeletServer, is_node: impl Fn(&str) -> bool) {
+        let mut servers = self.servers.lock();
+        servers.retain(|node, server| {
+            let stays = is_node(node) && !server.is_stopped();
+            if !stays {
+                server.stop();
+            }
+            stays
+        });
+        if let Some(before) = servers.insert(server.node().to_owned(), server) {
+            before.stop();
+        }
+    }
+
+    /// Wait until all servers have ended; their token is to be cancelled first.
+    pub(crate) async fn shutdown(&self) {
+        let servers = std::mem::take(&mut *self.servers.lock());
+        join_all(servers.values().map(KubeletServer::shutdown)).await;
+    }
+}

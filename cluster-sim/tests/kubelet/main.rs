@@ -1,0 +1,14 @@
+//! Kubelets, asked by a client that sees answers as they are.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper that fails, fails the test"
+)]
+
+mod direct;
+mod document;
+mod proxy;
+mod speed;
+mod support;
