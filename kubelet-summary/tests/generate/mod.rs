@@ -149,14 +149,18 @@ impl Shape {
         let at = 3600 + round * 15;
         let system = ["kubelet", "runtime", "pods"].map(|name| self.container(at, name, 77));
         let pods: Vec<Value> = (0..self.pods as u64).map(|number| self.pod(number, round)).collect();
-        json!({
+        let mut summary = json!({
             "node": {"nodeName": "node-1", "startTime": time(0), "systemContainers": system, "cpu": self.cpu(at, 5),
                      "memory": self.memory(at, 6), "network": Self::network(at, 7), "fs": Self::fs(at, 46_157_811_712),
                      "runtime": {"imageFs": Self::fs(at, 20_157_811_712), "containerFs": Self::fs(at, 20_157_811_712)},
                      "rlimit": {"time": time(at), "maxpid": 4_194_304, "curproc": 1912},
                      "swap": {"time": time(at), "swapAvailableBytes": 0, "swapUsageBytes": 0}},
             "pods": pods,
-        })
+        });
+        if let Some(psi) = self.psi(at, 8) {
+            summary["node"]["io"] = json!({"time": time(at), "psi": psi});
+        }
+        summary
     }
 
     /// The whole document as the kubelet writes it: indented by one space.
