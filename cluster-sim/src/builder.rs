@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -37,6 +38,7 @@ pub struct SimBuilder<'a> {
     denied: Vec<Deny>,
     rbac: bool,
     version: String,
+    now: Option<Timestamp>,
     streaming_lists: bool,
     sharded_lists: bool,
     expired_watch_as_status: bool,
@@ -75,6 +77,7 @@ impl<'a> SimBuilder<'a> {
             denied: Vec::new(),
             rbac: false,
             version: "v1.36.0".to_owned(),
+            now: None,
             streaming_lists: true,
             sharded_lists: false,
             expired_watch_as_status: false,
@@ -129,6 +132,14 @@ impl<'a> SimBuilder<'a> {
     /// The version that the server says it has; `v1.36.0` by default. It changes nothing else.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
+        self
+    }
+
+    /// What the server takes for the time when it starts; the system's by default. From there on it goes by tokio's clock,
+    /// see [`Sim::now`]. With a population, the moment that it is
+    /// [seen at](crate::population::PopulationSpec::now) makes ages exact, and kubelets' documents the same each time.
+    pub fn now(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
         self
     }
 
@@ -224,7 +235,7 @@ impl<'a> SimBuilder<'a> {
 
     /// The server, and the token of the handle's own client.
     fn load(self) -> Result<(Server, Option<String>), SimError> {
-        let clock = Clock::start();
+        let clock = self.now.map_or_else(Clock::start, Clock::start_at);
         let limits = Limits { history: self.history, watch_queue: self.watch_queue };
         let store = Store::new(limits, clock);
         {

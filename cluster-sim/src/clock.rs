@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The system's time at the start, and tokio's from there on: what pauses the one, or moves it, does so to the times in
-/// objects.
+/// The system's time at the start, or one that was given, and tokio's from there on: what pauses the one, or moves it,
+/// does so to the times in objects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     epoch: Timestamp,
@@ -13,7 +13,11 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { epoch: Timestamp::now(), started: Instant::now() }
+        Self::start_at(Timestamp::now())
+    }
+
+    pub(crate) fn start_at(epoch: Timestamp) -> Self {
+        Self { epoch, started: Instant::now() }
     }
 
     /// Now, as objects tell it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::error::SimError;
+use crate::kubelet;
 use crate::mutation::Mutation;
 use crate::object::strategy::{new_uid, rfc3339};
 use crate::object::{Object, TypeMeta, events};
@@ -43,6 +44,9 @@ pub(crate) fn upsert(state: &mut State, value: Value) -> Result<(Arc<Resource>, 
     }
     if !resource.namespaced {
         object.metadata.remove("namespace");
+    }
+    if let (true, Some(address)) = (resource.is("", "nodes"), state.kubelets.get(object.name())) {
+        kubelet::builder::tell(&mut object.rest, *address);
     }
     let key = resource.key(object.namespace(), object.name());
     let complete = !object.meta("uid").is_empty()

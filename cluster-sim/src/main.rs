@@ -35,6 +35,10 @@ Examples:
   token=$(curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $URL/latest/api/token)
   curl -H \"X-aws-ec2-metadata-token: $token\" $URL/latest/dynamic/instance-identity/document
 
+  # The kubelets of three nodes at ports of their own, and the usage of one of them
+  cluster-sim --nodes 3 --pods 60 --kubelets all --kubelet-ca-out ca.pem
+  curl --cacert ca.pem -H \"Authorization: Bearer anything\" $URL/stats/summary
+
   # A container runtime as an NRI plugin sees it, in which ten pods a second come and go
   cluster-sim --nri /tmp/nri/nri.sock --nri-version 0.8 --nri-rate 10
 
@@ -84,6 +88,16 @@ struct Cli {
     /// Start the cloud metadata service of this node, and say its URL; `all` for every node's. Can be repeated
     #[arg(long, value_name = "NODE")]
     metadata: Vec<String>,
+
+    /// Open a port with TLS for the kubelet of this node, and say its URL; `all` for every node's. Can be repeated.
+    /// Through the API server's proxy all of them answer anyway
+    #[arg(long, value_name = "NODE")]
+    kubelets: Vec<String>,
+
+    /// Write the certificate of the authority behind the kubelets' certificates to this file, in PEM; an existing file
+    /// is replaced
+    #[arg(long, value_name = "FILE", requires = "kubelets")]
+    kubelet_ca_out: Option<PathBuf>,
 
     /// Listen on this unix socket like a container runtime with NRI, for plugins; what is at the path is replaced
     #[cfg(unix)]
@@ -141,6 +155,7 @@ async fn main() -> anyhow::Result<()> {
     }
     announce(&cli, &sim)?;
     announce_metadata(&cli, &sim).await?;
+    announce_kubelets(&cli, &sim).await?;
     #[cfg(unix)]
     let runtime = start_runtime(&cli).await?;
 
@@ -222,16 +237,33 @@ fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
 
 /// Starts the metadata services that were asked for. They stop with the simulator.
 async fn announce_metadata(cli: &Cli, sim: &Sim) -> anyhow::Result<()> {
-    let mut nodes = cli.metadata.clone();
-    if nodes.iter().any(|node| node == "all") {
-        let every = sim.list("v1", "nodes")?;
-        nodes = every.iter().filter_map(|node| Some(node["metadata"]["name"].as_str()?.to_owned())).collect();
-    }
-    for node in nodes {
+    for node in named(&cli.metadata, sim)? {
         let service = sim.metadata_of(&node).await?;
         writeln!(std::io::stdout(), "metadata of {node} on {}", service.url())?;
     }
     Ok(())
+}
+
+/// Opens the kubelets' ports that were asked for. They close with the simulator.
+async fn announce_kubelets(cli: &Cli, sim: &Sim) -> anyhow::Result<()> {
+    if let Some(file) = &cli.kubelet_ca_out {
+        let pem = sim.kubelets().ca_pem()?;
+        std::fs::write(file, pem).with_context(|| format!("cannot write the certificate to {}", file.display()))?;
+    }
+    for node in named(&cli.kubelets, sim)? {
+        let kubelet = sim.kubelet(&node).start().await?;
+        writeln!(std::io::stdout(), "kubelet of {node} on {}", kubelet.url())?;
+    }
+    Ok(())
+}
+
+/// The nodes of these names; every one if one of them is `all`.
+fn named(names: &[String], sim: &Sim) -> anyhow::Result<Vec<String>> {
+    if !names.iter().any(|name| name == "all") {
+        return Ok(names.to_vec());
+    }
+    let every = sim.list("v1", "nodes")?;
+    Ok(every.iter().filter_map(|node| Some(node["metadata"]["name"].as_str()?.to_owned())).collect())
 }
 
 /// The file is for its owner alone: it may hold a token.

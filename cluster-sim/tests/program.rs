@@ -117,6 +117,39 @@ async fn it_starts_the_metadata_services_of_nodes() {
 }
 
 #[tokio::test]
+async fn it_opens_the_ports_of_kubelets() {
+    let directory = std::env::temp_dir().join(format!("cluster-sim-program-kubelets-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("ca.pem");
+    let name = file.to_str().unwrap();
+    let churn = ["--nodes", "2", "--pods", "30", "--churn", "200", "--kubelets", "all", "--kubelet-ca-out", name];
+    let (child, said) = started_saying(&churn, 4).await;
+    let api = said[0].strip_prefix("listening on http://").unwrap();
+    let kubelets: Vec<(&str, &str)> =
+        said.iter().filter_map(|line| line.strip_prefix("kubelet of ")?.split_once(" on ")).collect();
+    assert_eq!(kubelets.len(), 2, "{said:?}");
+
+    let ca = std::fs::read_to_string(&file).unwrap();
+    let lines: String = ca.lines().filter(|line| !line.starts_with("-----")).collect();
+    let ca = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, lines).unwrap();
+    for (node, url) in kubelets {
+        let mut config = kube::Config::new(url.parse().unwrap());
+        config.root_cert = Some(vec![ca.clone()]);
+        let kubelet = kube::Client::try_from(config).unwrap();
+        let ask = || http::Request::get("/stats/summary").body(Vec::new()).unwrap();
+        let document: serde_json::Value = kubelet.request(ask()).await.unwrap();
+        assert_eq!(document["node"]["nodeName"], node);
+        assert!(get(api, &format!("/api/v1/nodes/{node}/proxy/stats/summary"), "").await.starts_with("HTTP/1.1 200 "));
+        // Churn leaves the address alone.
+        let port = url.rsplit_once(':').unwrap().1;
+        let object = get(api, &format!("/api/v1/nodes/{node}"), "").await;
+        assert!(object.contains(&format!("\"kubeletEndpoint\":{{\"Port\":{port}}}")), "{object}");
+    }
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
 async fn it_is_a_container_runtime_for_plugins() {
     let directory = std::env::temp_dir().join(format!("cluster-sim-program-nri-{}", std::process::id()));
     let socket = directory.join("nri.sock");
@@ -147,10 +180,13 @@ async fn it_is_a_container_runtime_for_plugins() {
 async fn what_cannot_work_is_said_with_an_exit_status() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let refused: [(&[&str], i32, &str); 9] = [
+    let refused: [(&[&str], i32, &str); 12] = [
         (&["--nodes", "1", "--pods", "1", "--port", &port], 1, "choose another port"),
         (&["--pods", "1", "--kubeconfig-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
         (&["--pods", "1", "--metadata", "nowhere"], 1, "there is no node \"nowhere\""),
+        (&["--pods", "1", "--kubelets", "nowhere"], 1, "there is no node \"nowhere\""),
+        (&["--pods", "1", "--kubelets", "all", "--kubelet-ca-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (&["--kubelet-ca-out", "ca.pem"], 2, "--kubelets"),
         (&["--churn", "-1"], 2, "--churn"),
         (&["--pods", "9999999"], 2, "--pods"),
         (&["--uniform-pods", "--nodes", "3"], 2, "--nodes"),
@@ -171,9 +207,18 @@ async fn help_shows_how_it_is_used() {
     let output = timeout(PATIENCE, program(&["--help"]).output()).await.unwrap().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for option in
-        ["--nodes", "--pods", "--seed", "--churn", "--port", "--kubeconfig-out", "--metadata", "--nri", "Examples:"]
-    {
+    for option in [
+        "--nodes",
+        "--pods",
+        "--seed",
+        "--churn",
+        "--port",
+        "--kubeconfig-out",
+        "--metadata",
+        "--kubelets",
+        "--nri",
+        "Examples:",
+    ] {
         assert!(text.contains(option), "{option}");
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +16,7 @@ use super::tls::{Certificate, Tls};
 use crate::direct;
 use crate::error::SimError;
 use crate::http::doors::Doors;
+use crate::object::Fields;
 use crate::reference::ObjectRef;
 use crate::server::Server;
 
@@ -77,7 +78,8 @@ impl<'a> KubeletServerBuilder<'a> {
     }
 
     /// Open the ports, and tell of them in the Node: `status.addresses` has 127.0.0.1 as its `InternalIP`, and
-    /// `status.daemonEndpoints.kubeletEndpoint.Port` the port. Ports that the node's kubelet had before are closed.
+    /// `status.daemonEndpoints.kubeletEndpoint.Port` the port, whoever writes the object through the handle from now on.
+    /// Ports that the node's kubelet had before are closed.
     #[expect(clippy::unused_async, reason = "listening needs a runtime, which an async function runs in")]
     pub async fn start(self) -> Result<KubeletServer, SimError> {
         let node = ObjectRef::new("v1", "Node", &self.node);
@@ -101,14 +103,17 @@ impl<'a> KubeletServerBuilder<'a> {
         };
         {
             let mut state = self.server.store.state.write();
-            let mut object = direct::get(&state, &node)?.ok_or_else(unknown)?;
-            tell(&mut object, server.addr());
+            let object = direct::get(&state, &node)?.ok_or_else(unknown)?;
+            state.kubelets.insert(self.node.clone(), server.addr());
             direct::upsert(&mut state, object)?;
         }
         self.server.kubelets.set_down(&self.node, false);
-        let state = self.server.store.state.read();
-        let nodes = state.registry.get("", "nodes");
-        self.fleet.add(server.clone(), |name| nodes.is_some_and(|nodes| state.get(nodes, name).is_some()));
+        let state = &mut *self.server.store.state.write();
+        let nodes = state.registry.get("", "nodes").and_then(|nodes| state.table(nodes));
+        let gone = self.fleet.add(server.clone(), |name| nodes.is_some_and(|nodes| nodes.get(name).is_some()));
+        for node in gone {
+            state.kubelets.remove(&node);
+        }
         Ok(server)
     }
 
@@ -133,8 +138,8 @@ impl<'a> KubeletServerBuilder<'a> {
 }
 
 /// Let a Node say where its kubelet is.
-fn tell(node: &mut Value, address: SocketAddr) {
-    let status = &mut node["status"];
+pub(crate) fn tell(node: &mut Fields, address: SocketAddr) {
+    let status = node.entry("status").or_insert_with(|| json!({}));
     if !status.is_object() {
         *status = json!({});
     }

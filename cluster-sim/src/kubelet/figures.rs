@@ -1,7 +1,7 @@
 //! The numbers of pods: what each container and volume uses, as it follows from its seed, its start and the time.
 
 use super::facts::{Container, ContainerStatus, Pod, Quantity, Volume, list, seconds, text};
-use super::view::{Dice, Sample, View};
+use super::view::{Dice, Sample, View, seconds_between};
 
 /// What files are counted in.
 const BLOCK: u64 = 4096;
@@ -22,9 +22,10 @@ pub(super) struct PodFigures<'a> {
     /// Nanoseconds of cpu per second, those of containers that wait for their next start included: the pod's counter
     /// outlives them.
     pub(super) cpu: u64,
-    pub(super) memory: Memory,
     pub(super) processes: u64,
     pub(super) ephemeral: Space,
+    /// When the newest part of that was measured.
+    pub(super) ephemeral_time: i64,
 }
 
 /// A container that runs, or has ended.
@@ -37,9 +38,10 @@ pub(super) struct ContainerFigures<'a> {
     pub(super) ended: bool,
     /// Nanoseconds of cpu per second.
     pub(super) cpu: u64,
-    pub(super) memory: Memory,
     pub(super) rootfs: Space,
     pub(super) logs: Space,
+    limit: Option<u64>,
+    swaps: bool,
 }
 
 /// Bytes of memory.
@@ -50,6 +52,15 @@ pub(super) struct Memory {
     pub(super) rss: u64,
     pub(super) limit: Option<u64>,
     pub(super) swap: u64,
+}
+
+impl Memory {
+    pub(super) fn add(&mut self, other: Self) {
+        self.usage += other.usage;
+        self.working_set += other.working_set;
+        self.rss += other.rss;
+        self.swap += other.swap;
+    }
 }
 
 /// Room in a file system.
@@ -93,7 +104,7 @@ impl<'a> PodFigures<'a> {
     pub(super) fn of(
         pod: &'a Pod<'a>,
         view: &View,
-        swap: bool,
+        swaps: bool,
         claimed: &dyn Fn(&str, &str) -> Option<u64>,
     ) -> Option<Self> {
         let status = &pod.status;
@@ -107,37 +118,40 @@ impl<'a> PodFigures<'a> {
         let start = born.unwrap_or(view.now);
         let dice = Dice::of(view.seed, text(pod.metadata.uid.as_ref()));
         let (init, main) = (status.init_container_statuses.as_ref(), status.container_statuses.as_ref());
-        let of = |status| ContainerFigures::of(status, pod, start, dice, view, swap);
+        let of = |status| ContainerFigures::of(status, pod, start, dice, view, swaps);
         let mut containers: Vec<_> = list(init).iter().chain(list(main)).filter_map(of).collect();
         if list(main).is_empty() && runs {
             // Whoever wrote the object left the details out.
             let names = list(pod.spec.containers.as_ref()).iter().map(|container| text(container.name.as_ref()));
-            containers.extend(names.map(|name| ContainerFigures::running(name, pod, start, dice, view, swap)));
+            containers.extend(names.map(|name| ContainerFigures::running(name, pod, start, dice, view, swaps)));
         }
         containers.retain(|container| !container.ended || view.quirks.ended);
 
         let volumes = volumes(pod, start, dice, view, claimed);
-        // The sandbox.
-        let mut memory = Memory { usage: MIB, working_set: MIB / 2, rss: MIB / 4, limit: None, swap: 0 };
-        let (mut ephemeral, mut processes) = (Space::default(), 1);
+        let (mut ephemeral, mut ephemeral_time, mut processes) = (Space::default(), i64::MIN, 1);
         for container in &containers {
             ephemeral.add(container.rootfs);
             ephemeral.add(container.logs);
-            if container.ended {
-                continue;
-            }
-            memory.usage += container.memory.usage;
-            memory.working_set += container.memory.working_set;
-            memory.rss += container.memory.rss;
-            memory.swap += container.memory.swap;
-            processes += container.dice.range(1, 1, 12);
+            ephemeral_time = ephemeral_time.max(container.sample.time);
+            processes += if container.ended { 0 } else { container.dice.range(1, 1, 12) };
         }
         for volume in volumes.iter().filter(|volume| volume.place == Place::Disk) {
             ephemeral.add(volume.used);
+            ephemeral_time = ephemeral_time.max(volume.sample.time);
         }
         let cpu = lasting(pod).map(|name| cpu_rate(dice.part(name))).sum::<u64>() + 1000;
         let sample = view.sample(start, dice);
-        Some(Self { pod, dice, start, sample, ended, containers, volumes, cpu, memory, processes, ephemeral })
+        let ephemeral_time = if ephemeral_time == i64::MIN { sample.time } else { ephemeral_time };
+        Some(Self { pod, dice, start, sample, ended, containers, volumes, cpu, processes, ephemeral, ephemeral_time })
+    }
+
+    /// What the pod's containers and its sandbox use at this moment.
+    pub(super) fn memory_at(&self, time: i64) -> Memory {
+        let mut memory = Memory { usage: MIB, working_set: MIB / 2, rss: MIB / 4, limit: None, swap: 0 };
+        for container in self.containers.iter().filter(|container| !container.ended) {
+            memory.add(container.memory_at(time));
+        }
+        memory
     }
 }
 
@@ -160,7 +174,7 @@ impl<'a> ContainerFigures<'a> {
         pod_start: i64,
         dice: Dice,
         view: &View,
-        swap: bool,
+        swaps: bool,
     ) -> Option<Self> {
         let name = text(status.name.as_ref());
         let state = status.state.as_ref()?;
@@ -170,14 +184,14 @@ impl<'a> ContainerFigures<'a> {
             (None, None) => return None,
         };
         let start = seconds(since.started_at.as_ref()).unwrap_or(pod_start);
-        let mut figures = Self::running(name, pod, start, dice, view, swap);
+        let mut figures = Self::running(name, pod, start, dice, view, swaps);
         if ended {
             (figures.ended, figures.rootfs, figures.logs) = (true, Space::default(), Space::default());
         }
         Some(figures)
     }
 
-    fn running(name: &'a str, pod: &'a Pod<'a>, start: i64, pod_dice: Dice, view: &View, swap: bool) -> Self {
+    fn running(name: &'a str, pod: &'a Pod<'a>, start: i64, pod_dice: Dice, view: &View, swaps: bool) -> Self {
         let dice = pod_dice.part(name);
         let sample = view.sample(start, dice);
         let specs = list(pod.spec.init_containers.as_ref()).iter().chain(list(pod.spec.containers.as_ref()));
@@ -185,23 +199,29 @@ impl<'a> ContainerFigures<'a> {
             .filter(|container| text(container.name.as_ref()) == name)
             .find_map(|container| container.resources.as_ref()?.limits.as_ref()?.memory.as_ref())
             .and_then(Quantity::whole);
-        // Never without a little room, as the kernel would not leave it.
-        let most = limit.map_or(u64::MAX, |limit| limit / 8 * 7);
-        let base = dice.scaled(2, 8 * MIB, 5);
-        let working_set = blocks(base + sample.age.wrapping_mul(dice.range(3, 64, 4096)) % base).min(most);
-        let memory = Memory {
-            usage: blocks((working_set + working_set / dice.range(4, 3, 20)).min(limit.unwrap_or(u64::MAX))),
-            working_set,
-            rss: blocks(working_set / 5 * 4),
-            limit,
-            swap: if swap { blocks(dice.range(5, 0, 16 * MIB)) } else { 0 },
-        };
         let written = blocks(dice.range(6, 7 * BLOCK, 500 * BLOCK) + sample.age * dice.range(7, 2, 65));
         let rootfs = Space { bytes: written, inodes: 9 + written / (16 * BLOCK) };
         // Rotated, as the kubelet does it by default: five files of 10 MiB at most.
         let logged = blocks(BLOCK + sample.age * dice.range(8, 20, 2000) % (50 * MIB));
         let logs = Space { bytes: logged, inodes: 1 + logged / (10 * MIB) };
-        Self { name, dice, start, sample, ended: false, cpu: cpu_rate(dice), memory, rootfs, logs }
+        Self { name, dice, start, sample, ended: false, cpu: cpu_rate(dice), rootfs, logs, limit, swaps }
+    }
+
+    /// What the container uses at this moment: it grows, and begins again after a while.
+    pub(super) fn memory_at(&self, time: i64) -> Memory {
+        let (dice, limit) = (self.dice, self.limit);
+        let age = seconds_between(self.start, time);
+        // Never without a little room, as the kernel would not leave it.
+        let most = limit.map_or(u64::MAX, |limit| limit / 8 * 7);
+        let base = dice.scaled(2, 8 * MIB, 5);
+        let working_set = blocks(base + age.wrapping_mul(dice.range(3, 64, 4096)) % base).min(most);
+        Memory {
+            usage: blocks((working_set + working_set / dice.range(4, 3, 20)).min(limit.unwrap_or(u64::MAX))),
+            working_set,
+            rss: blocks(working_set / 5 * 4),
+            limit,
+            swap: if self.swaps { blocks(dice.range(5, 0, 16 * MIB)) } else { 0 },
+        }
     }
 }
 

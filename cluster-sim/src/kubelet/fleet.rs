@@ -36,19 +36,23 @@ impl Fleet {
         self.servers.lock().get(node).filter(|server| !server.is_stopped()).cloned()
     }
 
-    /// Keep a server. Those of nodes that are gone, and the node's one of before, end.
-    pub(super) fn add(&self, server: KubeletServer, is_node: impl Fn(&str) -> bool) {
+    /// Keep a server. Those of nodes that are gone, and the node's one of before, end; whose ended.
+    pub(super) fn add(&self, server: KubeletServer, is_node: impl Fn(&str) -> bool) -> Vec<String> {
         let mut servers = self.servers.lock();
+        let mut gone = Vec::new();
         servers.retain(|node, server| {
             let stays = is_node(node) && !server.is_stopped();
             if !stays {
                 server.stop();
+                gone.push(node.clone());
             }
             stays
         });
+        gone.retain(|node| node != server.node());
         if let Some(before) = servers.insert(server.node().to_owned(), server) {
             before.stop();
         }
+        gone
     }
 
     /// Wait until all servers have ended; their token is to be cancelled first.

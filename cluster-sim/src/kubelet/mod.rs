@@ -32,7 +32,7 @@
 //! ```
 
 mod bound;
-mod builder;
+pub(crate) mod builder;
 pub(crate) mod core;
 pub(crate) mod direct;
 mod facts;

@@ -3,7 +3,7 @@
 use super::facts::{self, Address, Node, Quantity, text};
 use super::figures::{ContainerFigures, Memory, Place, PodFigures, Space, VolumeFigures};
 use super::json::Json;
-use super::view::{Dice, Sample, View};
+use super::view::{Dice, Sample, View, seconds_between};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -21,6 +21,7 @@ struct NodeFigures {
     sample: Sample,
     cpu: u64,
     memory: Memory,
+    of_pods: Memory,
     memory_capacity: u64,
     disk: Disk,
     /// What the node may swap in all.
@@ -31,10 +32,36 @@ struct NodeFigures {
 /// A file system.
 #[derive(Clone, Copy, Debug)]
 struct Disk {
-    time: i64,
     capacity: u64,
     inodes: u64,
-    used: Space,
+    filling: Filling,
+}
+
+/// How full a file system is.
+#[derive(Clone, Copy, Debug)]
+enum Filling {
+    /// With the files of many, more and more of them since the node's start, until it is tidied up.
+    Shared(Dice, i64),
+    /// With those of one volume.
+    Own(Space),
+}
+
+impl Disk {
+    /// What is used of it at this moment: whoever tells of a moment, tells the same.
+    fn used_at(&self, time: i64) -> Space {
+        match self.filling {
+            Filling::Own(used) => used,
+            Filling::Shared(dice, start) => {
+                let files = seconds_between(start, time) / 20;
+                let grown =
+                    |base: u64, each: u64, most: u64| (base + files.wrapping_mul(each) % most.max(1)).min(most * 4);
+                Space {
+                    bytes: grown(self.capacity / dice.range(2, 4, 12), 64 * KIB, self.capacity / 4),
+                    inodes: grown(self.inodes / dice.range(3, 8, 30), 1, self.inodes / 4),
+                }
+            }
+        }
+    }
 }
 
 /// The whole document. `claimed` knows how many bytes a claim (namespace, name) has.
@@ -93,20 +120,12 @@ impl NodeFigures {
         let memory_capacity = of(capacity.and_then(|capacity| capacity.memory.as_ref()), 32 * GIB);
         let disk = of(capacity.and_then(|capacity| capacity.ephemeral_storage.as_ref()), 100 * GIB);
 
-        // The system's own, then what the pods use: gauges add up. The counter of cpu outlives pods and adds up with
-        // none of them.
+        // Gauges add up: the system's own, and what the pods use. The counter of cpu outlives pods and adds up with none.
+        let mut of_pods = Memory { limit: Some(memory_capacity), ..Memory::default() };
+        pods.iter().for_each(|pod| of_pods.add(pod.memory_at(sample.time)));
         let system = dice.range(1, 600 * MIB, 2 * GIB);
         let mut memory = Memory { usage: system * 2, working_set: system, rss: system / 2, limit: None, swap: 0 };
-        let mut used = Space { bytes: disk / dice.range(2, 4, 12), inodes: dice.range(3, 80_000, 400_000) };
-        for pod in pods {
-            memory.usage += pod.memory.usage;
-            memory.working_set += pod.memory.working_set;
-            memory.rss += pod.memory.rss;
-            memory.swap += pod.memory.swap;
-            used.add(pod.ephemeral);
-        }
-        let inodes = disk / BYTES_PER_INODE;
-        used = Space { bytes: used.bytes.min(disk), inodes: used.inodes.min(inodes) };
+        memory.add(of_pods);
         memory.limit = Some(memory_capacity);
         Self {
             dice,
@@ -114,8 +133,9 @@ impl NodeFigures {
             sample,
             cpu: cores * dice.range(4, 200_000_000, 600_000_000),
             memory,
+            of_pods,
             memory_capacity,
-            disk: Disk { time: sample.time, capacity: disk, inodes, used },
+            disk: Disk { capacity: disk, inodes: disk / BYTES_PER_INODE, filling: Filling::Shared(dice, start) },
             swap,
             psi: view.psi.unwrap_or_else(|| minor_version(node) >= PSI_SINCE),
         }
@@ -125,20 +145,15 @@ impl NodeFigures {
         let (dice, sample) = (self.dice, self.sample);
         json.text("nodeName", name);
         json.array("systemContainers", |json| {
-            let sum = |of: fn(&PodFigures<'_>) -> u64| pods.iter().map(of).sum();
-            let of_pods = Memory {
-                usage: sum(|pod| pod.memory.usage),
-                working_set: sum(|pod| pod.memory.working_set),
-                rss: sum(|pod| pod.memory.rss),
-                limit: Some(self.memory_capacity),
-                swap: sum(|pod| pod.memory.swap),
-            };
             for (nth, name) in ["kubelet", "runtime", "pods"].into_iter().enumerate() {
                 let part = dice.part(name);
                 let own = part.range(1, 40 * MIB, 160 * MIB);
                 let own = Memory { usage: own + own / 8, working_set: own, rss: own / 5 * 4, limit: None, swap: 0 };
-                let (rate, memory) =
-                    if nth == 2 { (self.cpu / 10 * 8, of_pods) } else { (part.range(2, 20_000_000, 90_000_000), own) };
+                let (rate, memory) = if nth == 2 {
+                    (self.cpu / 10 * 8, self.of_pods)
+                } else {
+                    (part.range(2, 20_000_000, 90_000_000), own)
+                };
                 json.element(|json| {
                     json.text("name", name);
                     json.time("startTime", self.start);
@@ -157,12 +172,12 @@ impl NodeFigures {
         if !view.light {
             write_io(json, dice, sample, self.psi);
             write_network(json, dice.part("network"), sample, &["eth0", "ens6"]);
-            json.object("fs", |json| write_disk(json, self.disk));
+            let (time, used) = (sample.time, self.disk.used_at(sample.time));
+            let part = |nth: u64| Space { bytes: used.bytes / nth, inodes: used.inodes / nth };
+            json.object("fs", |json| write_space(json, self.disk, time, used));
             json.object("runtime", |json| {
-                let images = Space { bytes: self.disk.used.bytes / 3, inodes: self.disk.used.inodes / 2 };
-                json.object("imageFs", |json| write_disk(json, Disk { used: images, ..self.disk }));
-                let layers = Space { bytes: self.disk.used.bytes / 20, inodes: self.disk.used.inodes / 20 };
-                json.object("containerFs", |json| write_disk(json, Disk { used: layers, ..self.disk }));
+                json.object("imageFs", |json| write_space(json, self.disk, time, part(3)));
+                json.object("containerFs", |json| write_space(json, self.disk, time, part(20)));
             });
             json.object("rlimit", |json| {
                 json.time("time", sample.time);
@@ -191,7 +206,8 @@ fn write_pod(json: &mut Json, pod: &PodFigures<'_>, node: &NodeFigures, view: &V
         return;
     }
     write_cpu(json, pod.dice, pod.sample, pod.cpu, node.psi);
-    write_memory(json, pod.dice, pod.sample, &pod.memory, node.psi);
+    let memory = pod.memory_at(pod.sample.time);
+    write_memory(json, pod.dice, pod.sample, &memory, node.psi);
     if !view.light {
         write_io(json, pod.dice, pod.sample, node.psi);
         // Those in the node's network have none of their own.
@@ -205,11 +221,11 @@ fn write_pod(json: &mut Json, pod: &PodFigures<'_>, node: &NodeFigures, view: &V
                 }
             });
         }
-        let storage = Disk { time: node.sample.time.max(pod.sample.time), ..node.disk };
-        json.object("ephemeral-storage", |json| write_space(json, storage, pod.ephemeral));
+        let (time, used) = (pod.ephemeral_time, pod.ephemeral);
+        json.object("ephemeral-storage", |json| write_space(json, node.disk, time, used));
         json.object("process_stats", |json| json.number("process_count", pod.processes));
     }
-    write_swap(json, pod.sample, pod.memory.swap, node.swap);
+    write_swap(json, pod.sample, memory.swap, node.swap);
 }
 
 /// The pod as it was before its sandbox was made anew: of the same identity, and ended.
@@ -240,20 +256,20 @@ fn write_container(json: &mut Json, container: &ContainerFigures<'_>, node: &Nod
     let (dice, sample) = (container.dice, container.sample);
     json.text("name", container.name);
     json.time("startTime", container.start);
+    let memory = container.memory_at(sample.time);
     if !container.ended {
         write_cpu(json, dice, sample, container.cpu, node.psi);
-        write_memory(json, dice, sample, &container.memory, node.psi);
+        write_memory(json, dice, sample, &memory, node.psi);
     }
     if !view.light {
         if !container.ended {
             write_io(json, dice, sample, node.psi);
         }
-        let disk = Disk { time: sample.time, ..node.disk };
-        json.object("rootfs", |json| write_space(json, disk, container.rootfs));
-        json.object("logs", |json| write_space(json, disk, container.logs));
+        json.object("rootfs", |json| write_space(json, node.disk, sample.time, container.rootfs));
+        json.object("logs", |json| write_space(json, node.disk, sample.time, container.logs));
     }
     if !container.ended {
-        write_swap(json, sample, container.memory.swap, node.swap);
+        write_swap(json, sample, memory.swap, node.swap);
     }
 }
 
@@ -343,30 +359,27 @@ fn write_network(json: &mut Json, dice: Dice, sample: Sample, interfaces: &[&str
     });
 }
 
-fn write_disk(json: &mut Json, disk: Disk) {
-    write_space(json, disk, disk.used);
-}
-
 /// What somebody uses of a file system, in which all see the same room left.
-fn write_space(json: &mut Json, disk: Disk, used: Space) {
-    json.time("time", disk.time);
-    json.number("availableBytes", disk.capacity.saturating_sub(disk.used.bytes));
+fn write_space(json: &mut Json, disk: Disk, time: i64, used: Space) {
+    let all = disk.used_at(time);
+    json.time("time", time);
+    json.number("availableBytes", disk.capacity.saturating_sub(all.bytes));
     json.number("capacityBytes", disk.capacity);
     json.number("usedBytes", used.bytes);
-    json.number("inodesFree", disk.inodes.saturating_sub(disk.used.inodes));
+    json.number("inodesFree", disk.inodes.saturating_sub(all.inodes));
     json.number("inodes", disk.inodes);
     json.number("inodesUsed", used.inodes);
 }
 
 fn write_volume(json: &mut Json, volume: &VolumeFigures<'_>, pod: &PodFigures<'_>, node: &NodeFigures) {
     let (time, used) = (volume.sample.time, volume.used);
-    let alone = |capacity: u64| Disk { time, capacity, inodes: capacity / BYTES_PER_INODE, used };
+    let alone = |capacity: u64| Disk { capacity, inodes: capacity / BYTES_PER_INODE, filling: Filling::Own(used) };
     let disk = match volume.place {
-        Place::Disk => Disk { time, ..node.disk },
+        Place::Disk => node.disk,
         Place::Memory => alone(node.memory_capacity / 2),
         Place::Claim(_, capacity) | Place::OwnClaim(capacity) => alone(capacity),
     };
-    write_space(json, disk, used);
+    write_space(json, disk, time, used);
     json.text("name", volume.name);
     let metadata = &pod.pod.metadata;
     let own = || format!("{}-{}", text(metadata.name.as_ref()), volume.name);

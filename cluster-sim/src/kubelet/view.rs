@@ -76,7 +76,8 @@ impl View {
     }
 }
 
-fn seconds_between(start: i64, end: i64) -> u64 {
+/// Nothing, if `end` is before `start`.
+pub(super) fn seconds_between(start: i64, end: i64) -> u64 {
     u64::try_from(end.saturating_sub(start)).unwrap_or(0)
 }
 

@@ -199,8 +199,8 @@ impl Sim {
         KubeletServerBuilder::new(&self.inner.server, &self.inner.kubelets, &self.inner.stop, node)
     }
 
-    /// The server's time, as it writes it into objects: the system's when it was started, and tokio's clock from there
-    /// on, so that paused time moves it.
+    /// The server's time, as it writes it into objects: the system's when it was started, unless the
+    /// [builder](SimBuilder::now) was told another, and tokio's clock from there on, so that paused time moves it.
     pub fn now(&self) -> Timestamp {
         self.inner.server.clock.now()
     }

@@ -4,6 +4,7 @@ pub(crate) mod entry;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     /// What the cluster's own controllers have yet to do.
     pub(crate) pending: Pending,
+    /// Where the kubelets are that have ports of their own: what their nodes say.
+    pub(crate) kubelets: BTreeMap<String, SocketAddr>,
     version: u64,
     tables: BTreeMap<GroupResource, Table>,
 }
@@ -48,7 +51,9 @@ impl Store {
         // Version 0 means "any" to the API, so that the first state a client may see is version 1.
         let version = 1;
         let tables = registry.iter().map(|resource| (resource.storage.clone(), Table::new(version))).collect();
-        Self { state: RwLock::new(State { registry, limits, clock, pending: Pending::default(), version, tables }) }
+        let pending = Pending::default();
+        let kubelets = BTreeMap::new();
+        Self { state: RwLock::new(State { registry, limits, clock, pending, kubelets, version, tables }) }
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod direct;
 mod document;
+mod faults;
 mod proxy;
+mod rights;
 mod speed;
 mod support;

@@ -1,7 +1,7 @@
 //! A cluster of hand-written nodes and pods, and clients that see answers as they are.
 
 use bytes::Bytes;
-use cluster_sim::Sim;
+use cluster_sim::{Sim, SimBuilder};
 use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -91,15 +91,20 @@ pub(crate) fn pod(name: &str, node: &str, start: &str, containers: &[(&str, &str
     })
 }
 
+pub(crate) const NOW: &str = "2026-01-03T00:00:00Z";
 pub(crate) const START: &str = "2026-01-02T00:00:00Z";
 
-/// A cluster of the nodes `a` and `b`: two pods on `a`, none on `b`.
+/// A cluster of the nodes `a` and `b`: two pods on `a`, none on `b`; a day after their start.
 pub(crate) async fn sim() -> Sim {
+    builder().start().await.unwrap()
+}
+
+pub(crate) fn builder() -> SimBuilder<'static> {
     let pods = [
         pod("web", "a", START, &[("app", START), ("proxy", "2026-01-02T00:00:07Z")]),
         pod("db", "a", START, &[("db", START)]),
     ];
-    Sim::builder().objects([node("a"), node("b")]).objects(pods).start().await.unwrap()
+    Sim::builder().now(NOW.parse().unwrap()).objects([node("a"), node("b")]).objects(pods)
 }
 
 pub(crate) fn names(list: &Value) -> Vec<&str> {
@@ -110,4 +115,20 @@ pub(crate) fn names(list: &Value) -> Vec<&str> {
 pub(crate) fn of<'a>(document: &'a Value, pod: &str) -> &'a Value {
     let pods = document["pods"].as_array().unwrap();
     pods.iter().find(|known| known["podRef"]["name"] == pod).unwrap_or_else(|| panic!("{pod} is missing"))
+}
+
+/// A member that is a whole number.
+pub(crate) fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer} of {value}"))
+}
+
+/// A member that is a moment, in seconds since 1970.
+pub(crate) fn seconds(value: &Value, pointer: &str) -> u64 {
+    let text = value.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} of {value}"));
+    text.parse::<jiff::Timestamp>().unwrap().as_second().try_into().unwrap()
+}
+
+/// The document as it would be told now.
+pub(crate) fn told(sim: &Sim, node: &str) -> Value {
+    serde_json::from_slice(&sim.kubelets().summary(node).unwrap()).unwrap()
 }
