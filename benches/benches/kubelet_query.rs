@@ -75,7 +75,9 @@ fn kubelets() -> Kubelets {
     Kubelets((0..NODES).map(|node| (node_of(node), document(node))).collect())
 }
 
-fn told<K: Send + 'static>(objects: impl Iterator<Item = K> + Send + 'static) -> impl futures::Stream<Item = Result<Event<K>, Error>> + Send {
+fn told<K: Send + 'static>(
+    objects: impl Iterator<Item = K> + Send + 'static,
+) -> impl futures::Stream<Item = Result<Event<K>, Error>> + Send {
     let events = [Event::Init].into_iter().chain(objects.map(Event::InitApply)).chain([Event::InitDone]);
     futures::StreamExt::chain(stream::iter(events.map(Ok)), stream::pending())
 }
@@ -83,7 +85,8 @@ fn told<K: Send + 'static>(objects: impl Iterator<Item = K> + Send + 'static) ->
 fn questions(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let summary = runtime.block_on(async {
-        let nodes = (0..NODES).map(|node| from_value::<NodeRecord>(json!({"metadata": {"name": node_of(node)}})).expect("a node"));
+        let nodes = (0..NODES)
+            .map(|node| from_value::<NodeRecord>(json!({"metadata": {"name": node_of(node)}})).expect("a node"));
         let builder = KubeletSummary::from_streams(told((0..PODS).map(pod)), told(nodes));
         // Documents stay fresh: the benchmark is of questions.
         let summary = builder.fetcher(kubelets()).ttl(Duration::from_hours(1)).spawn().expect("a way to kubelets");
@@ -103,14 +106,18 @@ fn questions(c: &mut Criterion) {
     ];
     let mut group = c.benchmark_group("kubelet_query/select");
     for (name, scope) in &scopes {
-        group.bench_function(*name, |b| b.iter(|| black_box(summary.inventory().select(black_box(scope)).expect("pods").len())));
+        group.bench_function(*name, |b| {
+            b.iter(|| black_box(summary.inventory().select(black_box(scope)).expect("pods").len()))
+        });
     }
     group.finish();
     let mut group = c.benchmark_group("kubelet_query/usage");
     group.sample_size(20);
     for (name, scope) in &scopes {
         group.bench_function(*name, |b| {
-            b.iter(|| runtime.block_on(async { summary.usage(black_box(scope)).await.expect("an answer").values.len() }));
+            b.iter(|| {
+                runtime.block_on(async { summary.usage(black_box(scope)).await.expect("an answer").values.len() })
+            });
         });
     }
     group.finish();

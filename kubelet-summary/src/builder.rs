@@ -12,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::cache::{CacheError, DEFAULT_CONCURRENCY, DEFAULT_TTL, SummaryCache};
 use crate::clock::{Clock, WallClock};
 use crate::fetch::{Fetcher, NodeProxy};
+use crate::follow::{AllRates, follow};
 use crate::inventory::InventoryBuilder;
 use crate::kubelet_summary::{KubeletSummary, keep_nodes};
 
@@ -51,6 +52,7 @@ pub struct KubeletSummaryBuilder {
     fetch_timeout: Option<Duration>,
     deadline: Duration,
     mode: Mode,
+    rates: bool,
     backoff: Option<Backoff>,
     clock: WallClock,
 }
@@ -79,6 +81,7 @@ impl KubeletSummaryBuilder {
             fetch_timeout: None,
             deadline: Duration::from_secs(15),
             mode: Mode::default(),
+            rates: false,
             backoff: None,
             clock: WallClock::default(),
         }
@@ -129,6 +132,14 @@ impl KubeletSummaryBuilder {
         self
     }
 
+    /// Whether [rates](KubeletSummary::rates) of counters are worked out from the documents as they come; off by default,
+    /// since they take some 800 bytes per pod of two containers. They need documents in a row: [`Mode::Background`], or
+    /// questions that are asked regularly.
+    pub fn rates(mut self, on: bool) -> Self {
+        self.rates = on;
+        self
+    }
+
     /// After a question that failed, the same one fails at once for a while. Off by default: the cache asks no node more
     /// than once per TTL as it is.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
@@ -163,12 +174,19 @@ impl KubeletSummaryBuilder {
             Mode::OnDemand => cache.build(),
             Mode::Background => cache.spawn()?,
         };
+        // Taken before anything is asked, so that none is missed.
+        let followed = self.rates.then(|| (cache.changes(), Arc::new(AllRates::default())));
         let inventory = self.inventory.spawn();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let keeping = keep_nodes(inventory.clone(), cache.clone());
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(keeping).await });
+        let rates = followed.map(|(changes, rates)| {
+            let (stopped, following) = (stop.clone(), follow(changes, cache.clone(), rates.clone()));
+            tasks.spawn(async move { stopped.run_until_cancelled(following).await });
+            rates
+        });
         tasks.close();
-        Ok(KubeletSummary::new(inventory, cache, self.backoff, self.deadline, stop, tasks))
+        Ok(KubeletSummary::new(inventory, cache, rates, self.backoff, self.deadline, stop, tasks))
     }
 }

@@ -15,8 +15,10 @@ use crate::backoff::Backoff;
 use crate::builder::KubeletSummaryBuilder;
 use crate::cache::{NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
 use crate::fetch::NodeTarget;
+use crate::follow::AllRates;
 use crate::inventory::{Inventory, NodeRecord, NotReady, PodRecord};
-use crate::query::{Usage, UsageError, plan};
+use crate::query::{PodUsage, Usage, UsageError, plan};
+use crate::rates::{Counter, Rate, Rates};
 use crate::selector::Scope;
 
 /// Changes of nodes within this time are told to the cache together.
@@ -46,6 +48,7 @@ const TOGETHER: Duration = Duration::from_millis(100);
 pub struct KubeletSummary {
     inventory: Inventory,
     cache: SummaryCache,
+    rates: Option<Arc<AllRates>>,
     backoff: Option<Arc<Backoff>>,
     deadline: Duration,
     stop: CancellationToken,
@@ -86,13 +89,14 @@ impl KubeletSummary {
     pub(crate) fn new(
         inventory: Inventory,
         cache: SummaryCache,
+        rates: Option<Arc<AllRates>>,
         backoff: Option<Backoff>,
         deadline: Duration,
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Self {
         let drop = Arc::new(stop.clone().drop_guard());
-        Self { inventory, cache, backoff: backoff.map(Arc::new), deadline, stop, tasks, _drop: drop }
+        Self { inventory, cache, rates, backoff: backoff.map(Arc::new), deadline, stop, tasks, _drop: drop }
     }
 
     /// What the pods in scope use, within the [deadline](KubeletSummaryBuilder::deadline). A part of it is an answer too,
@@ -138,6 +142,18 @@ impl KubeletSummary {
         let nodes = self.inventory.nodes()?;
         let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
         Ok(self.cache.get_many(&nodes, self.deadline).await)
+    }
+
+    /// What a node's counters gained per second, if they are [kept](KubeletSummaryBuilder::rates) and the node has had a
+    /// document. `read` is called under a lock that the next document waits for.
+    pub fn rates<T>(&self, node: &str, read: impl FnOnce(&Rates) -> T) -> Option<T> {
+        self.rates.as_ref()?.read().get(node).map(read)
+    }
+
+    /// The rate of one of a pod's counters, in the same way. It is of the newest documents, which may be newer than
+    /// those of the answer.
+    pub fn pod_rate(&self, pod: &PodUsage, counter: Counter) -> Option<Rate> {
+        self.rates(pod.node(), |rates| rates.pod(pod.stats().pod_ref.uid())?.get(counter))?
     }
 
     /// Each end of an attempt to ask a node, from now on, until it is shut down. See [`SummaryCache::changes`].

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod clock;
 pub mod exposition;
 pub mod fetch;
+mod follow;
 pub mod inventory;
 mod kubelet_summary;
 pub mod query;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::resources::{self as plain, PodResources, RequestsAndLimits};
+
 /// An amount of each resource that the Summary API has figures of. What is absent is not stated, which is not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,12 +121,43 @@ impl<Name> PodSpecResources<Name> {
     }
 
     /// What the pod may take once it runs: what it states itself, or else its containers' and sidecars' limits together.
-    /// Absent where one of them has none, since then nothing holds the pod. Init containers are done by then.
+    /// Absent where one of them has none, since then nothing holds the pod; init containers are done by then. Ephemeral
+    /// storage is the exception: the kubelet evicts by the sum of what is stated.
     pub fn pod_limits(&self) -> Resources {
         let running = self.containers.iter().filter(|container| container.kind != ContainerKind::Init);
-        let of_containers = running.map(|container| container.limits).reduce(Resources::both).unwrap_or_default();
+        let mut of_containers = running.map(|container| container.limits).reduce(Resources::both).unwrap_or_default();
+        let stated = self.containers.iter().filter_map(|container| match container.kind {
+            ContainerKind::Init => None,
+            ContainerKind::Main | ContainerKind::Sidecar => container.limits.ephemeral_storage,
+        });
+        of_containers.ephemeral_storage = stated.reduce(u64::saturating_add);
         let limits = self.limits.with(of_containers, Option::or);
         limits.with(self.overhead, |a, b| a.map(|a| a.saturating_add(b.unwrap_or(0))))
+    }
+}
+
+impl<Name: AsRef<str>> PodSpecResources<Name> {
+    /// The same as [`exposition`](crate::exposition) takes it.
+    pub fn to_plain(&self) -> PodResources {
+        let both = |requests: Resources, limits: Resources| RequestsAndLimits {
+            requests: requests.to_plain(),
+            limits: limits.to_plain(),
+        };
+        let containers = self
+            .containers
+            .iter()
+            .map(|container| (container.name.as_ref().to_owned(), both(container.requests, container.limits)));
+        PodResources { pod: both(self.pod_requests(), self.pod_limits()), containers: containers.collect() }
+    }
+}
+
+impl Resources {
+    fn to_plain(self) -> plain::Resources {
+        plain::Resources {
+            cpu_millis: self.cpu.map(|nanos| nanos.div_ceil(1_000_000)),
+            memory_bytes: self.memory,
+            ephemeral_storage_bytes: self.ephemeral_storage,
+        }
     }
 }
 
@@ -244,6 +277,17 @@ mod tests {
         fn whole_numbers_are_exact(value: u64) {
             prop_assert_eq!(amount(&value.to_string(), 1), Some(value));
         }
+    }
+
+    #[test]
+    fn stated_limits_of_ephemeral_storage_hold_the_pod() {
+        let mut one = container(ContainerKind::Main, 1, None);
+        one.limits.ephemeral_storage = Some(10);
+        let pod = PodSpecResources {
+            containers: [one, container(ContainerKind::Main, 1, None)].into(),
+            ..PodSpecResources::default()
+        };
+        assert_eq!((pod.pod_limits().ephemeral_storage, pod.pod_limits().memory), (Some(10), None));
     }
 
     fn container(kind: ContainerKind, request: u64, limit: Option<u64>) -> ContainerSpec {

@@ -180,9 +180,6 @@ async fn nodes_that_go_or_move_are_asked_no_more_or_elsewhere() {
     settle().await;
     sleep(Duration::from_secs(56)).await;
     assert_eq!(house.summary.cache().known().len(), 2, "n1 and n3");
-    assert_eq!(
-        ask(&house, &Scope::all()).await,
-        ["-n2 it is not among the nodes that are watched", "one@n1=10"]
-    );
+    assert_eq!(ask(&house, &Scope::all()).await, ["-n2 it is not among the nodes that are watched", "one@n1=10"]);
     assert_eq!(house.kubelets.asked(), ["n1@10.0.0.9"]);
 }

@@ -19,7 +19,10 @@ async fn a_workload_that_fails_is_left_alone_for_a_while() {
         let Err(UsageError::BackingOff { left, .. }) = ask().await else { panic!("it is too early") };
         assert_eq!(left, Duration::from_secs(seconds));
         // Another question is another matter.
-        assert!(matches!(house.summary.usage(&Scope::all()).await, Err(UsageError::NotReady(_) | UsageError::BackingOff { .. })));
+        assert!(matches!(
+            house.summary.usage(&Scope::all()).await,
+            Err(UsageError::NotReady(_) | UsageError::BackingOff { .. })
+        ));
         sleep(left).await;
     }
     house.pods.list([pod("a", "one", "1", "n1")]);
@@ -90,8 +93,8 @@ async fn a_dropped_handle_leaves_nothing_behind() {
 async fn a_hung_kubelet_costs_no_more_than_the_deadline() {
     use futures::FutureExt;
     use futures::future::BoxFuture;
-    use kubelet_summary::fetch::{FetchError, Fetcher, NodeTarget};
     use kubelet_summary::Summary;
+    use kubelet_summary::fetch::{FetchError, Fetcher, NodeTarget};
 
     struct Hung(super::support::Kubelets);
 
@@ -119,4 +122,37 @@ async fn without_a_way_to_kubelets_there_is_nothing_to_start() {
     let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
     let builder = KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes);
     assert!(matches!(builder.spawn().unwrap_err(), BuildError::NoFetcher));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rates_follow_the_documents_and_leave_with_their_nodes() {
+    use kubelet_summary::rates::Counter;
+
+    let house = house_of(|builder| builder.rates(true));
+    let document = |second: u32, nanos: u64| {
+        let mut document = stats("a", "one", "1", 10);
+        document["cpu"] =
+            serde_json::json!({"time": format!("2026-01-01T00:{second:02}:00Z"), "usageCoreNanoSeconds": nanos});
+        vec![document]
+    };
+    house.pods.list([pod("a", "one", "1", "n1")]);
+    house.nodes.list([node("n1")]);
+    house.summary.ready().await.unwrap();
+    house.kubelets.say("n1", document(0, 0));
+    let usage = house.summary.usage(&Scope::all()).await.unwrap();
+    settle().await;
+    assert_eq!(house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds), None, "one sample");
+
+    house.kubelets.say("n1", document(1, 30_000_000_000));
+    sleep(Duration::from_secs(60)).await;
+    let usage = house.summary.usage(&Scope::all()).await.unwrap();
+    settle().await;
+    let rate = house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds).unwrap();
+    assert!((rate.per_second - 0.5).abs() < 1e-9, "{rate:?}");
+
+    house.nodes.delete(node("n1"));
+    settle().await;
+    sleep(Duration::from_secs(1)).await;
+    settle().await;
+    assert_eq!(house.summary.rates("n1", |_| ()), None);
 }

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, Stream};
-use futures::FutureExt;
 use kube::runtime::watcher::{Error, Event};
 use kubelet_summary::fetch::{FetchError, Fetcher, NodeTarget};
 use kubelet_summary::inventory::{NodeRecord, PodRecord};

@@ -69,7 +69,9 @@ async fn containers_have_what_they_ask_for_beside_what_they_use() {
     let containers = value.containers();
     let told: Vec<_> = containers
         .iter()
-        .map(|container| (container.name, container.kind, container.figures().memory_working_set_bytes, container.limits.memory))
+        .map(|container| {
+            (container.name, container.kind, container.figures().memory_working_set_bytes, container.limits.memory)
+        })
         .collect();
     assert_eq!(
         told,
