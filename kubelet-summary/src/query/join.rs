@@ -9,7 +9,7 @@ use super::pod::Part;
 use super::{AbsentPod, MissingNode, NodeGap, PodGap, PodUsage, UnknownPod, Usage};
 use crate::cache::{NodeAnswer, NodeOutcome};
 use crate::fetch::NodeTarget;
-use crate::inventory::{Inventory, KnownNode, KnownPod, NotReady, PodUid};
+use crate::inventory::{Inventory, KnownPod, NotReady, PodUid};
 use crate::selector::Scope;
 
 /// Which nodes are to be asked, and what of the answer is known already.
@@ -23,35 +23,41 @@ pub(crate) struct Plan {
 /// What a question needs.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, NotReady> {
     let mut plan = Plan { asked: Vec::new(), usage: Usage::default() };
-    let mut pods = inventory.select(scope)?;
-    // By node, so that each is looked up once.
-    pods.sort_unstable_by(|a, b| a.node().cmp(&b.node()));
-    for pods in pods.chunk_by(|a, b| a.node() == b.node()) {
-        let Some(node) = pods.first().and_then(|pod| pod.shared_node()) else {
-            let unscheduled = pods.iter().filter(|pod| !pod.phase().is_over());
-            let unscheduled = unscheduled.map(|pod| AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled });
-            plan.usage.absent.extend(unscheduled);
-            continue;
-        };
-        match inventory.node(node)? {
-            Some(known) => plan.asked.push((known.target.clone(), pods.to_vec())),
-            None => {
-                plan.usage.missing.push(MissingNode {
-                    node: node.clone(),
-                    reason: NodeGap::Unknown,
-                    pods: pods.to_vec(),
-                });
+    // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
+    let mut by_node: HashMap<usize, (Arc<str>, Vec<Arc<KnownPod>>), RandomState> = HashMap::default();
+    for pod in inventory.select(scope)? {
+        match pod.shared_node() {
+            Some(node) => {
+                let (_, pods) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
+                pods.push(pod);
             }
+            None if pod.phase().is_over() => {}
+            None => plan.usage.absent.push(AbsentPod { pod, reason: PodGap::Unscheduled }),
+        }
+    }
+    let mut by_node: Vec<_> = by_node.into_values().collect();
+    by_node.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (node, pods) in by_node {
+        match inventory.node(&node)? {
+            Some(known) => plan.asked.push((known.target.clone(), pods)),
+            None => plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods }),
         }
     }
     // A node that is asked for by name may run pods that only its kubelet knows.
     if scope.is_by_place() {
-        for node in scope.nodes() {
-            let known: Option<Arc<KnownNode>> = inventory.node(node)?;
-            if let Some(known) =
-                known.filter(|known| plan.asked.iter().all(|(target, _)| target.name != known.target.name))
+        for name in scope.nodes() {
+            let is_there = |node: &str| node == name;
+            if plan.asked.iter().any(|(target, _)| is_there(&target.name))
+                || plan.usage.missing.iter().any(|missing| is_there(&missing.node))
             {
-                plan.asked.push((known.target.clone(), Vec::new()));
+                continue;
+            }
+            match inventory.node(name)? {
+                Some(known) => plan.asked.push((known.target.clone(), Vec::new())),
+                None => {
+                    let (node, pods) = (name.as_str().into(), Vec::new());
+                    plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
+                }
             }
         }
     }

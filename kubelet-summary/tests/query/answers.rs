@@ -63,6 +63,10 @@ async fn a_part_is_an_answer_that_says_what_is_missing() {
     assert!(!usage.is_whole());
     assert_eq!(usage.missing.iter().map(|missing| missing.pods.len()).sum::<usize>(), 2);
 
+    // So is a node that there is not.
+    let error = house.summary.usage(&Scope::all().node("typo")).await.unwrap_err();
+    assert_eq!(error.to_string(), "no figures of node typo: node typo: it is not among the nodes that are watched");
+
     // Nothing at all is an error that says why.
     let error = house.summary.usage(&labelled("app in (far,new)")).await.unwrap_err();
     assert_eq!(
