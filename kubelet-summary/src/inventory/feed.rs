@@ -30,7 +30,7 @@ impl Record for PodRecord {
     const KIND: Kind = Kind::Pods;
 
     fn put(self, inner: &Inner, feed: u16, list: u32) -> Option<()> {
-        inner.put_pod(self, feed, list)
+        inner.put_pod(&self, feed, list)
     }
 
     fn delete(&self, inner: &Inner) {

@@ -91,7 +91,7 @@ impl Inner {
         }
     }
 
-    fn put_pod(&self, record: PodRecord, feed: u16, list: u32) -> Option<()> {
+    fn put_pod(&self, record: &PodRecord, feed: u16, list: u32) -> Option<()> {
         let mut pods = self.pods.write();
         let put = pods.put(record, feed, list);
         if put == Put::Changed {

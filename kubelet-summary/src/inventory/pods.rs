@@ -209,7 +209,7 @@ impl PodTable {
     }
 
     /// A pod that is new or changed.
-    pub(super) fn put(&mut self, record: PodRecord, feed: u16, list: u32) -> Put {
+    pub(super) fn put(&mut self, record: &PodRecord, feed: u16, list: u32) -> Put {
         let (Some(uid), Some(name)) = (&record.metadata.uid, &record.metadata.name) else { return Put::Unusable };
         if uid.is_empty() || name.is_empty() {
             return Put::Unusable;
@@ -217,7 +217,7 @@ impl PodTable {
         let uid = PodUid::new(uid);
         let kubelet_uid = record.kubelet_uid().map(PodUid::new).filter(|other| *other != uid).map(Box::new);
         let node = record.node.as_deref().map(|node| self.words.share(node));
-        let template = self.template(&record);
+        let template = self.template(record);
         let new = KnownPod {
             uid,
             kubelet_uid,

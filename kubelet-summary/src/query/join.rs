@@ -20,11 +20,14 @@ pub(crate) struct Plan {
     usage: Usage,
 }
 
+/// A node, and the pods in scope on it.
+type OnNode = (Arc<str>, Vec<Arc<KnownPod>>);
+
 /// What a question needs.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, NotReady> {
     let mut plan = Plan { asked: Vec::new(), usage: Usage::default() };
     // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
-    let mut by_node: HashMap<usize, (Arc<str>, Vec<Arc<KnownPod>>), RandomState> = HashMap::default();
+    let mut by_node: HashMap<usize, OnNode, RandomState> = HashMap::default();
     for pod in inventory.select(scope)? {
         match pod.shared_node() {
             Some(node) => {
