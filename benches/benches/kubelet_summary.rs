@@ -31,9 +31,8 @@ fn read(criterion: &mut Criterion) {
         });
     }
     // A number that no parser of floats takes, so that each pod is read for itself.
-    let mut bad = MEGABYTE.summary(0).to_string();
-    bad.insert_str(bad.len() - 1, r#", "beyond": 0"#);
-    let bad = bad.replacen("\"usageNanoCores\":", "\"usageNanoCores\":1e999,\"before\":", 1);
+    let sound = MEGABYTE.summary(0).to_string();
+    let bad = sound.replacen("\"usageNanoCores\":", "\"usageNanoCores\":1e999,\"before\":", 1);
     group.bench_function("all_after_a_bad_value", |bencher| {
         bencher.iter(|| Summary::from_slice_keeping(black_box(bad.as_bytes()), Parts::ALL).unwrap());
     });
