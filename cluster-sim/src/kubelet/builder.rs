@@ -149,3 +149,18 @@ pub(crate) fn tell(node: &mut Fields, address: SocketAddr) {
     status["addresses"] = std::iter::once(&internal).chain(others).cloned().collect();
     status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": address.port()}});
 }
+
+#[cfg(all(test, not(feature = "kubelet-tls")))]
+mod tests {
+    use super::*;
+    use crate::Sim;
+
+    #[tokio::test]
+    async fn without_tls_a_kubelet_speaks_plain_http_or_says_why_not() {
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}});
+        let sim = Sim::builder().objects([node]).start().await.unwrap();
+        let error = sim.kubelet("a").start().await.unwrap_err();
+        assert!(error.to_string().contains("feature kubelet-tls"), "{error}");
+        assert!(sim.kubelet("a").plain_http().start().await.unwrap().url().starts_with("http://127.0.0.1:"));
+    }
+}

@@ -301,7 +301,8 @@ impl Rules {
         let mut added = self.inner.lock();
         let mut refusing =
             added.rules.iter_mut().filter(|rule| rule.fault.effects.refuse && rule.fault.path.is_empty());
-        refusing.any(|rule| rule.strikes(node, way, ""))
+        // Those that let requests pass first find them in connections that are taken.
+        refusing.any(|rule| rule.passed >= rule.fault.skip && rule.strikes(node, way, ""))
     }
 }
 
@@ -391,5 +392,9 @@ mod tests {
         faults.add(KubeletFault::on("a").count(1).refuse());
         assert!(!rules.refuses("b", Way::Direct) && rules.refuses("a", Way::Direct));
         assert!(!rules.refuses("a", Way::Direct));
+        faults.clear();
+        faults.add(KubeletFault::on("a").skip(1).refuse());
+        assert!(!rules.refuses("a", Way::Direct) && !rules.strike("a", Way::Direct, SUMMARY).refuse);
+        assert!(rules.refuses("a", Way::Direct) && rules.strike("a", Way::Direct, SUMMARY).refuse);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How many requests the log keeps.
+/// How many requests the log keeps, and of how many nodes it has counters; the others are counted in the total alone.
 const KEPT: usize = 100_000;
 
 /// The path of summaries.
@@ -56,7 +56,7 @@ pub struct KubeletRequests {
 #[derive(Debug, Default)]
 struct Log {
     total: u64,
-    /// Nodes are the cluster's own: clients cannot make them up.
+    /// The nodes are the cluster's: clients cannot make them up.
     nodes: HashMap<String, OfNode>,
     newest: VecDeque<KubeletRequest>,
     in_flight: Flight,
@@ -100,7 +100,7 @@ impl KubeletRequests {
         let mut log = self.inner.lock();
         log.total += 1;
         log.in_flight.begin();
-        if !log.nodes.contains_key(&request.node) {
+        if log.nodes.len() < KEPT && !log.nodes.contains_key(&request.node) {
             log.nodes.insert(request.node.clone(), OfNode::default());
         }
         if let Some(of_node) = log.nodes.get_mut(&request.node) {

@@ -122,7 +122,9 @@ impl NodeFigures {
 
         // Gauges add up: the system's own, and what the pods use. The counter of cpu outlives pods and adds up with none.
         let mut of_pods = Memory { limit: Some(memory_capacity), ..Memory::default() };
-        pods.iter().for_each(|pod| of_pods.add(pod.memory_at(sample.time)));
+        for pod in pods {
+            of_pods.add(pod.memory_at(sample.time));
+        }
         let system = dice.range(1, 600 * MIB, 2 * GIB);
         let mut memory = Memory { usage: system * 2, working_set: system, rss: system / 2, limit: None, swap: 0 };
         memory.add(of_pods);

@@ -9,6 +9,13 @@ use cluster_sim::population::PopulationSpec;
 
 use crate::support::{get, proxied};
 
+/// The time that this thread has had a core, where the system tells it; others may have it meanwhile.
+fn busy(since: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| since.elapsed(), Duration::from_nanos)
+}
+
 /// Far less than an unhurried core does, so that only a change of order fails.
 const PER_SECOND: f64 = if cfg!(debug_assertions) { 10.0 } else { 500.0 };
 
@@ -32,13 +39,14 @@ async fn thousands_of_nodes_are_served_on_one_core() {
     // The index of pods by node is built once.
     sim.kubelets().summary(&nodes[0]).unwrap();
 
-    let began = Instant::now();
+    let clock = Instant::now();
+    let began = busy(clock);
     let bytes = nodes.iter().map(|node| sim.kubelets().summary(node).unwrap().len()).sum();
-    report("made", bytes, began.elapsed());
+    report("made", bytes, busy(clock).saturating_sub(began));
 
-    let (began, mut bytes) = (Instant::now(), 0);
+    let (began, mut bytes) = (busy(clock), 0);
     for node in &nodes {
         bytes += get(&client, &proxied(node)).await.body.len();
     }
-    report("served through the proxy, client included", bytes, began.elapsed());
+    report("served through the proxy, client included", bytes, busy(clock).saturating_sub(began));
 }
