@@ -160,7 +160,7 @@ mod tests {
             "Deployment web, namespace a or b, node n, app in (x),!y"
         );
         assert_eq!(flags(&["--watch"]).watch, Some(Duration::from_secs(15)));
-        assert_eq!(flags(&["--watch", "1m"]).watch, Some(Duration::from_secs(60)));
+        assert_eq!(flags(&["--watch", "1m"]).watch, Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn a_workload_that_fails_is_left_alone_for_a_while() {
     assert!(matches!(error, UsageError::NoData { .. }), "{error}");
 
     house.kubelets.say("n1", vec![stats("a", "one", "1", 10)]);
-    sleep(Duration::from_secs(300)).await;
+    sleep(Duration::from_mins(5)).await;
     assert_eq!(words(&ask().await.unwrap()), ["one@n1=10"]);
     // After a success, the next failure's pause is the first one again.
     house.kubelets.say("n1", None);
@@ -80,7 +80,7 @@ async fn a_dropped_handle_leaves_nothing_behind() {
     house.nodes.list([node("n1")]);
     house.pods.list([]);
     house.summary.ready().await.unwrap();
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert!(!house.kubelets.asked().is_empty());
     drop(house.summary);
     settle().await;
@@ -144,7 +144,7 @@ async fn rates_follow_the_documents_and_leave_with_their_nodes() {
     assert_eq!(house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds), None, "one sample");
 
     house.kubelets.say("n1", document(1, 30_000_000_000));
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let usage = house.summary.usage(&Scope::all()).await.unwrap();
     settle().await;
     let rate = house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds).unwrap();
