@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kubelet_summary::Usage;
 use kubelet_summary::inventory::Resources;
-use kubelet_summary::query::{Aggregate, Figures};
+use kubelet_summary::query::{Aggregate, Figures, Tally};
 use kubelet_summary::resources::ratio;
 use serde_json::{Value, json};
 
@@ -89,11 +89,11 @@ pub(crate) fn rows(usage: &Usage, by: By) -> Vec<Row> {
 }
 
 fn row(namespace: String, name: Vec<String>, sum: &Aggregate) -> Row {
-    let requested = |resource: &str| sum.requests.get(resource).and_then(|tally| tally.sum());
+    let requested = |resource: &str| sum.requests.get(resource).and_then(Tally::sum);
     // Where one of them may take all, a sum of the others' limits holds nothing.
     let limit = |resource: &str| {
         let tally = sum.limits.get(resource).filter(|tally| tally.of == sum.parts);
-        tally.and_then(|tally| tally.sum())
+        tally.and_then(Tally::sum)
     };
     let amounts = |resource, used| Amounts { used, requested: requested(resource), limit: limit(resource) };
     Row {

@@ -18,12 +18,14 @@ const UNKNOWN: &str = "-";
 
 /// What is missing, a line each.
 pub(crate) fn gaps(usage: &Usage) -> Vec<String> {
-    let nodes = usage.missing.iter().map(|missing| {
-        format!("node {} ({} pods): {}", missing.node, missing.pods.len(), missing.reason)
-    });
-    let pods = usage.absent.iter().map(|absent| {
-        format!("pod {}/{}: {}", absent.pod.namespace(), absent.pod.name(), absent.reason.as_str())
-    });
+    let nodes = usage
+        .missing
+        .iter()
+        .map(|missing| format!("node {} ({} pods): {}", missing.node, missing.pods.len(), missing.reason));
+    let pods = usage
+        .absent
+        .iter()
+        .map(|absent| format!("pod {}/{}: {}", absent.pod.namespace(), absent.pod.name(), absent.reason.as_str()));
     let mut stale = BTreeMap::new();
     for value in &usage.values {
         if let Some(reason) = value.stale_reason() {

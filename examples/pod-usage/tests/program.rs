@@ -27,10 +27,13 @@ async fn json(arguments: &[&str]) -> Value {
 #[tokio::test]
 async fn pods_and_workloads_sum_up_to_the_same() {
     let (workloads, pods) = (json(&[]).await, json(&["--by", "pod"]).await);
-    let count = |answer: &Value| answer["rows"].as_array().unwrap().iter().map(|row| row["parts"].as_u64().unwrap()).sum::<u64>();
+    let count = |answer: &Value| {
+        answer["rows"].as_array().unwrap().iter().map(|row| row["parts"].as_u64().unwrap()).sum::<u64>()
+    };
     assert!(count(&pods) > 20, "{pods}");
     assert_eq!((count(&workloads), &workloads["pods"]), (count(&pods), &pods["pods"]));
-    let row = pods["rows"].as_array().unwrap().iter().find(|row| row["memory"]["usedBytes"].as_u64() > Some(0)).unwrap();
+    let row =
+        pods["rows"].as_array().unwrap().iter().find(|row| row["memory"]["usedBytes"].as_u64() > Some(0)).unwrap();
     assert!(row["pod"].is_string() && row["node"].is_string(), "{row}");
 }
 
