@@ -19,7 +19,7 @@ Examples:
   pod-usage --json | jq '.rows[] | select(.memory.ofLimit > 0.9)'
 
 Exit status:
-  0  all pods in scope have figures
+  0  all pods in scope that are on a node have figures
   1  there is no answer: the cluster can't be asked, or no pod in scope has figures
   2  the command line is wrong
   3  some pods or nodes are missing, or stale; standard error says which

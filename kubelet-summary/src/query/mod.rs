@@ -93,6 +93,12 @@ pub struct AbsentPod {
     pub reason: PodGap,
 }
 
+impl AbsentPod {
+    fn uses_nothing(&self) -> bool {
+        self.reason == PodGap::Unscheduled
+    }
+}
+
 /// Why a pod has no figures although its node gave a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -114,17 +120,18 @@ impl PodGap {
 }
 
 impl Usage {
-    /// Whether all pods in scope have figures, of documents that are fresh, and the watches see all changes.
+    /// Whether all pods in scope have figures, of documents that are fresh, and the watches see all changes. Pods that
+    /// are bound to no node use nothing, and lack nothing.
     pub fn is_whole(&self) -> bool {
         self.missing.is_empty()
-            && self.absent.is_empty()
+            && self.absent.iter().all(AbsentPod::uses_nothing)
             && self.behind.is_none()
             && self.values.iter().all(PodUsage::is_fresh)
     }
 
     /// Whether there are pods in scope that should have figures, and none has any.
     pub fn is_without_data(&self) -> bool {
-        self.values.is_empty() && !(self.missing.is_empty() && self.absent.is_empty())
+        self.values.is_empty() && !(self.missing.is_empty() && self.absent.iter().all(AbsentPod::uses_nothing))
     }
 
     fn gaps(&self) -> String {

@@ -63,7 +63,11 @@ async fn a_part_is_an_answer_that_says_what_is_missing() {
     assert!(!usage.is_whole());
     assert_eq!(usage.missing.iter().map(|missing| missing.pods.len()).sum::<usize>(), 2);
 
-    // So is a node that there is not.
+    // A pod that runs nowhere lacks nothing.
+    let waiting = house.summary.usage(&labelled("app=waiting")).await.unwrap();
+    assert_eq!((words(&waiting), waiting.is_whole()), (vec!["-waiting unscheduled".to_owned()], true));
+
+    // A node that there is not is named, too.
     let error = house.summary.usage(&Scope::all().node("typo")).await.unwrap_err();
     assert_eq!(error.to_string(), "no figures of node typo: node typo: it is not among the nodes that are watched");
 
