@@ -10,7 +10,7 @@
 //! | that its node's document lacks | in [`Usage::absent`]: the kubelet doesn't know it yet, or any more |
 //! | that has no node | in [`Usage::absent`] |
 //! | that a document has and the watch doesn't | in [`Usage::unknown`], where the scope is of places: who doesn't know its labels can't say whether it is meant |
-//! | that is over | left out, unless the scope says [`with_finished`](Scope::with_finished) |
+//! | that is over | left out, unless the scope says [`with_finished`](crate::Scope::with_finished) |
 
 mod figures;
 mod join;
