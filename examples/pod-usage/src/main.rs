@@ -1,0 +1,146 @@
+//! Shows what pods use of what they ask for and may take.
+
+mod flags;
+mod rows;
+mod show;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use cluster_sim::Sim;
+use crossterm::{cursor, queue, terminal};
+use example_host::cluster::{Cluster, Unconfigured};
+use example_host::{log_to_stderr_by_default, stop};
+use kubelet_summary::fetch::{Direct, NodeProxy, Token, Trust};
+use kubelet_summary::{Fetcher, KubeletSummary, Parts, Usage};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::flags::{Flags, Via, WayFlags};
+
+/// What is missing is said by the program itself.
+const LOG: &str = "error,kube_client::client::builder=off,kubelet_summary=error";
+
+/// Some pods or nodes are missing.
+const PARTIAL: u8 = 3;
+
+fn main() -> ExitCode {
+    let flags = flags::parse();
+    log_to_stderr_by_default(LOG);
+    let runtime = tokio::runtime::Runtime::new().context("no runtime");
+    match runtime.and_then(|runtime| runtime.block_on(run(&flags))) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(PARTIAL),
+        // A reader that had enough, such as `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pod-usage: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether all was there.
+async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let stop = stop::on_signal()?;
+    let cluster = flags.cluster.connect(Unconfigured::Simulate).await?;
+    let shown = async {
+        let fetcher = fetcher(&flags.way, &cluster).await?;
+        let summary = KubeletSummary::builder(cluster.client.clone())
+            .inventory(|inventory| inventory.namespaces(flags.namespaces()))
+            .fetcher(fetcher)
+            .ttl(flags.watch.map_or(Duration::from_secs(55), |every| every.min(Duration::from_secs(55))))
+            .deadline(flags.timeout)
+            .spawn()?;
+        let shown = show(flags, &cluster, &summary).await;
+        summary.shutdown().await;
+        shown
+    };
+    // The end was asked for: what was shown until then was all there.
+    let shown = stop.run_until_cancelled(shown).await.unwrap_or(Ok(true));
+    cluster.shutdown().await;
+    shown
+}
+
+async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> anyhow::Result<bool> {
+    if timeout(flags.timeout, summary.ready()).await.is_err() {
+        // Why, if anybody knows.
+        summary.inventory().check()?;
+    }
+    let note = if cluster.is_simulated() { "SIMULATED cluster: " } else { "" };
+    let head = format!("{note}{}", cluster.description);
+    let scope = flags.scope();
+    let Some(every) = flags.watch else {
+        let usage = summary.usage(&scope).await?;
+        print(flags, &usage, &head)?;
+        return Ok(usage.is_whole());
+    };
+    let mut turns = interval(every);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        match summary.usage(&scope).await {
+            Ok(usage) => print(flags, &usage, &head)?,
+            // The next turn may be better.
+            Err(error) => eprintln!("pod-usage: {error}"),
+        }
+    }
+}
+
+fn print(flags: &Flags, usage: &Usage, head: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if flags.prometheus {
+        write!(out, "{}", show::prometheus(usage))?;
+    } else if flags.json {
+        writeln!(out, "{}", show::json(usage, flags.by))?;
+    } else {
+        if flags.watch.is_some() && out.is_terminal() {
+            queue!(out, terminal::Clear(terminal::ClearType::All), cursor::MoveTo(0, 0))?;
+        }
+        writeln!(out, "{}", show::table(usage, flags.by, head))?;
+    }
+    out.flush()?;
+    for gap in show::gaps(usage) {
+        eprintln!("missing: {gap}");
+    }
+    Ok(())
+}
+
+/// What of the documents this program shows.
+const PARTS: Parts = Parts::USAGE;
+
+async fn fetcher(way: &WayFlags, cluster: &Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
+    if way.via == Via::Proxy {
+        return Ok(Box::new(NodeProxy::new(cluster.client.clone()).parts(PARTS)));
+    }
+    let mut direct = Direct::builder().parts(PARTS);
+    if let Some(sim) = cluster.sim() {
+        open_kubelets(sim).await?;
+        direct = direct.trust(Trust::Pem(sim.kubelets().ca_pem()?)).token(Token::None);
+    }
+    if let Some(file) = &way.ca {
+        direct = direct.trust(Trust::PemFile(file.clone()));
+    }
+    if way.insecure {
+        direct = direct.trust(Trust::Insecure);
+    }
+    if let Some(file) = &way.token_file {
+        direct = direct.token(Token::File(file.clone()));
+    }
+    Ok(Box::new(direct.build().context("kubelets can't be asked directly: give --ca, --insecure or --token-file")?))
+}
+
+/// The kubelets of a simulated cluster listen only where they are asked to.
+async fn open_kubelets(sim: &Sim) -> anyhow::Result<()> {
+    for node in sim.list("v1", "nodes")? {
+        if let Some(name) = node["metadata"]["name"].as_str() {
+            sim.kubelet(name).start().await?;
+        }
+    }
+    Ok(())
+}

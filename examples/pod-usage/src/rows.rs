@@ -1,0 +1,127 @@
+//! An answer → rows: what is used, asked for and allowed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kubelet_summary::Usage;
+use kubelet_summary::inventory::Resources;
+use kubelet_summary::query::{Aggregate, Figures, Tally};
+use kubelet_summary::resources::ratio;
+use serde_json::{Value, json};
+
+use crate::flags::By;
+
+/// What a row is of: namespace, then the rest of its name.
+type Key = (String, Vec<String>);
+
+/// A resource: used, asked for, and allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Amounts {
+    pub(crate) used: Option<u64>,
+    pub(crate) requested: Option<u64>,
+    pub(crate) limit: Option<u64>,
+}
+
+impl Amounts {
+    pub(crate) fn of_limit(&self) -> Option<f64> {
+        ratio(self.used, self.limit)
+    }
+
+    fn json(&self, unit: &str) -> Value {
+        json!({
+            (format!("used{unit}")): self.used,
+            (format!("requested{unit}")): self.requested,
+            (format!("limit{unit}")): self.limit,
+            "ofLimit": self.of_limit(),
+        })
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) namespace: String,
+    /// The columns between the namespace and the figures.
+    pub(crate) name: Vec<String>,
+    pub(crate) parts: usize,
+    pub(crate) cpu: Amounts,
+    pub(crate) memory: Amounts,
+    pub(crate) storage: Amounts,
+    pub(crate) age: Duration,
+}
+
+/// The heads of the columns between the namespace and the figures.
+pub(crate) fn heads(by: By) -> &'static [&'static str] {
+    match by {
+        By::Workload => &["KIND", "NAME"],
+        By::Pod => &["POD", "NODE"],
+        By::Container => &["POD", "CONTAINER", "NODE"],
+    }
+}
+
+pub(crate) fn rows(usage: &Usage, by: By) -> Vec<Row> {
+    let mut all: BTreeMap<Key, Aggregate> = BTreeMap::new();
+    let mut add = |namespace: &str, name: &[&str], figures: &Figures, requests: Resources, limits: Resources, age| {
+        let name = name.iter().map(|part| (*part).to_owned()).collect();
+        all.entry((namespace.to_owned(), name)).or_default().add(figures, requests, limits, age);
+    };
+    for value in &usage.values {
+        let (pod, age) = (value.pod(), value.age());
+        match by {
+            By::Workload => {
+                let workload = value.workload();
+                let name = [&*workload.kind, &*workload.name];
+                add(pod.namespace(), &name, &value.figures(), value.requests(), value.limits(), age);
+            }
+            By::Pod => {
+                let name = [pod.name(), value.node()];
+                add(pod.namespace(), &name, &value.figures(), value.requests(), value.limits(), age);
+            }
+            By::Container => {
+                for container in value.containers().iter().filter(|container| container.stats.is_some()) {
+                    let name = [pod.name(), container.name, value.node()];
+                    add(pod.namespace(), &name, &container.figures(), container.requests, container.limits, age);
+                }
+            }
+        }
+    }
+    all.into_iter().map(|((namespace, name), sum)| row(namespace, name, &sum)).collect()
+}
+
+fn row(namespace: String, name: Vec<String>, sum: &Aggregate) -> Row {
+    let requested = |resource: &str| sum.requests.get(resource).and_then(Tally::sum);
+    // Where one of them may take all, a sum of the others' limits holds nothing.
+    let limit = |resource: &str| {
+        let tally = sum.limits.get(resource).filter(|tally| tally.of == sum.parts);
+        tally.and_then(Tally::sum)
+    };
+    let amounts = |resource, used| Amounts { used, requested: requested(resource), limit: limit(resource) };
+    Row {
+        namespace,
+        name,
+        parts: sum.parts,
+        cpu: amounts("cpu", sum.cpu_nano_cores.sum()),
+        memory: amounts("memory", sum.memory_working_set_bytes.sum()),
+        storage: amounts("ephemeral-storage", sum.ephemeral_storage_bytes.sum()),
+        age: sum.age,
+    }
+}
+
+impl Row {
+    pub(crate) fn json(&self, by: By) -> Value {
+        let mut row = json!({
+            "namespace": self.namespace,
+            "parts": self.parts,
+            "cpu": self.cpu.json("NanoCores"),
+            "memory": self.memory.json("Bytes"),
+            "ephemeralStorage": self.storage.json("Bytes"),
+            "ageSeconds": self.age.as_secs_f64(),
+        });
+        for (head, name) in heads(by).iter().zip(&self.name) {
+            if let Some(row) = row.as_object_mut() {
+                row.insert(head.to_lowercase(), name.as_str().into());
+            }
+        }
+        row
+    }
+}

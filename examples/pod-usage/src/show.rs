@@ -1,0 +1,131 @@
+//! An answer → a table, JSON, or Prometheus' text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use example_host::units::{age, bytes};
+use kubelet_summary::Usage;
+use kubelet_summary::exposition::{Family, collect_pod};
+use kubelet_summary::storage::Attribution;
+use serde_json::{Value, json};
+
+use crate::flags::By;
+use crate::rows::{Amounts, Row, heads, rows};
+
+const UNKNOWN: &str = "-";
+
+/// What is missing, a line each.
+pub(crate) fn gaps(usage: &Usage) -> Vec<String> {
+    let nodes = usage
+        .missing
+        .iter()
+        .map(|missing| format!("node {} ({} pods): {}", missing.node, missing.pods.len(), missing.reason));
+    let pods = usage
+        .absent
+        .iter()
+        .map(|absent| format!("pod {}/{}: {}", absent.pod.namespace(), absent.pod.name(), absent.reason.as_str()));
+    let mut stale = BTreeMap::new();
+    for value in &usage.values {
+        if let Some(reason) = value.stale_reason() {
+            stale.entry(value.node()).or_insert_with(|| format!("node {} is stale: {reason}", value.node()));
+        }
+    }
+    let behind = usage.behind.map(|behind| format!("changes of pods and nodes are not seen for {}", words(behind)));
+    nodes.chain(pods).chain(stale.into_values()).chain(behind).collect()
+}
+
+fn words(duration: Duration) -> String {
+    age(duration.as_secs())
+}
+
+pub(crate) fn table(usage: &Usage, by: By, head: &str) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let counted: &[&str] = if by == By::Workload { &["PODS"] } else { &[] };
+    let figures = ["CPU", "OF LIMIT", "MEMORY", "OF LIMIT", "DISK", "OF LIMIT", "AGE"];
+    table.set_header(["NAMESPACE"].iter().chain(heads(by)).chain(counted).chain(&figures));
+    let rows = rows(usage, by);
+    for row in &rows {
+        let Row { namespace, name, parts, cpu, memory, storage, age } = row;
+        let counted = (by == By::Workload).then(|| parts.to_string());
+        let figures = [
+            cpu.used.map_or_else(|| UNKNOWN.to_owned(), cores),
+            of_limit(cpu),
+            memory.used.map_or_else(|| UNKNOWN.to_owned(), bytes),
+            of_limit(memory),
+            storage.used.map_or_else(|| UNKNOWN.to_owned(), bytes),
+            of_limit(storage),
+            words(*age),
+        ];
+        table.add_row([namespace.clone()].into_iter().chain(name.iter().cloned()).chain(counted).chain(figures));
+    }
+    for column in 1 + heads(by).len()..1 + heads(by).len() + counted.len() + figures.len() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let age = usage.age.map_or_else(|| UNKNOWN.to_owned(), words);
+    format!("{head}\n{} pods, {} rows, {age} old at most\n\n{}", usage.values.len(), rows.len(), table.trim_fmt())
+}
+
+/// `250m`, as quantities of processor are written.
+fn cores(nanos: u64) -> String {
+    format!("{}m", nanos.div_ceil(1_000_000))
+}
+
+fn of_limit(amounts: &Amounts) -> String {
+    amounts.of_limit().map_or_else(|| UNKNOWN.to_owned(), |ratio| format!("{:.0}%", ratio * 100.0))
+}
+
+pub(crate) fn json(usage: &Usage, by: By) -> Value {
+    let rows: Vec<Value> = rows(usage, by).iter().map(|row| row.json(by)).collect();
+    let missing = usage.missing.iter().map(|missing| {
+        let pods = missing.pods.iter().map(|pod| format!("{}/{}", pod.namespace(), pod.name()));
+        json!({"node": &*missing.node, "reason": missing.reason.to_string(), "pods": pods.collect::<Vec<_>>()})
+    });
+    let absent = usage.absent.iter().map(|absent| {
+        json!({"namespace": absent.pod.namespace(), "pod": absent.pod.name(), "reason": absent.reason.as_str()})
+    });
+    let unknown = usage.unknown.iter().map(|unknown| {
+        let pod = &unknown.stats().pod_ref;
+        json!({"node": unknown.node(), "namespace": pod.namespace(), "pod": pod.name(), "uid": pod.uid()})
+    });
+    json!({
+        "whole": usage.is_whole(),
+        "pods": usage.values.len(),
+        "ageSeconds": usage.age.map(|age| age.as_secs_f64()),
+        "behindSeconds": usage.behind.map(|behind| behind.as_secs_f64()),
+        "rows": rows,
+        "missingNodes": missing.collect::<Vec<_>>(),
+        "absentPods": absent.collect::<Vec<_>>(),
+        "unknownPods": unknown.collect::<Vec<_>>(),
+    })
+}
+
+/// The samples of a family, under its head.
+type Families = BTreeMap<&'static str, (&'static Family, String)>;
+
+pub(crate) fn prometheus(usage: &Usage) -> String {
+    let mut families = Families::new();
+    let mut emit = |family: &'static Family, labels: &[(&str, &str)], value: f64, time: Option<i64>| {
+        let (_, text) = families.entry(family.name).or_insert_with(|| (family, String::new()));
+        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+        let time = time.map(|time| format!(" {time}")).unwrap_or_default();
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{}{{{}}} {value}{time}", family.name, labels.join(","));
+    };
+    for value in &usage.values {
+        let resources = value.pod().resources().to_plain();
+        collect_pod(value.node(), value.stats(), Some(&resources), Attribution::Measured, &mut emit);
+    }
+    let heads = families.values().map(|(family, samples)| {
+        format!("# HELP {0} {1}\n# TYPE {0} {2}\n{samples}", family.name, family.help, family.kind.name())
+    });
+    heads.collect()
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

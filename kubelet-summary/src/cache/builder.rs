@@ -1,0 +1,148 @@
+//! What a cache can be told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pace::Pace;
+use super::table::Table;
+use super::{CacheError, Shared, SummaryCache, refresh};
+use crate::clock::{Clock, WallClock};
+use crate::fetch::Fetcher;
+
+/// For how long a document is fresh, and how often a node is asked at most.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(55);
+/// How many kubelets are asked at once.
+pub const DEFAULT_CONCURRENCY: usize = 64;
+
+/// What a [`SummaryCache`] can be told. See [`SummaryCache::builder`].
+#[must_use]
+pub struct SummaryCacheBuilder {
+    fetcher: Arc<dyn Fetcher>,
+    ttl: Duration,
+    concurrency: usize,
+    fetch_timeout: Duration,
+    shutdown_timeout: Duration,
+    backlog: usize,
+    seed: Option<u64>,
+    clock: WallClock,
+}
+
+impl std::fmt::Debug for SummaryCacheBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SummaryCacheBuilder")
+            .field("ttl", &self.ttl)
+            .field("concurrency", &self.concurrency)
+            .field("fetch_timeout", &self.fetch_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SummaryCacheBuilder {
+    pub(super) fn new(fetcher: Arc<dyn Fetcher>) -> Self {
+        Self {
+            fetcher,
+            ttl: DEFAULT_TTL,
+            concurrency: DEFAULT_CONCURRENCY,
+            fetch_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(5),
+            backlog: 4096,
+            seed: None,
+            clock: WallClock::default(),
+        }
+    }
+
+    /// For how long a document is fresh, and within which time a node is asked once at most; 55 s by default, for readers
+    /// that come once a minute. Zero turns the cache off: every call asks, and nothing is kept.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// How many kubelets are asked at once; 64 by default, at least 1. A quarter of them, or one, at most are nodes whose
+    /// last attempt failed, so that dead nodes don't hold up the living.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How long an attempt may take, whatever the fetcher's own deadline is; 30 s by default. Above the TTL, a document
+    /// may be stale when it comes.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = timeout;
+        self
+    }
+
+    /// How long [`SummaryCache::shutdown`] waits for attempts to end that it has cancelled; 5 s by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// How many changes a consumer of [`SummaryCache::changes`] may be behind; 4096 by default, at least 1. They are
+    /// names, not documents.
+    pub fn backlog(mut self, changes: usize) -> Self {
+        self.backlog = changes.clamp(1, 1 << 24);
+        self
+    }
+
+    /// Where in a round nodes are asked in the background follows from their names and this; random by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Another time of day. Ages and gates don't depend on it.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = WallClock(Arc::new(clock));
+        self
+    }
+
+    /// A cache that asks when it is asked.
+    pub fn build(self) -> SummaryCache {
+        self.start(false).0
+    }
+
+    /// A cache that asks by itself too, every node once per TTL: those that the host names ([`SummaryCache::put`],
+    /// [`SummaryCache::retain`]) and those that callers ask for. A new node's first request comes within one TTL, or when
+    /// a caller asks.
+    ///
+    /// It must be called within a tokio runtime. Without a TTL there is no pace to ask at.
+    pub fn spawn(self) -> Result<SummaryCache, CacheError> {
+        if self.ttl.is_zero() {
+            return Err(CacheError::NoTtl);
+        }
+        let pace = Pace::new(self.ttl, self.seed.unwrap_or_else(rand::random));
+        let (cache, stop) = self.start(true);
+        let shared = cache.shared.clone();
+        cache.shared.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = refresh::run(shared, pace) => {}
+            }
+        });
+        Ok(cache)
+    }
+
+    fn start(self, background: bool) -> (SummaryCache, CancellationToken) {
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            fetcher: self.fetcher,
+            table: Mutex::new(Table::new(self.ttl, background, self.backlog, stop.clone())),
+            permits: Semaphore::new(self.concurrency),
+            suspects: Semaphore::new((self.concurrency / 4).max(1)),
+            fetch_timeout: self.fetch_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            clock: self.clock,
+            news: tokio::sync::Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: stop.clone(),
+        });
+        let guard = Arc::new(stop.clone().drop_guard());
+        (SummaryCache { shared, _drop: guard }, stop)
+    }
+}

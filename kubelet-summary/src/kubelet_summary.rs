@@ -1,0 +1,203 @@
+//! The front door: a question goes from the inventory to the nodes' documents and back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::Stream;
+use kube::Client;
+use kube::runtime::watcher;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::backoff::Backoff;
+use crate::builder::KubeletSummaryBuilder;
+use crate::cache::{NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
+use crate::fetch::NodeTarget;
+use crate::follow::AllRates;
+use crate::inventory::{Inventory, NodeRecord, NotReady, PodRecord};
+use crate::query::{PodUsage, Usage, UsageError, plan};
+use crate::rates::{Counter, Rate, Rates};
+use crate::selector::Scope;
+
+/// Changes of nodes within this time are told to the cache together.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// What pods use, by the word of their kubelets. Clones are handles of the same one; it stops with the last of them.
+///
+/// ```no_run
+/// use kubelet_summary::{KubeletSummary, Scope};
+///
+/// # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let summary = KubeletSummary::builder(client).spawn()?;
+/// summary.ready().await?;
+/// let usage = summary.usage(&Scope::all().namespace("shop").owner("Deployment", "web")).await?;
+/// for pod in &usage.values {
+///     let (used, limit) = (pod.figures().memory_working_set_bytes, pod.limits().memory);
+///     println!("{}: {used:?} of {limit:?} bytes, {:?} ago", pod.pod().name(), pod.age());
+/// }
+/// for missing in &usage.missing {
+///     eprintln!("{}: {}", missing.node, missing.reason);
+/// }
+/// summary.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct KubeletSummary {
+    inventory: Inventory,
+    cache: SummaryCache,
+    rates: Option<Arc<AllRates>>,
+    backoff: Option<Arc<Backoff>>,
+    deadline: Duration,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _drop: Arc<DropGuard>,
+}
+
+impl fmt::Debug for KubeletSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeletSummary")
+            .field("inventory", &self.inventory.status())
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KubeletSummary {
+    /// One that watches pods and nodes, and asks kubelets through the API server's node proxy unless it is given another
+    /// way. The client should not retry by itself (`kube::Config::default_retry = false`): each try counts.
+    pub fn builder(client: Client) -> KubeletSummaryBuilder {
+        KubeletSummaryBuilder::new(Some(client.clone()), Inventory::builder(client))
+    }
+
+    /// One that asks no API server: pods and nodes come from watches that the host has (see
+    /// [`InventoryBuilder::pods`](crate::inventory::InventoryBuilder::pods)), documents by the
+    /// [fetcher](KubeletSummaryBuilder::fetcher) that it must be given.
+    pub fn from_streams<P, N>(
+        pods: impl Stream<Item = Result<watcher::Event<P>, watcher::Error>> + Send + 'static,
+        nodes: impl Stream<Item = Result<watcher::Event<N>, watcher::Error>> + Send + 'static,
+    ) -> KubeletSummaryBuilder
+    where
+        P: Into<PodRecord> + Send + 'static,
+        N: Into<NodeRecord> + Send + 'static,
+    {
+        KubeletSummaryBuilder::new(None, Inventory::from_streams(pods, nodes))
+    }
+
+    pub(crate) fn new(
+        inventory: Inventory,
+        cache: SummaryCache,
+        rates: Option<Arc<AllRates>>,
+        backoff: Option<Backoff>,
+        deadline: Duration,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
+        let drop = Arc::new(stop.clone().drop_guard());
+        Self { inventory, cache, rates, backoff: backoff.map(Arc::new), deadline, stop, tasks, _drop: drop }
+    }
+
+    /// What the pods in scope use, within the [deadline](KubeletSummaryBuilder::deadline). A part of it is an answer too,
+    /// and says what is missing; an error is that nobody knows which pods there are, or that none of them has figures.
+    pub async fn usage(&self, scope: &Scope) -> Result<Usage, UsageError> {
+        self.usage_within(scope, self.deadline).await
+    }
+
+    /// The same within another time.
+    pub async fn usage_within(&self, scope: &Scope, deadline: Duration) -> Result<Usage, UsageError> {
+        let Some(backoff) = &self.backoff else { return self.ask(scope, deadline).await };
+        let workload = scope.to_string();
+        if let Err(left) = backoff.check(&workload) {
+            return Err(UsageError::BackingOff { scope: workload, left });
+        }
+        let began = Instant::now();
+        let answer = self.ask(scope, deadline).await;
+        match &answer {
+            Ok(_) => backoff.succeeded(&workload),
+            Err(_) => backoff.failed(&workload, began),
+        }
+        answer
+    }
+
+    async fn ask(&self, scope: &Scope, deadline: Duration) -> Result<Usage, UsageError> {
+        let plan = plan(&self.inventory, scope)?;
+        let answers = self.cache.get_many(&plan.nodes(), deadline).await;
+        let usage = plan.join(answers, &self.inventory, scope);
+        if usage.is_without_data() {
+            return Err(UsageError::NoData { scope: scope.to_string(), usage: Box::new(usage) });
+        }
+        Ok(usage)
+    }
+
+    /// A node's document, within the deadline; none where there is no such node.
+    pub async fn node(&self, name: &str) -> Result<Option<NodeOutcome>, NotReady> {
+        let Some(node) = self.inventory.node(name)? else { return Ok(None) };
+        Ok(Some(self.cache.get_within(&node.target, self.deadline).await))
+    }
+
+    /// The documents of all nodes, within the deadline.
+    pub async fn nodes(&self) -> Result<Vec<NodeAnswer>, NotReady> {
+        let nodes = self.inventory.nodes()?;
+        let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
+        Ok(self.cache.get_many(&nodes, self.deadline).await)
+    }
+
+    /// What a node's counters gained per second, if they are [kept](KubeletSummaryBuilder::rates) and the node has had a
+    /// document. `read` is called under a lock that the next document waits for.
+    pub fn rates<T>(&self, node: &str, read: impl FnOnce(&Rates) -> T) -> Option<T> {
+        self.rates.as_ref()?.read().get(node).map(read)
+    }
+
+    /// The rate of one of a pod's counters, in the same way. It is of the newest documents, which may be newer than
+    /// those of the answer.
+    pub fn pod_rate(&self, pod: &PodUsage, counter: Counter) -> Option<Rate> {
+        self.rates(pod.node(), |rates| rates.pod(pod.stats().pod_ref.uid())?.get(counter))?
+    }
+
+    /// Each end of an attempt to ask a node, from now on, until it is shut down. See [`SummaryCache::changes`].
+    pub fn subscribe(&self) -> impl Stream<Item = SummaryChange> + Send + Unpin + use<> {
+        self.cache.changes()
+    }
+
+    /// Waits until pods and nodes were listed once. See [`Inventory::ready`].
+    pub async fn ready(&self) -> Result<(), NotReady> {
+        self.inventory.ready().await
+    }
+
+    /// Which pods and nodes there are.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The nodes' documents.
+    pub fn cache(&self) -> &SummaryCache {
+        &self.cache
+    }
+
+    /// Stops the watches and what is being asked, and forgets everything; from then on questions are answered
+    /// [`NotReady::Stopped`]. It takes seconds at most; calling it again does no harm.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        tokio::join!(self.tasks.wait(), self.inventory.shutdown(), self.cache.shutdown());
+    }
+}
+
+/// Tells the cache which nodes there are, for ever.
+pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
+    let mut changes = inventory.node_changes();
+    if inventory.ready().await.is_err() {
+        return;
+    }
+    loop {
+        changes.mark_unchanged();
+        let Ok(nodes) = inventory.nodes() else { return };
+        let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
+        cache.retain(&nodes);
+        if changes.changed().await.is_err() {
+            return;
+        }
+        sleep(TOGETHER).await;
+    }
+}
