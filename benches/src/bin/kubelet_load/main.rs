@@ -1,0 +1,155 @@
+//! What it costs to know the usage of every pod of a large cluster: the time of a cycle in which each kubelet is asked
+//! once, and what stays in memory.
+//!
+//! The cluster is a simulated one in a process of its own; what is measured is the process that asks.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use cluster_sim::population::{Population, PopulationSpec};
+use kubelet_summary::fetch::NodeProxy;
+use kubelet_summary::inventory::NotReady;
+use kubelet_summary::{KubeletSummary, Parts, Scope};
+use nix::sys::resource::{UsageWho, getrusage};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+/// Long enough for a cycle of any size: what is measured must not be cut off.
+const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Measures a process that asks all kubelets of a cluster for their pods' usage.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  kubelet-load\n  kubelet-load --nodes 500 --cycles 10\n  kubelet-load --all-parts")]
+struct Args {
+    /// Nodes of the cluster.
+    #[arg(long, default_value_t = 5_000)]
+    nodes: u32,
+    /// Pods on each of them, about.
+    #[arg(long, default_value_t = 30)]
+    pods_per_node: u32,
+    /// Kubelets that are asked at once.
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+    /// How often all of them are asked.
+    #[arg(long, default_value_t = 3)]
+    cycles: u32,
+    /// Keep all of each document, also swap, pressure, interfaces and the node's system containers.
+    #[arg(long)]
+    all_parts: bool,
+    /// Be the cluster.
+    #[arg(long, hide = true)]
+    cluster: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        if args.cluster {
+            return be_the_cluster(&args).await;
+        }
+        let mut cluster = Cluster::start(&args).await?;
+        let outcome = measure(&args, &cluster.url).await;
+        cluster.child.kill().await?;
+        outcome
+    })
+}
+
+async fn be_the_cluster(args: &Args) -> Result<()> {
+    let population = Population::new(&PopulationSpec::new(args.nodes, args.nodes * args.pods_per_node));
+    let sim = cluster_sim::Sim::builder().objects(population.objects()).start().await?;
+    drop(population);
+    println!("{}", sim.url());
+    std::io::stdout().flush()?;
+    std::future::pending().await
+}
+
+struct Cluster {
+    child: Child,
+    url: String,
+}
+
+impl Cluster {
+    async fn start(args: &Args) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("--cluster")
+            .args(["--nodes", &args.nodes.to_string(), "--pods-per-node", &args.pods_per_node.to_string()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("the cluster has no output")?).lines();
+        let url = lines.next_line().await?.context("the cluster ended before it listened")?;
+        Ok(Self { child, url })
+    }
+}
+
+async fn measure(args: &Args, url: &str) -> Result<()> {
+    let config = kube::Config::new(url.parse()?);
+    let client = kube::Client::try_from(config)?;
+    let parts = if args.all_parts { Parts::ALL } else { Parts::USAGE };
+    let summary = KubeletSummary::builder(client.clone())
+        .fetcher(NodeProxy::new(client).parts(parts))
+        .concurrency(args.in_flight)
+        .deadline(DEADLINE)
+        // As short as it can be: each question below asks all kubelets again.
+        .ttl(Duration::from_millis(1))
+        .spawn()?;
+    let begun = Instant::now();
+    summary.ready().await.map_err(|error: NotReady| anyhow::anyhow!("{error}"))?;
+    let pods = summary.inventory().status().pods;
+    println!(
+        "{} nodes and {pods} pods known after {:.1} s: {:.0} MB resident",
+        args.nodes,
+        begun.elapsed().as_secs_f64(),
+        resident()?
+    );
+    for cycle in 1..=args.cycles {
+        let (begun, cpu) = (Instant::now(), used()?);
+        let usage = summary.usage(&Scope::all()).await?;
+        let took = begun.elapsed().as_secs_f64();
+        ensure!(usage.missing.is_empty(), "{} is missing of {} nodes", usage.missing.len(), args.nodes);
+        println!(
+            "cycle {cycle}: {} pods in {took:.1} s, {:.0} kubelets/s, {:.1} CPU-s",
+            usage.values.len(),
+            f64::from(args.nodes) / took,
+            (used()? - cpu).as_secs_f64()
+        );
+        drop(usage);
+        sleep(Duration::from_secs(1)).await;
+        println!("  {:.0} MB resident, {:.0} MB at most", resident()?, peak()?);
+        if std::io::stdout().is_terminal() {
+            std::io::stdout().flush()?;
+        }
+    }
+    summary.shutdown().await;
+    Ok(())
+}
+
+/// Processor time of this process.
+fn used() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+    Ok(Duration::from_micros(u64::try_from(micros(usage.user_time()) + micros(usage.system_time()))?))
+}
+
+/// Resident memory of this process in megabytes (10^6 bytes).
+fn resident() -> Result<f64> {
+    status("VmRSS:")
+}
+
+/// The highest resident memory so far.
+fn peak() -> Result<f64> {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes * 1024.0 / 1e6)
+}
