@@ -150,7 +150,7 @@ pub fn collect_pod(
     let mut samples = Samples { emit, labels: &[node, namespace, name, uid], time: pod.cpu.time };
     samples.seconds(&f::POD_CPU, pod.cpu.usage_core_nano_seconds);
     samples.at(pod.memory.time).amount(&f::POD_MEMORY_WORKING_SET, pod.memory.working_set_bytes);
-    let limit = resources.and_then(|resources| resources.pod.limits.memory_bytes);
+    let limit = resources.and_then(|resources| resources.pod.limits.memory);
     samples.ratio(&f::POD_MEMORY_LIMIT_RATIO, pod.memory.working_set_bytes.get(), limit);
     let swap = pod.swap();
     samples.at(swap.time).amount(&f::POD_SWAP, swap.usage_bytes);
@@ -173,7 +173,7 @@ pub fn collect_pod(
         samples.at(*time).value(&f::POD_STORAGE_USED, *used_bytes as f64);
         samples.amount(&f::POD_STORAGE_INODES_USED, pod.ephemeral_storage.inodes_used);
         samples.value(&f::POD_STORAGE_UNATTRIBUTED, *unattributed_bytes as f64);
-        let limit = resources.and_then(|resources| resources.pod.limits.ephemeral_storage_bytes);
+        let limit = resources.and_then(|resources| resources.pod.limits.ephemeral_storage);
         samples.ratio(&f::POD_STORAGE_LIMIT_RATIO, Some(*used_bytes), limit);
         for volume in volumes {
             let labels = [node, namespace, name, uid, ("volume", volume.name)];
@@ -207,7 +207,7 @@ fn collect_container<E: FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>
     samples.amount(&f::CONTAINER_MEMORY_RSS, memory.rss_bytes);
     samples.amount(&f::CONTAINER_PAGE_FAULTS, memory.page_faults);
     samples.amount(&f::CONTAINER_MAJOR_PAGE_FAULTS, memory.major_page_faults);
-    samples.ratio(&f::CONTAINER_MEMORY_LIMIT_RATIO, memory.working_set_bytes.get(), limits.memory_bytes);
+    samples.ratio(&f::CONTAINER_MEMORY_LIMIT_RATIO, memory.working_set_bytes.get(), limits.memory);
     let swap = container.swap();
     samples.at(swap.time).amount(&f::CONTAINER_SWAP, swap.usage_bytes);
     if let Some(Pressure { cpu, memory, io }) = container.pressure() {
@@ -228,7 +228,7 @@ fn collect_container<E: FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>
     samples.at(container.logs.time).amount(&f::CONTAINER_LOGS_USED, container.logs.used_bytes);
     let own = container_bytes(container);
     samples.at(time.max(container.logs.time)).amount(&f::CONTAINER_STORAGE_USED, own.into());
-    samples.ratio(&f::CONTAINER_STORAGE_LIMIT_RATIO, own, limits.ephemeral_storage_bytes);
+    samples.ratio(&f::CONTAINER_STORAGE_LIMIT_RATIO, own, limits.ephemeral_storage);
 }
 
 /// The samples of the PersistentVolumeClaims of a node, each claim once, however many pods have it mounted.

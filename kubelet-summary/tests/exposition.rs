@@ -41,8 +41,9 @@ fn lines(summary: &Summary, resources: Option<&PodResources>) -> Vec<String> {
 }
 
 fn limits(memory: u64, storage: u64) -> PodResources {
-    let limits = Resources { memory_bytes: Some(memory), ephemeral_storage_bytes: Some(storage), cpu_millis: None };
-    PodResources::of([("app", RequestsAndLimits { limits, ..RequestsAndLimits::default() })], [])
+    let limits = Resources { memory: Some(memory), ephemeral_storage: Some(storage), cpu: None };
+    let app = RequestsAndLimits { limits, ..RequestsAndLimits::default() };
+    PodResources { pod: app, containers: vec![("app".to_owned(), app)] }
 }
 
 /// 2026-01-01T00:00:07Z.

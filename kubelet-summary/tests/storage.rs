@@ -1,7 +1,6 @@
 //! What pods use of ephemeral storage, and whose it is.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on fails")]
 
-use kubelet_summary::resources::{PodResources, RequestsAndLimits, Resources};
 use kubelet_summary::schema::PodStats;
 use kubelet_summary::storage::{
     Attribution, ContainerStorage, NodeFilesystem, container_bytes, has_own_image_fs, is_local, node_filesystems,
@@ -140,36 +139,6 @@ fn a_nodes_filesystems_are_those_with_figures() {
         assert_eq!(has_own_image_fs(&node), own);
     }
     assert_eq!(NodeFilesystem::ContainerFs.name(), "containerfs");
-}
-
-/// Ephemeral storage and memory limits of containers and init containers → those of the pod.
-#[test]
-fn a_pods_limits_come_from_its_containers() {
-    let limits = |(storage, memory): (Option<u64>, Option<u64>)| RequestsAndLimits {
-        limits: Resources { ephemeral_storage_bytes: storage, memory_bytes: memory, cpu_millis: memory },
-        requests: Resources { ephemeral_storage_bytes: storage, ..Resources::default() },
-    };
-    let table: [(Containers<'_>, Containers<'_>, _); 6] = [
-        (&[(Some(5), Some(5)), (Some(6), Some(6))], &[], (Some(11), Some(11))),
-        (&[(Some(5), Some(5)), (None, None)], &[], (Some(5), None)),
-        (&[(Some(5), Some(5))], &[(Some(20), Some(20)), (Some(3), Some(3))], (Some(20), Some(20))),
-        (&[(Some(5), Some(5))], &[(None, None)], (Some(5), None)),
-        (&[(None, None)], &[(Some(9), Some(9))], (Some(9), None)),
-        (&[], &[], (None, None)),
-    ];
-    for (containers, init, (storage, memory)) in table {
-        let named = |prefix: &'static str| move |(at, amounts)| (format!("{prefix}{at}"), limits(amounts));
-        let pod = PodResources::of(
-            containers.iter().copied().enumerate().map(named("c")),
-            init.iter().copied().enumerate().map(named("i")),
-        );
-        assert_eq!(pod.pod.limits, limits((storage, memory)).limits, "{containers:?} {init:?}");
-        assert_eq!(pod.pod.requests.ephemeral_storage_bytes, storage);
-        for (at, amounts) in containers.iter().enumerate() {
-            assert_eq!(pod.container(&format!("c{at}")), limits(*amounts));
-        }
-        assert_eq!(pod.container("other"), RequestsAndLimits::default());
-    }
 }
 
 proptest! {

@@ -12,12 +12,14 @@ use anyhow::Context;
 use cluster_sim::Sim;
 use crossterm::{cursor, queue, terminal};
 use example_host::cluster::{Cluster, Unconfigured};
-use example_host::{log_to_stderr_by_default, stop};
+use example_host::{exit, log_to_stderr_by_default, stop};
 use kubelet_summary::fetch::{Direct, NodeProxy, Token, Trust};
-use kubelet_summary::{Fetcher, KubeletSummary, Parts, Usage};
+use kubelet_summary::rates::Counter;
+use kubelet_summary::{Fetcher, KubeletSummary, Parts, PodUsage, Usage};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::flags::{Flags, Via, WayFlags};
+use crate::rows::Cpu;
 
 /// What is missing is said by the program itself.
 const LOG: &str = "error,kube_client::client::builder=off,kubelet_summary=error";
@@ -30,19 +32,9 @@ fn main() -> ExitCode {
     log_to_stderr_by_default(LOG);
     let runtime = tokio::runtime::Runtime::new().context("no runtime");
     match runtime.and_then(|runtime| runtime.block_on(run(&flags))) {
-        Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(PARTIAL),
-        // A reader that had enough, such as `head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pod-usage: {error:#}");
-            ExitCode::FAILURE
-        }
+        outcome => exit::code("pod-usage", outcome.map(drop)),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Whether all was there.
@@ -56,6 +48,7 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
             .fetcher(fetcher)
             .ttl(flags.watch.map_or(Duration::from_secs(55), |every| every.min(Duration::from_secs(55))))
             .deadline(flags.timeout)
+            .rates(flags.watch.is_some())
             .spawn()?;
         let shown = show(flags, &cluster, &summary).await;
         summary.shutdown().await;
@@ -77,7 +70,7 @@ async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> any
     let scope = flags.scope();
     let Some(every) = flags.watch else {
         let usage = summary.usage(&scope).await?;
-        print(flags, &usage, &head)?;
+        print(flags, &usage, None, &head)?;
         return Ok(usage.is_whole());
     };
     let mut turns = interval(every);
@@ -85,24 +78,39 @@ async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> any
     loop {
         turns.tick().await;
         match summary.usage(&scope).await {
-            Ok(usage) => print(flags, &usage, &head)?,
+            Ok(usage) => print(flags, &usage, Some(&|pod, container| cpu(summary, pod, container)), &head)?,
             // The next turn may be better.
             Err(error) => eprintln!("pod-usage: {error}"),
         }
     }
 }
 
-fn print(flags: &Flags, usage: &Usage, head: &str) -> io::Result<()> {
+/// Nano-cores, by what the counter gained between the last two documents.
+fn cpu(summary: &KubeletSummary, pod: &PodUsage, container: Option<&str>) -> Option<u64> {
+    let uid = pod.stats().pod_ref.uid();
+    let rate = summary.rates(pod.node(), |rates| match container {
+        Some(name) => rates.container(uid, name)?.get(Counter::CpuSeconds),
+        None => rates.pod(uid)?.get(Counter::CpuSeconds),
+    })??;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate is never negative, and far below"
+    )]
+    Some((rate.per_second * 1e9) as u64)
+}
+
+fn print(flags: &Flags, usage: &Usage, cpu: Option<Cpu<'_>>, head: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if flags.prometheus {
         write!(out, "{}", show::prometheus(usage))?;
     } else if flags.json {
-        writeln!(out, "{}", show::json(usage, flags.by))?;
+        writeln!(out, "{}", show::json(usage, flags.by, cpu))?;
     } else {
         if flags.watch.is_some() && out.is_terminal() {
             queue!(out, terminal::Clear(terminal::ClearType::All), cursor::MoveTo(0, 0))?;
         }
-        writeln!(out, "{}", show::table(usage, flags.by, head))?;
+        writeln!(out, "{}", show::table(usage, flags.by, cpu, head))?;
     }
     out.flush()?;
     for gap in show::gaps(usage) {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kubelet_summary::Usage;
-use kubelet_summary::inventory::Resources;
 use kubelet_summary::query::{Aggregate, Figures, Tally};
-use kubelet_summary::resources::ratio;
+use kubelet_summary::resources::{Resources, ratio};
+use kubelet_summary::{PodUsage, Usage};
 use serde_json::{Value, json};
 
 use crate::flags::By;
@@ -59,7 +58,19 @@ pub(crate) fn heads(by: By) -> &'static [&'static str] {
     }
 }
 
-pub(crate) fn rows(usage: &Usage, by: By) -> Vec<Row> {
+/// Processor time of a pod, or of one of its containers, in nano-cores.
+pub(crate) type Cpu<'a> = &'a dyn Fn(&PodUsage, Option<&str>) -> Option<u64>;
+
+/// `cpu`: what counters gained between two documents, where they are followed. Of a single document there is the
+/// kubelet's own figure, which is nought where others ask it too.
+pub(crate) fn rows(usage: &Usage, by: By, cpu: Option<Cpu<'_>>) -> Vec<Row> {
+    let figures = |value: &PodUsage, container: Option<&str>, mut figures: Figures| {
+        if let Some(cpu) = cpu {
+            figures.cpu_nano_cores = cpu(value, container);
+        }
+        figures
+    };
+
     let mut all: BTreeMap<Key, Aggregate> = BTreeMap::new();
     let mut add = |namespace: &str, name: &[&str], figures: &Figures, requests: Resources, limits: Resources, age| {
         let name = name.iter().map(|part| (*part).to_owned()).collect();
@@ -71,16 +82,31 @@ pub(crate) fn rows(usage: &Usage, by: By) -> Vec<Row> {
             By::Workload => {
                 let workload = value.workload();
                 let name = [&*workload.kind, &*workload.name];
-                add(pod.namespace(), &name, &value.figures(), value.requests(), value.limits(), age);
+                add(
+                    pod.namespace(),
+                    &name,
+                    &figures(value, None, value.figures()),
+                    value.requests(),
+                    value.limits(),
+                    age,
+                );
             }
             By::Pod => {
                 let name = [pod.name(), value.node()];
-                add(pod.namespace(), &name, &value.figures(), value.requests(), value.limits(), age);
+                add(
+                    pod.namespace(),
+                    &name,
+                    &figures(value, None, value.figures()),
+                    value.requests(),
+                    value.limits(),
+                    age,
+                );
             }
             By::Container => {
                 for container in value.containers().iter().filter(|container| container.stats.is_some()) {
                     let name = [pod.name(), container.name, value.node()];
-                    add(pod.namespace(), &name, &container.figures(), container.requests, container.limits, age);
+                    let figures = figures(value, Some(container.name), container.figures());
+                    add(pod.namespace(), &name, &figures, container.requests, container.limits, age);
                 }
             }
         }

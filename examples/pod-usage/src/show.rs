@@ -12,7 +12,7 @@ use kubelet_summary::storage::Attribution;
 use serde_json::{Value, json};
 
 use crate::flags::By;
-use crate::rows::{Amounts, Row, heads, rows};
+use crate::rows::{Amounts, Cpu, Row, heads, rows};
 
 const UNKNOWN: &str = "-";
 
@@ -40,13 +40,13 @@ fn words(duration: Duration) -> String {
     age(duration.as_secs())
 }
 
-pub(crate) fn table(usage: &Usage, by: By, head: &str) -> String {
+pub(crate) fn table(usage: &Usage, by: By, cpu: Option<Cpu<'_>>, head: &str) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let counted: &[&str] = if by == By::Workload { &["PODS"] } else { &[] };
     let figures = ["CPU", "OF LIMIT", "MEMORY", "OF LIMIT", "DISK", "OF LIMIT", "AGE"];
     table.set_header(["NAMESPACE"].iter().chain(heads(by)).chain(counted).chain(&figures));
-    let rows = rows(usage, by);
+    let rows = rows(usage, by, cpu);
     for row in &rows {
         let Row { namespace, name, parts, cpu, memory, storage, age } = row;
         let counted = (by == By::Workload).then(|| parts.to_string());
@@ -79,8 +79,8 @@ fn of_limit(amounts: &Amounts) -> String {
     amounts.of_limit().map_or_else(|| UNKNOWN.to_owned(), |ratio| format!("{:.0}%", ratio * 100.0))
 }
 
-pub(crate) fn json(usage: &Usage, by: By) -> Value {
-    let rows: Vec<Value> = rows(usage, by).iter().map(|row| row.json(by)).collect();
+pub(crate) fn json(usage: &Usage, by: By, cpu: Option<Cpu<'_>>) -> Value {
+    let rows: Vec<Value> = rows(usage, by, cpu).iter().map(|row| row.json(by)).collect();
     let missing = usage.missing.iter().map(|missing| {
         let pods = missing.pods.iter().map(|pod| format!("{}/{}", pod.namespace(), pod.name()));
         json!({"node": &*missing.node, "reason": missing.reason.to_string(), "pods": pods.collect::<Vec<_>>()})
@@ -117,7 +117,7 @@ pub(crate) fn prometheus(usage: &Usage) -> String {
         let _ = writeln!(text, "{}{{{}}} {value}{time}", family.name, labels.join(","));
     };
     for value in &usage.values {
-        let resources = value.pod().resources().to_plain();
+        let resources = value.pod().resources().amounts();
         collect_pod(value.node(), value.stats(), Some(&resources), Attribution::Measured, &mut emit);
     }
     let heads = families.values().map(|(family, samples)| {

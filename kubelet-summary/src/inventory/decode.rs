@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use serde::Deserialize;
 
 use super::record::{Amounts, NodeRecord, PodPhase, PodRecord, only_mirror, truth};
-use super::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 use crate::fetch::{AddressType, NodeTarget};
+use crate::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]

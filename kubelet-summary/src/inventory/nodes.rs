@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::NodeRecord;
-use super::resources::Resources;
 use crate::fetch::NodeTarget;
+use crate::resources::Resources;
 
 /// A node that the watch knows.
 #[derive(Debug, Clone, PartialEq)]

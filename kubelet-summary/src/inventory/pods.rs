@@ -8,9 +8,9 @@ use hashbrown::HashTable;
 use jiff::Timestamp;
 
 use super::record::{Owner, PodPhase, PodRecord};
-use super::resources::{ContainerSpec, PodSpecResources};
 use super::uid::PodUid;
 use super::words::Shared;
+use crate::resources::{ContainerSpec, PodSpecResources};
 use crate::selector::{Scope, Workload};
 
 type Hasher = foldhash::fast::RandomState;

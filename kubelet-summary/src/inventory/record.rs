@@ -11,8 +11,8 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 
 use super::decode;
-use super::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 use crate::fetch::NodeTarget;
+use crate::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 
 /// The annotation of a mirror pod whose value is the uid by which its kubelet knows it. The API server gives the
 /// mirror a uid of its own.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{PodUsage, Usage};
-use crate::inventory::Resources;
+use crate::resources::Resources;
 use crate::schema::{ContainerStats, PodStats};
 
 macro_rules! figures {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::Figures;
 use crate::cache::{Document, MissingReason};
-use crate::inventory::{ContainerKind, KnownPod, Resources};
+use crate::inventory::KnownPod;
+use crate::resources::{ContainerKind, Resources};
 use crate::schema::{ContainerStats, PodStats};
 
 /// A node's document, as an answer refers to it.

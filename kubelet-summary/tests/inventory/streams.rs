@@ -1,7 +1,8 @@
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::watcher::Event;
 use kubelet_summary::Scope;
-use kubelet_summary::inventory::{Inventory, Kind, NotReady, PodUid, Resources};
+use kubelet_summary::inventory::{Inventory, Kind, NotReady, PodUid};
+use kubelet_summary::resources::Resources;
 use serde_json::json;
 
 use super::support::{labelled, names, node, pod, record, settle, teller, told};

@@ -1,4 +1,4 @@
-use kubelet_summary::inventory::{ContainerKind, Resources};
+use kubelet_summary::resources::{ContainerKind, Resources};
 use kubelet_summary::{PodSelector, Scope};
 use serde_json::json;
 
