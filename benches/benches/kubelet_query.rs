@@ -36,7 +36,7 @@ fn pod(number: usize) -> PodRecord {
         "version": format!("v1.{}.0", number / 1000), "team": format!("team-{}", number / 5000),
         "pod-template-hash": "7d4b9c6f5d",
     });
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         labels["statefulset.kubernetes.io/pod-name"] = json!(format!("pod-{number}"));
     }
     let pod = json!({
@@ -107,7 +107,7 @@ fn questions(c: &mut Criterion) {
     let mut group = c.benchmark_group("kubelet_query/select");
     for (name, scope) in &scopes {
         group.bench_function(*name, |b| {
-            b.iter(|| black_box(summary.inventory().select(black_box(scope)).expect("pods").len()))
+            b.iter(|| black_box(summary.inventory().select(black_box(scope)).expect("pods").len()));
         });
     }
     group.finish();

@@ -181,6 +181,9 @@ impl KubeletSummary {
     pub async fn shutdown(&self) {
         self.stop.cancel();
         tokio::join!(self.tasks.wait(), self.inventory.shutdown(), self.cache.shutdown());
+        if let Some(rates) = &self.rates {
+            rates.write().clear();
+        }
     }
 }
 

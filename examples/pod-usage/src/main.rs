@@ -46,7 +46,7 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         let summary = KubeletSummary::builder(cluster.client.clone())
             .inventory(|inventory| inventory.namespaces(flags.namespaces()))
             .fetcher(fetcher)
-            .ttl(flags.watch.map_or(Duration::from_secs(55), |every| every.min(Duration::from_secs(55))))
+            .ttl(ttl(flags.watch))
             .deadline(flags.timeout)
             .rates(flags.watch.is_some())
             .spawn()?;
@@ -83,6 +83,13 @@ async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> any
             Err(error) => eprintln!("pod-usage: {error}"),
         }
     }
+}
+
+/// A little less than the interval, so that each turn finds its documents too old; kubelets themselves look at their
+/// containers every 10 to 15 seconds, and asking them more often only costs.
+fn ttl(watch: Option<Duration>) -> Duration {
+    let (least, most) = (Duration::from_secs(10), Duration::from_secs(55));
+    watch.map_or(most, |every| (every * 9 / 10).clamp(least, most))
 }
 
 /// Nano-cores, by what the counter gained between the last two documents.

@@ -16,6 +16,8 @@ use crate::fetch::Fetcher;
 
 /// For how long a document is fresh, and how often a node is asked at most.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(55);
+/// More is as good as for ever, and this can be added to any time.
+const LONGEST_TTL: Duration = Duration::from_hours(10 * 365 * 24);
 /// How many kubelets are asked at once.
 pub const DEFAULT_CONCURRENCY: usize = 64;
 
@@ -57,9 +59,10 @@ impl SummaryCacheBuilder {
     }
 
     /// For how long a document is fresh, and within which time a node is asked once at most; 55 s by default, for readers
-    /// that come once a minute. Zero turns the cache off: every call asks, and nothing is kept.
+    /// that come once a minute: it is to be a little less than their interval, else they find the document of the time before.
+    /// Ten years at most. Zero turns the cache off: every call asks, and nothing is kept.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = ttl.min(LONGEST_TTL);
         self
     }
 

@@ -38,6 +38,8 @@ pub(super) async fn fly(shared: Arc<Shared>, job: Job) {
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
+        // Nobody waits for it any more. Of a shared attempt, the node itself does.
+        () = ended.closed() => {}
         outcome = outcome => if let Some(outcome) = outcome {
             ended.send_replace(Some(outcome));
         },

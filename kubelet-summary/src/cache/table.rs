@@ -124,6 +124,11 @@ impl Entry {
         self.attempted.is_none_or(|at| now.saturating_duration_since(at) >= ttl)
     }
 
+    /// The attempt that others may wait for. One whose task is gone, with the runtime that it was on, is none.
+    fn living_flight(&self) -> Option<&Waiter> {
+        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok())
+    }
+
     fn launch(&mut self, shared: bool) -> (Job, Waiter) {
         let (ended, waiter) = watch::channel(None);
         let job = Job {
@@ -195,7 +200,7 @@ impl Table {
         {
             return Step::Answer(entry.at_rest(ttl, now));
         }
-        if let Some(flight) = &entry.flight {
+        if let Some(flight) = entry.living_flight() {
             return Step::Join(flight.clone());
         }
         if entry.is_open(ttl, now) {
@@ -291,6 +296,7 @@ impl Table {
         // Nobody listens, perhaps.
         _ = self.events.send(Event { node: entry.target.name.clone(), version: Some(entry.version) });
         self.look(now);
+        self.sweep(now);
         Some(outcome)
     }
 
@@ -335,7 +341,7 @@ impl Table {
         let Some(entry) = self.nodes.get_mut(name).filter(|entry| entry.generation == generation) else {
             return Due::Gone;
         };
-        if entry.flight.is_some() {
+        if entry.living_flight().is_some() {
             return Due::Later(now + pace.recheck());
         }
         if entry.is_open(ttl, now) {
@@ -387,7 +393,7 @@ impl Table {
         }
         self.swept = now;
         self.forget("idle", |_, entry| {
-            entry.named || entry.flight.is_some() || now.saturating_duration_since(entry.used) < idle
+            entry.named || entry.living_flight().is_some() || now.saturating_duration_since(entry.used) < idle
         });
     }
 

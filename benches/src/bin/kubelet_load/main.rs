@@ -101,7 +101,7 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
         .spawn()?;
     let begun = Instant::now();
     summary.ready().await.map_err(|error: NotReady| anyhow::anyhow!("{error}"))?;
-    let pods = summary.inventory().status().pods;
+    let pods = summary.inventory().status().known_pods;
     println!(
         "{} nodes and {pods} pods known after {:.1} s: {:.0} MB resident",
         args.nodes,

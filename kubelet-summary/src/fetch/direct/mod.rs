@@ -182,7 +182,8 @@ impl Direct {
     async fn send(&self, to: &Destination, token: Option<&HeaderValue>) -> Result<reqwest::Response, FetchError> {
         let client = self.connector.lock().client.clone();
         let mut request = client.get(&to.url).header(ACCEPT, "application/json");
-        if let Some(token) = token {
+        // Whoever listens to plain HTTP is not to have it.
+        if let Some(token) = token.filter(|_| self.options.https) {
             request = request.header(AUTHORIZATION, token);
         }
         request.send().await.map_err(|error| {
