@@ -6,6 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::telemetry;
+
 /// The first pause by default.
 pub const DEFAULT_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause by default.
@@ -102,7 +104,7 @@ impl Backoff {
             let first = state.entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
             if let Some(first) = first {
                 state.entries.remove(&first);
-                metrics::counter!(FORGOTTEN).increment(1);
+                metrics::counter!(telemetry::BACKOFF_FORGOTTEN).increment(1);
             }
         }
         let until = now.checked_add(pause).unwrap_or(now);
@@ -131,9 +133,6 @@ impl Backoff {
         }
     }
 }
-
-/// Counts the workloads that were forgotten since there were too many.
-const FORGOTTEN: &str = "kubelet_summary_backoff_forgotten_total";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 pub mod backoff;
 mod builder;
 pub mod cache;
+mod causes;
 pub mod clock;
 pub mod exposition;
 pub mod fetch;

@@ -20,7 +20,7 @@ macro_rules! metrics_table {
         pub static METRICS: &[(&str, &str, &str, &str)] =
             &[$(($name, stringify!($kind), $labels, $help)),+];
 
-        $(const $constant: &str = $name;)+
+        $(pub(crate) const $constant: &str = $name;)+
 
         /// Gives the help texts of [`METRICS`] to the recorder that is installed.
         pub fn describe() {
@@ -49,6 +49,18 @@ metrics_table! {
         "Nodes that left the cache: reason=gone (the host said so), idle (nobody asked for long) or stopped."
     MISSED "kubelet_summary_cache_missed_changes_total" counter ("")
         "Changes that consumers of the stream missed since they were too slow."
+    INVENTORY_EVENTS "kubelet_summary_inventory_events_total" counter ("resource, kind")
+        "Pods and nodes that watches told: kind=listed, changed or deleted."
+    INVENTORY_REJECTED "kubelet_summary_inventory_rejected_total" counter ("resource")
+        "Of them, those that can't be kept since they have no name or uid."
+    INVENTORY_VANISHED "kubelet_summary_inventory_vanished_total" counter ("resource")
+        "Pods and nodes that were known and a complete list did not have."
+    INVENTORY_FAILURES "kubelet_summary_inventory_failures_total" counter ("resource")
+        "Lists and watches that failed, and streams that ended."
+    INVENTORY_PODS "kubelet_summary_inventory_pods" gauge ("") "Pods in the inventories of this process."
+    INVENTORY_NODES "kubelet_summary_inventory_nodes" gauge ("") "Nodes in the inventories of this process."
+    BACKOFF_FORGOTTEN "kubelet_summary_backoff_forgotten_total" counter ("")
+        "Workloads in back-off that were forgotten since there were too many."
 }
 
 /// An attempt under way, until it is dropped.

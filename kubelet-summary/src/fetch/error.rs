@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::causes::with_causes;
+
 /// An error of another crate.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -291,21 +293,6 @@ impl FetchError {
                 | Self::Token { .. }
         )
     }
-}
-
-/// An error with what caused it, each cause once: a client's own message says little (`client error (Connect)`).
-pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn said(message: &str) -> String {

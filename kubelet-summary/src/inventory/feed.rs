@@ -1,6 +1,5 @@
 //! A watch's events → a table.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use futures::stream::{BoxStream, StreamExt};
@@ -8,10 +7,12 @@ use kube::runtime::watcher;
 use metrics::counter;
 use tokio::time::Instant;
 
+use super::Inner;
 use super::record::{NodeRecord, PodRecord};
 use super::status::{Failing, Kind};
 use super::uid::PodUid;
-use super::{Inner, telemetry};
+use crate::causes::with_causes;
+use crate::telemetry;
 
 pub(super) type Events<K> = BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>;
 
@@ -62,8 +63,9 @@ impl Record for NodeRecord {
 /// then, what it has not told yet stays.
 pub(super) async fn run<K: Record>(mut events: Events<K>, inner: Arc<Inner>, feed: u16) {
     let kind = K::KIND.as_str();
-    let counted = |event: &'static str| counter!(telemetry::EVENTS, "resource" => kind, "kind" => event).increment(1);
-    let rejected = || counter!(telemetry::REJECTED, "resource" => kind).increment(1);
+    let counted =
+        |event: &'static str| counter!(telemetry::INVENTORY_EVENTS, "resource" => kind, "kind" => event).increment(1);
+    let rejected = || counter!(telemetry::INVENTORY_REJECTED, "resource" => kind).increment(1);
     let mut list = 0_u32;
     while let Some(event) = events.next().await {
         match event {
@@ -74,7 +76,7 @@ pub(super) async fn run<K: Record>(mut events: Events<K>, inner: Arc<Inner>, fee
             }
             Ok(watcher::Event::InitDone) => {
                 let vanished = K::end_list(&inner, feed, list);
-                counter!(telemetry::VANISHED, "resource" => kind).increment(vanished as u64);
+                counter!(telemetry::INVENTORY_VANISHED, "resource" => kind).increment(vanished as u64);
                 well(&inner, K::KIND, feed, true);
             }
             Ok(watcher::Event::Apply(record)) => {
@@ -88,12 +90,12 @@ pub(super) async fn run<K: Record>(mut events: Events<K>, inner: Arc<Inner>, fee
                 well(&inner, K::KIND, feed, false);
             }
             Err(error) => {
-                counter!(telemetry::FAILURES, "resource" => kind).increment(1);
+                counter!(telemetry::INVENTORY_FAILURES, "resource" => kind).increment(1);
                 failed(&inner, K::KIND, feed, with_causes(&error));
             }
         }
     }
-    counter!(telemetry::FAILURES, "resource" => kind).increment(1);
+    counter!(telemetry::INVENTORY_FAILURES, "resource" => kind).increment(1);
     failed(&inner, K::KIND, feed, format!("the stream of {kind} ended"));
 }
 
@@ -122,19 +124,4 @@ fn failed(inner: &Inner, kind: Kind, feed: u16, error: String) {
         source.failing = Some(Failing { since, error });
         true
     });
-}
-
-/// An error with what caused it, as far as the causes say something new.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -23,7 +23,6 @@ mod nodes;
 mod pods;
 mod record;
 mod status;
-pub mod telemetry;
 mod uid;
 mod words;
 
@@ -48,6 +47,7 @@ use self::status::Sources;
 pub use self::status::{Failing, InventoryStatus, Kind, NotReady, SourceStatus};
 pub use self::uid::PodUid;
 use crate::selector::Scope;
+use crate::telemetry;
 
 /// How long a shutdown waits for the watches' tasks.
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -71,8 +71,8 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let (pods, nodes) = (self.pods.get_mut().len(), self.nodes.get_mut().len());
-        gauge!(telemetry::PODS).decrement(pods as f64);
-        gauge!(telemetry::NODES).decrement(nodes as f64);
+        gauge!(telemetry::INVENTORY_PODS).decrement(pods as f64);
+        gauge!(telemetry::INVENTORY_NODES).decrement(nodes as f64);
     }
 }
 
@@ -97,7 +97,7 @@ impl Inner {
         }
         drop(pods);
         if put == Put::New {
-            gauge!(telemetry::PODS).increment(1.0);
+            gauge!(telemetry::INVENTORY_PODS).increment(1.0);
         }
         if matches!(put, Put::New | Put::Changed) {
             changed(&self.pods_version);
@@ -111,7 +111,7 @@ impl Inner {
         pods.tidy();
         drop(pods);
         if known {
-            gauge!(telemetry::PODS).decrement(1.0);
+            gauge!(telemetry::INVENTORY_PODS).decrement(1.0);
             changed(&self.pods_version);
         }
     }
@@ -122,7 +122,7 @@ impl Inner {
         pods.tidy();
         drop(pods);
         if gone > 0 {
-            gauge!(telemetry::PODS).decrement(gone as f64);
+            gauge!(telemetry::INVENTORY_PODS).decrement(gone as f64);
             changed(&self.pods_version);
         }
         gone
@@ -134,7 +134,7 @@ impl Inner {
         let news = nodes.put(record, feed, list)?;
         let new = nodes.len() - before;
         drop(nodes);
-        gauge!(telemetry::NODES).increment(new as f64);
+        gauge!(telemetry::INVENTORY_NODES).increment(new as f64);
         if news {
             changed(&self.nodes_version);
         }
@@ -144,7 +144,7 @@ impl Inner {
     fn delete_node(&self, name: &str) {
         let known = self.nodes.write().delete(name);
         if known {
-            gauge!(telemetry::NODES).decrement(1.0);
+            gauge!(telemetry::INVENTORY_NODES).decrement(1.0);
             changed(&self.nodes_version);
         }
     }
@@ -152,7 +152,7 @@ impl Inner {
     fn end_nodes(&self, feed: u16, list: u32) -> usize {
         let gone = self.nodes.write().end_list(feed, list);
         if gone > 0 {
-            gauge!(telemetry::NODES).decrement(gone as f64);
+            gauge!(telemetry::INVENTORY_NODES).decrement(gone as f64);
             changed(&self.nodes_version);
         }
         gone
@@ -177,8 +177,8 @@ impl Inner {
             nodes.clear();
             before
         };
-        gauge!(telemetry::PODS).decrement(pods as f64);
-        gauge!(telemetry::NODES).decrement(nodes as f64);
+        gauge!(telemetry::INVENTORY_PODS).decrement(pods as f64);
+        gauge!(telemetry::INVENTORY_NODES).decrement(nodes as f64);
     }
 }
 

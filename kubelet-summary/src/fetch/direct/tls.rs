@@ -11,8 +11,8 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::DirectError;
+use crate::causes::with_causes;
 use crate::fetch::TlsProblem;
-use crate::fetch::error::with_causes;
 
 /// Bundles of authorities are of some hundred kilobytes at most.
 const MAX_PEM: u64 = 4 << 20;
