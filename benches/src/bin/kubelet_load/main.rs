@@ -117,7 +117,7 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
             "cycle {cycle}: {} pods in {took:.1} s, {:.0} kubelets/s, {:.1} CPU-s",
             usage.values.len(),
             f64::from(args.nodes) / took,
-            (used()? - cpu).as_secs_f64()
+            used()?.saturating_sub(cpu).as_secs_f64()
         );
         drop(usage);
         sleep(Duration::from_secs(1)).await;
