@@ -8,12 +8,16 @@
 //!                                              spill (files)
 //! ```
 
+mod body;
 mod error;
+pub mod file;
 mod flight;
+mod memory;
 mod options;
 mod outlet;
 mod queue;
 mod spill;
+mod stdout;
 mod worker;
 
 use bytes::Bytes;
@@ -22,9 +26,13 @@ use futures::future::BoxFuture;
 
 use crate::event::EnhancedEvent;
 
-pub use error::{Cause, DeliveryError, EncodeError, Refused, SpillError};
+pub use body::{Body, Text};
+pub use error::{Cause, DeliveryError, EncodeError, Refused, SinkError, SpillError};
+pub use file::File;
+pub use memory::{Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
+pub use stdout::Stdout;
 
 /// An event as a sink sends it: what a spill keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

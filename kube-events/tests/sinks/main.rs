@@ -1,0 +1,6 @@
+//! Each sink against what it sends to: files, pipes, and servers on the loopback.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
+
+mod local;
+mod support;
