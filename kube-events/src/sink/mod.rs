@@ -12,12 +12,16 @@ mod body;
 mod error;
 pub mod file;
 mod flight;
+#[cfg(feature = "http-sinks")]
+mod http;
 mod memory;
 mod options;
 mod outlet;
 mod queue;
 mod spill;
 mod stdout;
+#[cfg(feature = "http-sinks")]
+pub mod webhook;
 mod worker;
 
 use bytes::Bytes;
@@ -29,10 +33,14 @@ use crate::event::EnhancedEvent;
 pub use body::{Body, Text};
 pub use error::{Cause, DeliveryError, EncodeError, Refused, SinkError, SpillError};
 pub use file::File;
+#[cfg(feature = "http-sinks")]
+pub use http::TlsOptions;
 pub use memory::{Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
 pub use stdout::Stdout;
+#[cfg(feature = "http-sinks")]
+pub use webhook::Webhook;
 
 /// An event as a sink sends it: what a spill keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

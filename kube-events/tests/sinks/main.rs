@@ -3,4 +3,10 @@
 #![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
 
 mod local;
+#[cfg(feature = "http-sinks")]
+mod server;
 mod support;
+#[cfg(feature = "http-sinks")]
+mod tls;
+#[cfg(feature = "http-sinks")]
+mod webhook;
