@@ -9,11 +9,15 @@
 //! ```
 
 mod body;
+#[cfg(feature = "http-sinks")]
+pub mod elasticsearch;
 mod error;
 pub mod file;
 mod flight;
 #[cfg(feature = "http-sinks")]
 mod http;
+#[cfg(feature = "http-sinks")]
+pub mod loki;
 mod memory;
 mod options;
 mod outlet;
@@ -31,10 +35,14 @@ use futures::future::BoxFuture;
 use crate::event::EnhancedEvent;
 
 pub use body::{Body, Text};
+#[cfg(feature = "http-sinks")]
+pub use elasticsearch::Elasticsearch;
 pub use error::{Cause, DeliveryError, EncodeError, Refused, SinkError, SpillError};
 pub use file::File;
 #[cfg(feature = "http-sinks")]
 pub use http::TlsOptions;
+#[cfg(feature = "http-sinks")]
+pub use loki::Loki;
 pub use memory::{Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};

@@ -4,6 +4,10 @@
 
 mod local;
 #[cfg(feature = "http-sinks")]
+mod loki;
+#[cfg(feature = "http-sinks")]
+mod search;
+#[cfg(feature = "http-sinks")]
 mod server;
 mod support;
 #[cfg(feature = "http-sinks")]
