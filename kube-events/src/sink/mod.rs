@@ -20,10 +20,13 @@ mod http;
 pub mod loki;
 mod memory;
 mod options;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod outlet;
 mod queue;
 mod spill;
 mod stdout;
+pub mod syslog;
 #[cfg(feature = "http-sinks")]
 pub mod webhook;
 mod worker;
@@ -45,8 +48,11 @@ pub use http::TlsOptions;
 pub use loki::Loki;
 pub use memory::{Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
+#[cfg(feature = "otlp")]
+pub use otlp::Otlp;
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
 pub use stdout::Stdout;
+pub use syslog::Syslog;
 #[cfg(feature = "http-sinks")]
 pub use webhook::Webhook;
 

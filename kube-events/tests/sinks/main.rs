@@ -5,11 +5,14 @@
 mod local;
 #[cfg(feature = "http-sinks")]
 mod loki;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "http-sinks")]
 mod search;
 #[cfg(feature = "http-sinks")]
 mod server;
 mod support;
+mod syslog;
 #[cfg(feature = "http-sinks")]
 mod tls;
 #[cfg(feature = "http-sinks")]
