@@ -89,6 +89,12 @@ pub enum SinkError {
         /// What to build with.
         feature: &'static str,
     },
+    /// It can be configured, but is not here yet.
+    #[error("the sink `{sink}` can't be sent to yet: change the receiver")]
+    Missing {
+        /// The key of the sink.
+        sink: &'static str,
+    },
     /// An option that can't be used.
     #[error("`{option}` of the sink can't be used: {problem}")]
     Option {

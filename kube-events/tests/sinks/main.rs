@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
 
+#[cfg(feature = "config")]
+mod build;
 mod local;
 #[cfg(feature = "http-sinks")]
 mod loki;
