@@ -1,6 +1,5 @@
 //! Receivers of a configuration become sinks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube_events::config::{Built, Config, Strictness};
@@ -107,5 +106,5 @@ async fn sinks_over_http() {
     let error = build(&format!("otlp: {{endpoint: \"{url}\", protocol: grpc}}")).unwrap_err();
     assert!(error.to_string().contains("gRPC"), "{error}");
     let many = build(&format!("webhook: {{endpoint: \"{url}\"}}, delivery: {{batch: {{events: 5}}}}")).unwrap();
-    assert_eq!((many.options.batch.events, Arc::strong_count(&many.sink)), (5, 1));
+    assert_eq!(many.options.batch.events, 5);
 }
