@@ -3,6 +3,7 @@
 //! All that is wrong is told at once, each with its path and its line: keys and receivers that are not known, patterns
 //! and templates that are none, receivers without a sink or with two, sinks that are not here.
 
+mod build;
 mod env;
 mod read;
 mod sinks;
@@ -11,6 +12,7 @@ mod yaml;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+pub use build::Built;
 pub use sinks::{
     Compression, Delivery, File, Kafka, Loki, Mechanism, OnFull, Otlp, Receiver, Sasl, Search, Shape, Sink, Syslog,
     Tls, Webhook,

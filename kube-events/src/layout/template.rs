@@ -140,6 +140,11 @@ impl Template {
         self.environment.is_none()
     }
 
+    /// The text, if it is the same for each event.
+    pub fn fixed(&self) -> Option<&str> {
+        self.is_fixed().then_some(&*self.text)
+    }
+
     /// The text of an event.
     pub fn render(&self, event: &EnhancedEvent) -> Result<String, RenderError> {
         if self.is_fixed() { Ok(self.text.to_string()) } else { self.render_scope(&scope::Scope::of(event)) }

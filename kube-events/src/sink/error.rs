@@ -76,3 +76,50 @@ pub enum SpillError {
         path: PathBuf,
     },
 }
+
+/// A sink that can't be made of its options.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// It is not compiled in.
+    #[error("the sink `{sink}` needs the feature `{feature}` of kube-events: build with it, or change the receiver")]
+    Feature {
+        /// The key of the sink.
+        sink: &'static str,
+        /// What to build with.
+        feature: &'static str,
+    },
+    /// It can be configured, but is not here yet.
+    #[error("the sink `{sink}` can't be sent to yet: change the receiver")]
+    Missing {
+        /// The key of the sink.
+        sink: &'static str,
+    },
+    /// An option that can't be used.
+    #[error("`{option}` of the sink can't be used: {problem}")]
+    Option {
+        /// Its key in the configuration.
+        option: &'static str,
+        /// What is wrong with it, and what is wanted.
+        problem: String,
+    },
+    /// A file that can't be used.
+    #[error("`{option}` of the sink, {}, can't be used: {source}", .path.display())]
+    File {
+        /// Its key in the configuration.
+        option: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl SinkError {
+    /// An option that can't be used.
+    #[cfg(feature = "http-sinks")]
+    pub(crate) fn option(option: &'static str, problem: impl std::fmt::Display) -> Self {
+        Self::Option { option, problem: format!("{problem}") }
+    }
+}

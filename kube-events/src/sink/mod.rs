@@ -8,12 +8,27 @@
 //!                                              spill (files)
 //! ```
 
+mod body;
+#[cfg(feature = "http-sinks")]
+pub mod elasticsearch;
 mod error;
+pub mod file;
 mod flight;
+#[cfg(feature = "http-sinks")]
+mod http;
+#[cfg(feature = "http-sinks")]
+pub mod loki;
+mod memory;
 mod options;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod outlet;
 mod queue;
 mod spill;
+mod stdout;
+pub mod syslog;
+#[cfg(feature = "http-sinks")]
+pub mod webhook;
 mod worker;
 
 use bytes::Bytes;
@@ -22,9 +37,24 @@ use futures::future::BoxFuture;
 
 use crate::event::EnhancedEvent;
 
-pub use error::{Cause, DeliveryError, EncodeError, Refused, SpillError};
+pub use body::{Body, Text};
+#[cfg(feature = "http-sinks")]
+pub use elasticsearch::Elasticsearch;
+pub use error::{Cause, DeliveryError, EncodeError, Refused, SinkError, SpillError};
+pub use file::File;
+#[cfg(feature = "http-sinks")]
+pub use http::TlsOptions;
+#[cfg(feature = "http-sinks")]
+pub use loki::Loki;
+pub use memory::{Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
+#[cfg(feature = "otlp")]
+pub use otlp::Otlp;
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
+pub use stdout::Stdout;
+pub use syslog::Syslog;
+#[cfg(feature = "http-sinks")]
+pub use webhook::Webhook;
 
 /// An event as a sink sends it: what a spill keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,21 @@
+//! Each sink against what it sends to: files, pipes, and servers on the loopback.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
+
+#[cfg(feature = "config")]
+mod build;
+mod local;
+#[cfg(feature = "http-sinks")]
+mod loki;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "http-sinks")]
+mod search;
+#[cfg(feature = "http-sinks")]
+mod server;
+mod support;
+mod syslog;
+#[cfg(feature = "http-sinks")]
+mod tls;
+#[cfg(feature = "http-sinks")]
+mod webhook;
