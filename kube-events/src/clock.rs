@@ -43,6 +43,12 @@ impl fmt::Debug for WallClock {
 }
 
 impl WallClock {
+    /// The same, for whoever takes any clock.
+    pub(crate) fn closure(&self) -> impl Clock + use<> {
+        let clock = Arc::clone(&self.0);
+        move || clock.now()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.0.now()
     }

@@ -13,6 +13,7 @@ pub mod layout;
 pub mod leader;
 pub mod object;
 mod pace;
+pub mod pipeline;
 pub mod route;
 pub mod sink;
 pub mod source;

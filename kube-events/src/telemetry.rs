@@ -59,6 +59,10 @@ metrics_table! {
     CHECKPOINT_STORES "kube_events_checkpoint_stores_total" counter ("result")
         "Positions that were stored: result=success, conflict (somebody else had stored one, which was replaced) or failure."
     CHECKPOINT_WAITING "kube_events_checkpoint_waiting" gauge ("") "Positions that wait for an acknowledgement, or for one before them."
+    PIPELINE_SKIPPED "kube_events_pipeline_skipped_total" counter ("reason")
+        "Events that were not sent: reason=duplicate, stale (an older state), or unchanged (it did not happen again)."
+    PIPELINE_UNTRACKED "kube_events_pipeline_untracked_total" counter ("")
+        "Events that were sent without a place in the checkpoint, as there was none left: a crash may lose them."
     SINK_QUEUE_LENGTH "kube_events_sink_queue_length" gauge ("sink") "Events that wait in memory for a sink."
     SINK_SPILLED "kube_events_sink_spilled" gauge ("sink") "Events that wait on disk for a sink."
     SINK_DELIVERED "kube_events_sink_delivered_total" counter ("sink") "Events that a sink has taken."

@@ -15,7 +15,7 @@ use crate::support::*;
 const LEASE: &str = "kube-events";
 
 /// A client whose connection can be cut: 0 works, 1 hangs, 2 refuses, 3 loses answers to requests that arrive.
-fn cut(sim: &Sim, how: &Arc<AtomicU8>) -> kube::Client {
+pub(crate) fn cut(sim: &Sim, how: &Arc<AtomicU8>) -> kube::Client {
     let (client, how) = (sim.client_in_memory(), how.clone());
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let (client, how) = (client.clone(), how.clone());

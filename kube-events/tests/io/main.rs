@@ -4,6 +4,7 @@
 mod checkpoint;
 mod leader;
 mod object;
+mod pipeline;
 mod source;
 mod support;
 mod telemetry;
