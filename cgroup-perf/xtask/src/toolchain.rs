@@ -41,6 +41,15 @@ impl Toolchain {
         if !core {
             missing.push(format!("a compiler with a core library for {TARGET} ({} is none)", rustc.display()));
         }
+        // LLVM copies the lines that it finds into the type information, and other machines have none to find.
+        if let Some(sources) =
+            sysroot(&rustc).map(|root| root.join("lib/rustlib/src/rust")).filter(|path| path.exists())
+        {
+            missing.push(format!(
+                "a compiler without the sources of its library, whose lines would get into the object (remove {}, Debian's rust-web-src)",
+                sources.display()
+            ));
+        }
         let libraries = sysroot(Path::new("rustc")).map(|root| root.join("lib")).unwrap_or_default();
         let linker = output(Command::new("bpf-linker").arg("--version").env("LD_LIBRARY_PATH", &libraries));
         if linker.is_none() {
