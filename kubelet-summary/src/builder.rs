@@ -36,6 +36,13 @@ pub enum BuildError {
         "there is no way to the kubelets: without a client, give a `fetcher` (`fetch::Direct`, or one of your own)"
     )]
     NoFetcher,
+    /// There is no client.
+    #[error("no client can be made from the configuration: {source}; look at its URL, certificates and user")]
+    Client {
+        /// Why not.
+        #[source]
+        source: kube::Error,
+    },
     /// The cache can't be what it is told to be.
     #[error(transparent)]
     Cache(#[from] CacheError),

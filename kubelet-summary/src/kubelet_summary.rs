@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
-use crate::builder::KubeletSummaryBuilder;
+use crate::builder::{BuildError, KubeletSummaryBuilder};
 use crate::cache::{NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
 use crate::fetch::NodeTarget;
 use crate::follow::AllRates;
@@ -29,8 +29,8 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// ```no_run
 /// use kubelet_summary::{KubeletSummary, Scope};
 ///
-/// # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let summary = KubeletSummary::builder(client).spawn()?;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let summary = KubeletSummary::from_config(kube::Config::infer().await?)?.spawn()?;
 /// summary.ready().await?;
 /// let usage = summary.usage(&Scope::all().namespace("shop").owner("Deployment", "web")).await?;
 /// for pod in &usage.values {
@@ -67,7 +67,16 @@ impl fmt::Debug for KubeletSummary {
 
 impl KubeletSummary {
     /// One that watches pods and nodes, and asks kubelets through the API server's node proxy unless it is given another
-    /// way. The client should not retry by itself (`kube::Config::default_retry = false`): each try counts.
+    /// way. By a client of its own that does not retry by itself (`kube::Config::default_retry`): what it watches tries
+    /// again anyhow, and says at once that it fails.
+    pub fn from_config(mut config: kube::Config) -> Result<KubeletSummaryBuilder, BuildError> {
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(|source| BuildError::Client { source })?;
+        Ok(Self::builder(client))
+    }
+
+    /// The same by a client of the host's. One that retries by itself hides for minutes that a watch fails
+    /// ([`Usage::behind`]); kubelets are asked once in any case.
     pub fn builder(client: Client) -> KubeletSummaryBuilder {
         KubeletSummaryBuilder::new(Some(client.clone()), Inventory::builder(client))
     }

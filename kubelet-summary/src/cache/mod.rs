@@ -93,9 +93,7 @@ struct Shared {
 /// use kubelet_summary::fetch::{NodeProxy, NodeTarget};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut config = kube::Config::infer().await?;
-/// config.default_retry = false;
-/// let cache = SummaryCache::builder(NodeProxy::new(kube::Client::try_from(config)?)).build();
+/// let cache = SummaryCache::builder(NodeProxy::new(kube::Client::try_default().await?)).build();
 /// let nodes = [NodeTarget::new("node-1"), NodeTarget::new("node-2")];
 /// for answer in cache.get_many(&nodes, Duration::from_secs(5)).await {
 ///     match answer.outcome.document() {
