@@ -24,6 +24,7 @@ mod pods;
 mod record;
 mod status;
 mod uid;
+mod watched;
 mod words;
 
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub use self::record::{NodeRecord, Owner, PodPhase, PodRecord};
 use self::status::Sources;
 pub use self::status::{Failing, InventoryStatus, Kind, NotReady, SourceStatus};
 pub use self::uid::PodUid;
+pub(crate) use self::watched::Reach;
+use self::watched::Watched;
 use crate::selector::Scope;
 use crate::telemetry;
 
@@ -62,9 +65,8 @@ struct Inner {
     pods_version: watch::Sender<u64>,
     /// Goes up with each change of the nodes.
     nodes_version: watch::Sender<u64>,
-    /// The namespaces that are watched; none are all.
-    namespaces: Vec<String>,
-    /// Whether all pods there are known.
+    watched: Watched,
+    /// Whether all pods that are watched are known: no stream of the host's leaves some out.
     whole: bool,
 }
 
@@ -77,14 +79,14 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn new(sources: Sources, namespaces: Vec<String>, whole: bool) -> Self {
+    fn new(sources: Sources, watched: Watched, whole: bool) -> Self {
         Self {
             pods: RwLock::default(),
             nodes: RwLock::default(),
             sources: watch::Sender::new(sources),
             pods_version: watch::Sender::new(0),
             nodes_version: watch::Sender::new(0),
-            namespaces,
+            watched,
             whole,
         }
     }
@@ -230,7 +232,7 @@ impl Inventory {
     }
 
     /// The pods in scope, in no order: an error until the pods were listed once, and an answer from what is known from
-    /// then on.
+    /// then on. What is not [watched](Self::watched) is not in it.
     pub fn select(&self, scope: &Scope) -> Result<Vec<Arc<KnownPod>>, NotReady> {
         let pods = self.inner.pods.read();
         // Under the lock: whoever empties the table says so before.
@@ -280,8 +282,23 @@ impl Inventory {
 
     /// Whether a pod of that namespace would be known here, if there were one.
     pub fn covers(&self, namespace: &str) -> bool {
-        let namespaces = &self.inner.namespaces;
-        self.inner.whole && (namespaces.is_empty() || namespaces.iter().any(|watched| watched == namespace))
+        let watched = &self.inner.watched;
+        self.inner.whole && watched.is_whole() && watched.has_namespace(namespace)
+    }
+
+    /// How much of what the scope names its own watches see.
+    pub(crate) fn reach(&self, scope: &Scope) -> Reach {
+        self.inner.watched.reach(scope)
+    }
+
+    /// Whether its own watches see pods on that node.
+    pub(crate) fn watches_node(&self, node: &str) -> bool {
+        self.inner.watched.has_node(node)
+    }
+
+    /// What its own watches see, in words: `pods in namespace shop`. Streams of the host's are taken for all pods.
+    pub fn watched(&self) -> String {
+        self.inner.watched.to_string()
     }
 
     /// How it is doing.
