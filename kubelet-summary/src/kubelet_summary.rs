@@ -154,9 +154,9 @@ impl KubeletSummary {
     }
 
     /// What a node's counters gained per second, if they are [kept](KubeletSummaryBuilder::rates) and the node has had a
-    /// document. `read` is called under a lock that the next document waits for.
+    /// document. `read` may take its time, and ask for more: nobody waits for it.
     pub fn rates<T>(&self, node: &str, read: impl FnOnce(&Rates) -> T) -> Option<T> {
-        self.rates.as_ref()?.read().get(node).map(read)
+        self.rates.as_ref()?.of(node).map(|rates| read(&rates))
     }
 
     /// The rate of one of a pod's counters, in the same way. It is of the newest documents, which may be newer than
@@ -191,7 +191,7 @@ impl KubeletSummary {
         self.stop.cancel();
         tokio::join!(self.tasks.wait(), self.inventory.shutdown(), self.cache.shutdown());
         if let Some(rates) = &self.rates {
-            rates.write().clear();
+            rates.clear();
         }
     }
 }

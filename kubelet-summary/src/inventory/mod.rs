@@ -19,6 +19,7 @@
 mod builder;
 mod decode;
 mod feed;
+mod known;
 mod nodes;
 mod pods;
 mod record;
@@ -39,9 +40,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::InventoryBuilder;
+pub use self::known::KnownPod;
 pub use self::nodes::KnownNode;
 use self::nodes::NodeTable;
-pub use self::pods::KnownPod;
 use self::pods::{PodTable, Put};
 pub use self::record::{NodeRecord, Owner, PodPhase, PodRecord};
 use self::status::Sources;
@@ -242,6 +243,10 @@ impl Inventory {
         if scope.label_selector().needed_words().all(|word| pods.has_word(word)) {
             pods.select(scope, |pod| selected.push(pod.clone()));
         }
+        drop(pods);
+        if scope.asks_for_owners() {
+            selected.retain(known::with_owner(scope));
+        }
         Ok(selected)
     }
 
@@ -352,5 +357,43 @@ impl Inventory {
             tracing::warn!("watches are still ending after {} s", SHUTDOWN.as_secs());
         }
         self.inner.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use kube::runtime::watcher::Event;
+    use parking_lot::Mutex;
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_is_asked_for_owners_once_each_and_without_a_lock() {
+        let pod = |name: &str, job: &str| {
+            let owners = json!([{"controller": true, "kind": "Job", "name": job}]);
+            let metadata = json!({"namespace": "a", "name": name, "uid": name, "ownerReferences": owners});
+            Ok(Event::InitApply(from_value::<PodRecord>(json!({"metadata": metadata})).unwrap()))
+        };
+        let pods = [("one", "nightly-1"), ("two", "other-1"), ("three", "nightly-1")].map(|(name, job)| pod(name, job));
+        let pods = [Ok(Event::Init)].into_iter().chain(pods).chain([Ok(Event::InitDone)]);
+        let pods = futures::stream::iter(pods).chain(futures::stream::pending());
+        let inventory = Inventory::from_streams::<_, NodeRecord>(pods, futures::stream::pending()).spawn();
+        inventory.wait_for(|status| status.pods.listed).await;
+
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, inner) = (asked.clone(), inventory.inner.clone());
+        let scope = Scope::all().owner_chain("CronJob", "nightly", move |_, _, job| {
+            assert!(inner.pods.try_write().is_some(), "the watch can go on meanwhile");
+            log.lock().push(job.to_owned());
+            job.strip_suffix("-1").map(|name| ("CronJob".to_owned(), name.to_owned()))
+        });
+        let mut names: Vec<_> = inventory.select(&scope).unwrap().iter().map(|pod| pod.name().to_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["one", "three"]);
+        let mut asked = std::mem::take(&mut *asked.lock());
+        asked.sort_unstable();
+        assert_eq!(asked, ["nightly-1", "other", "other-1"], "each owner once, and what is above it");
     }
 }
