@@ -204,9 +204,11 @@ pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
     }
     loop {
         changes.mark_unchanged();
+        // Before the look at the nodes: one that is new, and asked for, in between is not to be forgotten.
+        let mark = cache.mark();
         let Ok(nodes) = inventory.nodes() else { return };
         let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
-        cache.retain(&nodes);
+        cache.retain_as_of(mark, &nodes);
         if changes.changed().await.is_err() {
             return;
         }

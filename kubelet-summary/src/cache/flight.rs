@@ -7,8 +7,9 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::Shared;
+use super::entry::{Job, Waiter};
 use super::outcome::{MissingReason, NodeOutcome};
-use super::table::{Job, Waiter};
+
 use crate::fetch::{FetchError, Phase};
 use crate::telemetry;
 

@@ -29,11 +29,14 @@
 //! | it is shut down, or its last handle is dropped | ends all attempts, and is empty for good |
 
 mod builder;
+mod entry;
 mod flight;
 mod outcome;
 mod pace;
 mod refresh;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,8 +52,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::{DEFAULT_CONCURRENCY, DEFAULT_TTL, SummaryCacheBuilder};
+use self::entry::Waiter;
 pub use self::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange};
-use self::table::{Step, Table, Waiter};
+pub(crate) use self::table::Mark;
+use self::table::{Step, Table};
 use crate::clock::WallClock;
 use crate::fetch::{Fetcher, NodeTarget};
 use crate::telemetry;
@@ -223,7 +228,19 @@ impl SummaryCache {
 
     /// Names all nodes that there are. Others are forgotten.
     pub fn retain(&self, nodes: &[NodeTarget]) {
-        self.shared.table.lock().retain(nodes, Instant::now());
+        self.shared.table.lock().retain(nodes, Mark::LAST, Instant::now());
+        self.shared.news.notify_one();
+    }
+
+    /// A mark between the nodes that are known by now and those that come in later.
+    pub(crate) fn mark(&self) -> Mark {
+        self.shared.table.lock().mark()
+    }
+
+    /// Names all nodes that there were at the mark: of those that were known by then, others are forgotten. What came in
+    /// since then may be newer than the list.
+    pub(crate) fn retain_as_of(&self, mark: Mark, nodes: &[NodeTarget]) {
+        self.shared.table.lock().retain(nodes, mark, Instant::now());
         self.shared.news.notify_one();
     }
 
