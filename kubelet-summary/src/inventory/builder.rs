@@ -60,7 +60,8 @@ impl InventoryBuilder {
 
     /// Pods from a watch that the host has, instead of one of its own; called again, from several. Items are
     /// [`PodRecord`]s or whole `Pod`s. The stream must go on after its errors, as one with a back-off does: after an error
-    /// it counts as failing until its next event.
+    /// it counts as failing until its next event, or until six minutes have passed without another error. One that ends or
+    /// panics counts as failing for good.
     pub fn pods<K>(
         mut self,
         stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,

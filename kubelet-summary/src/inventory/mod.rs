@@ -11,10 +11,11 @@
 //! | a watch breaks, or its version is gone (410) | keeps what it knows; a new list takes its place when it is complete |
 //! | a list breaks off | keeps what it knows, with what the list told so far |
 //! | the API server can't be asked | keeps what it knows, and says for how long in [`InventoryStatus::behind`] |
-//! | a stream of the host's ends | the same, for good |
+//! | a stream of the host's ends, or panics | the same, for good |
 //! | it is shut down, or its last handle dropped | forgets everything |
 //!
-//! A watch that goes on after a failure says so with its next event only; until then it counts as failing.
+//! A watch that goes on after a failure says so with its next event only; until then it counts as failing, for six minutes
+//! at most: one that fails on says so again before.
 
 mod builder;
 mod decode;
