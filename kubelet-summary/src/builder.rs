@@ -43,6 +43,9 @@ pub enum BuildError {
         #[source]
         source: kube::Error,
     },
+    /// Rates would never come: they are between documents that the cache keeps.
+    #[error("rates need a TTL above zero: without one no document is kept to compare the next one with")]
+    RatesWithoutTtl,
     /// The cache can't be what it is told to be.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -141,7 +144,7 @@ impl KubeletSummaryBuilder {
 
     /// Whether [rates](KubeletSummary::rates) of counters are worked out from the documents as they come; off by default,
     /// since they take some 800 bytes per pod of two containers. They need documents in a row: [`Mode::Background`], or
-    /// questions that are asked regularly.
+    /// questions that are asked regularly; and a TTL above zero.
     pub fn rates(mut self, on: bool) -> Self {
         self.rates = on;
         self
@@ -171,6 +174,9 @@ impl KubeletSummaryBuilder {
             (None, Some(client)) => Arc::new(NodeProxy::new(client)),
             (None, None) => return Err(BuildError::NoFetcher),
         };
+        if self.rates && self.ttl.is_zero() {
+            return Err(BuildError::RatesWithoutTtl);
+        }
         let clock = self.clock;
         let mut cache =
             SummaryCache::builder(fetcher).ttl(self.ttl).concurrency(self.concurrency).clock(move || clock.now());

@@ -124,6 +124,20 @@ async fn without_a_way_to_kubelets_there_is_nothing_to_start() {
     assert!(matches!(builder.spawn().unwrap_err(), BuildError::NoFetcher));
 }
 
+#[tokio::test]
+async fn rates_without_documents_to_compare_are_refused() {
+    use kubelet_summary::inventory::{NodeRecord, PodRecord};
+    let builder = || {
+        let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
+        KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes)
+            .fetcher(super::support::Kubelets::default())
+            .ttl(Duration::ZERO)
+    };
+    let error = builder().rates(true).spawn().unwrap_err();
+    assert!(matches!(error, BuildError::RatesWithoutTtl), "{error}");
+    builder().spawn().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn rates_follow_the_documents_and_leave_with_their_nodes() {
     use kubelet_summary::rates::Counter;
