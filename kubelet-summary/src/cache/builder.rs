@@ -131,7 +131,7 @@ impl SummaryCacheBuilder {
         Ok(cache)
     }
 
-    fn start(self, background: bool) -> (SummaryCache, CancellationToken) {
+    pub(super) fn start(self, background: bool) -> (SummaryCache, CancellationToken) {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             fetcher: self.fetcher,

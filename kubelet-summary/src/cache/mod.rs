@@ -82,10 +82,22 @@ struct Shared {
     fetch_timeout: Duration,
     shutdown_timeout: Duration,
     clock: WallClock,
-    /// Nodes came in.
+    /// Nodes came in that the background has not heard of.
     news: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl Shared {
+    /// Does something to the table, and wakes the background if that brought nodes that it doesn't know.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let mut table = self.table.lock();
+        let done = change(&mut table);
+        if table.has_news() {
+            self.news.notify_one();
+        }
+        done
+    }
 }
 
 /// The summaries of all nodes, each kubelet asked once per TTL. Clones are handles of the same cache; it stops with the
@@ -167,8 +179,7 @@ impl SummaryCache {
     }
 
     fn start(&self, node: &NodeTarget) -> Got {
-        let step = self.shared.table.lock().ask(node, Instant::now());
-        self.shared.news.notify_one();
+        let step = self.shared.change(|table| table.ask(node, Instant::now()));
         match step {
             Step::Answer(outcome) => Got::Now(outcome),
             Step::Join(waiter) => Got::Soon(waiter),
@@ -217,8 +228,7 @@ impl SummaryCache {
 
     /// Names a node, or says where it is now. It is known until it is [removed](Self::remove).
     pub fn put(&self, node: &NodeTarget) {
-        self.shared.table.lock().put(node, Instant::now());
-        self.shared.news.notify_one();
+        self.shared.change(|table| table.put(node, Instant::now()));
     }
 
     /// Forgets a node, and ends its attempt. Whether it was known.
@@ -228,8 +238,7 @@ impl SummaryCache {
 
     /// Names all nodes that there are. Others are forgotten.
     pub fn retain(&self, nodes: &[NodeTarget]) {
-        self.shared.table.lock().retain(nodes, Mark::LAST, Instant::now());
-        self.shared.news.notify_one();
+        self.shared.change(|table| table.retain(nodes, Mark::LAST, Instant::now()));
     }
 
     /// A mark between the nodes that are known by now and those that come in later.
@@ -240,8 +249,7 @@ impl SummaryCache {
     /// Names all nodes that there were at the mark: of those that were known by then, others are forgotten. What came in
     /// since then may be newer than the list.
     pub(crate) fn retain_as_of(&self, mark: Mark, nodes: &[NodeTarget]) {
-        self.shared.table.lock().retain(nodes, mark, Instant::now());
-        self.shared.news.notify_one();
+        self.shared.change(|table| table.retain(nodes, mark, Instant::now()));
     }
 
     /// The ends of all attempts from now on, until the cache is shut down. Take it before [`known`](Self::known), and none

@@ -244,6 +244,11 @@ impl Table {
         self.forget("stopped", |_, _| false);
     }
 
+    /// Whether nodes came in that the background has not heard of.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.as_ref().is_some_and(|news| !news.is_empty())
+    }
+
     /// Nodes that came in since this was asked last.
     pub(super) fn news(&mut self) -> Vec<(Arc<str>, u64)> {
         self.news.as_mut().map(std::mem::take).unwrap_or_default()

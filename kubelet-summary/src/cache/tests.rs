@@ -36,3 +36,27 @@ async fn a_list_takes_nothing_from_nodes_that_are_newer() {
     cache.retain_as_of(cache.mark(), &nodes(&["stays"]));
     assert!(matches!(asking.await.reason(), Some(MissingReason::Removed)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_wake_the_background_for_nodes_that_it_does_not_know_only() {
+    // With nobody who hears the news.
+    let (cache, _) = SummaryCache::builder(Hung).start(true);
+    let woken = || cache.shared.news.notified().now_or_never().is_some();
+    let node = NodeTarget::new("n");
+    let first = Box::pin(cache.get(&node)).now_or_never();
+    assert!(first.is_none() && woken());
+    assert_eq!(cache.shared.table.lock().news().len(), 1);
+    // All that follows is of a node that it knows.
+    for _ in 0..3 {
+        assert!(cache.get(&node).now_or_never().is_none());
+        cache.put(&node);
+        cache.retain(&nodes(&["n"]));
+    }
+    assert!(!woken());
+    cache.put(&NodeTarget::new("m"));
+    assert!(woken());
+    // Without a background there is nobody to wake.
+    let cache = SummaryCache::builder(Hung).build();
+    cache.put(&node);
+    assert!(cache.shared.news.notified().now_or_never().is_none());
+}
