@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::stream::Stream;
 use kube::Client;
 use kube::runtime::watcher;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,8 @@ use crate::selector::Scope;
 
 /// Changes of nodes within this time are told to the cache together.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for tasks of its own.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// What pods use, by the word of their kubelets. Clones are handles of the same one; it stops with the last of them.
 ///
@@ -186,10 +188,15 @@ impl KubeletSummary {
     }
 
     /// Stops the watches and what is being asked, and forgets everything; from then on questions are answered
-    /// [`NotReady::Stopped`]. It takes seconds at most; calling it again does no harm.
+    /// [`NotReady::Stopped`]. It takes 5 s at most; calling it again does no harm.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        tokio::join!(self.tasks.wait(), self.inventory.shutdown(), self.cache.shutdown());
+        let ending = async {
+            if timeout(SHUTDOWN, self.tasks.wait()).await.is_err() {
+                tracing::warn!("tasks are still ending after {} s", SHUTDOWN.as_secs());
+            }
+        };
+        tokio::join!(ending, self.inventory.shutdown(), self.cache.shutdown());
         if let Some(rates) = &self.rates {
             rates.clear();
         }
@@ -213,5 +220,23 @@ pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
             return;
         }
         sleep(TOGETHER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::NodeProxy;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_is_bounded_in_time_whatever_a_task_does() {
+        let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
+        let client = Client::try_from(kube::Config::new(http::Uri::from_static("http://localhost"))).unwrap();
+        let builder = KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes);
+        let summary = builder.fetcher(NodeProxy::new(client)).spawn().unwrap();
+        summary.tasks.spawn(std::future::pending::<()>());
+        let began = Instant::now();
+        timeout(Duration::from_mins(1), summary.shutdown()).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), SHUTDOWN.as_secs());
     }
 }
