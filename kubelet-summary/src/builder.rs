@@ -150,7 +150,7 @@ impl KubeletSummaryBuilder {
         self
     }
 
-    /// After a question that failed, the same one fails at once for a while. Off by default: the cache asks no node more
+    /// After a question that [failed](crate::UsageError::is_failure), the same one fails at once for a while. Off by default: the cache asks no node more
     /// than once per TTL as it is.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);

@@ -127,7 +127,8 @@ impl KubeletSummary {
         let answer = self.ask(scope, deadline).await;
         match &answer {
             Ok(_) => backoff.succeeded(&workload),
-            Err(_) => backoff.failed(&workload, began),
+            Err(error) if error.is_failure() => backoff.failed(&workload, began),
+            Err(_) => {}
         }
         answer
     }

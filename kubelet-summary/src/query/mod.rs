@@ -190,3 +190,12 @@ pub enum UsageError {
         left: Duration,
     },
 }
+
+impl UsageError {
+    /// Whether something failed, so that the same question had better not be asked again at once: no list can be had, or
+    /// no figures. Others cost nothing: that the first list is on its way, that all is shut down, that nobody watches what
+    /// is asked for, and what a back-off says itself.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::NotReady(NotReady::Failing { .. }) | Self::NoData { .. })
+    }
+}
