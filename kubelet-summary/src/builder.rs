@@ -59,6 +59,7 @@ pub struct KubeletSummaryBuilder {
     fetcher: Option<Arc<dyn Fetcher>>,
     ttl: Duration,
     concurrency: usize,
+    suspects: Option<usize>,
     fetch_timeout: Option<Duration>,
     deadline: Duration,
     mode: Mode,
@@ -88,6 +89,7 @@ impl KubeletSummaryBuilder {
             fetcher: None,
             ttl: DEFAULT_TTL,
             concurrency: DEFAULT_CONCURRENCY,
+            suspects: None,
             fetch_timeout: None,
             deadline: Duration::from_secs(15),
             mode: Mode::default(),
@@ -120,6 +122,13 @@ impl KubeletSummaryBuilder {
     /// How many kubelets are asked at once; 64 by default.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// How many nodes whose last attempt failed are asked at once, beside the others; 4 times the concurrency by default.
+    /// See [`SummaryCacheBuilder::suspects`](crate::SummaryCacheBuilder::suspects).
+    pub fn suspects(mut self, nodes: usize) -> Self {
+        self.suspects = Some(nodes);
         self
     }
 
@@ -180,6 +189,9 @@ impl KubeletSummaryBuilder {
         let clock = self.clock;
         let mut cache =
             SummaryCache::builder(fetcher).ttl(self.ttl).concurrency(self.concurrency).clock(move || clock.now());
+        if let Some(suspects) = self.suspects {
+            cache = cache.suspects(suspects);
+        }
         if let Some(timeout) = self.fetch_timeout {
             cache = cache.fetch_timeout(timeout);
         }

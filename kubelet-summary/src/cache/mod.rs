@@ -21,7 +21,7 @@
 //! | | the cache |
 //! |---|---|
 //! | a node is slow, or hangs | holds up nobody else; [`SummaryCache::get_many`] answers at its deadline with what there is |
-//! | many nodes are dead | asks them in a quarter of its places, so that the living have the rest |
+//! | many nodes are dead | asks them in places of their own, so that the living wait for none of them, and those that recover not for long |
 //! | a node is removed | ends its attempt, forgets it; its callers get [`MissingReason::Removed`] |
 //! | a node's address changes | asks there the next time; what it said before stays good |
 //! | nobody asks for a node that the host never named | forgets it after ten minutes |
@@ -77,7 +77,7 @@ struct Shared {
     /// Held for look-ups only, never across an await.
     table: Mutex<Table>,
     permits: Semaphore,
-    /// For nodes whose last attempt failed.
+    /// For nodes whose last attempt failed, apart from the others.
     suspects: Semaphore,
     fetch_timeout: Duration,
     shutdown_timeout: Duration,
