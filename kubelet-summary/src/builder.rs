@@ -36,6 +36,16 @@ pub enum BuildError {
         "there is no way to the kubelets: without a client, give a `fetcher` (`fetch::Direct`, or one of your own)"
     )]
     NoFetcher,
+    /// There is no client.
+    #[error("no client can be made from the configuration: {source}; look at its URL, certificates and user")]
+    Client {
+        /// Why not.
+        #[source]
+        source: kube::Error,
+    },
+    /// Rates would never come: they are between documents that the cache keeps.
+    #[error("rates need a TTL above zero: without one no document is kept to compare the next one with")]
+    RatesWithoutTtl,
     /// The cache can't be what it is told to be.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -49,6 +59,7 @@ pub struct KubeletSummaryBuilder {
     fetcher: Option<Arc<dyn Fetcher>>,
     ttl: Duration,
     concurrency: usize,
+    suspects: Option<usize>,
     fetch_timeout: Option<Duration>,
     deadline: Duration,
     mode: Mode,
@@ -78,6 +89,7 @@ impl KubeletSummaryBuilder {
             fetcher: None,
             ttl: DEFAULT_TTL,
             concurrency: DEFAULT_CONCURRENCY,
+            suspects: None,
             fetch_timeout: None,
             deadline: Duration::from_secs(15),
             mode: Mode::default(),
@@ -113,6 +125,13 @@ impl KubeletSummaryBuilder {
         self
     }
 
+    /// How many nodes whose last attempt failed are asked at once, beside the others; 4 times the concurrency by default.
+    /// See [`SummaryCacheBuilder::suspects`](crate::SummaryCacheBuilder::suspects).
+    pub fn suspects(mut self, nodes: usize) -> Self {
+        self.suspects = Some(nodes);
+        self
+    }
+
     /// How long asking a kubelet may take, whatever the fetcher's own deadline is; 30 s by default.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.fetch_timeout = Some(timeout);
@@ -134,13 +153,13 @@ impl KubeletSummaryBuilder {
 
     /// Whether [rates](KubeletSummary::rates) of counters are worked out from the documents as they come; off by default,
     /// since they take some 800 bytes per pod of two containers. They need documents in a row: [`Mode::Background`], or
-    /// questions that are asked regularly.
+    /// questions that are asked regularly; and a TTL above zero.
     pub fn rates(mut self, on: bool) -> Self {
         self.rates = on;
         self
     }
 
-    /// After a question that failed, the same one fails at once for a while. Off by default: the cache asks no node more
+    /// After a question that [failed](crate::UsageError::is_failure), the same one fails at once for a while. Off by default: the cache asks no node more
     /// than once per TTL as it is.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);
@@ -164,9 +183,15 @@ impl KubeletSummaryBuilder {
             (None, Some(client)) => Arc::new(NodeProxy::new(client)),
             (None, None) => return Err(BuildError::NoFetcher),
         };
+        if self.rates && self.ttl.is_zero() {
+            return Err(BuildError::RatesWithoutTtl);
+        }
         let clock = self.clock;
         let mut cache =
             SummaryCache::builder(fetcher).ttl(self.ttl).concurrency(self.concurrency).clock(move || clock.now());
+        if let Some(suspects) = self.suspects {
+            cache = cache.suspects(suspects);
+        }
         if let Some(timeout) = self.fetch_timeout {
             cache = cache.fetch_timeout(timeout);
         }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::stream::Stream;
 use kube::Client;
 use kube::runtime::watcher;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::backoff::Backoff;
-use crate::builder::KubeletSummaryBuilder;
+use crate::builder::{BuildError, KubeletSummaryBuilder};
 use crate::cache::{NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
 use crate::fetch::NodeTarget;
 use crate::follow::AllRates;
@@ -23,14 +23,16 @@ use crate::selector::Scope;
 
 /// Changes of nodes within this time are told to the cache together.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for tasks of its own.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// What pods use, by the word of their kubelets. Clones are handles of the same one; it stops with the last of them.
 ///
 /// ```no_run
 /// use kubelet_summary::{KubeletSummary, Scope};
 ///
-/// # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let summary = KubeletSummary::builder(client).spawn()?;
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let summary = KubeletSummary::from_config(kube::Config::infer().await?)?.spawn()?;
 /// summary.ready().await?;
 /// let usage = summary.usage(&Scope::all().namespace("shop").owner("Deployment", "web")).await?;
 /// for pod in &usage.values {
@@ -67,7 +69,16 @@ impl fmt::Debug for KubeletSummary {
 
 impl KubeletSummary {
     /// One that watches pods and nodes, and asks kubelets through the API server's node proxy unless it is given another
-    /// way. The client should not retry by itself (`kube::Config::default_retry = false`): each try counts.
+    /// way. By a client of its own that does not retry by itself (`kube::Config::default_retry`): what it watches tries
+    /// again anyhow, and says at once that it fails.
+    pub fn from_config(mut config: kube::Config) -> Result<KubeletSummaryBuilder, BuildError> {
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(|source| BuildError::Client { source })?;
+        Ok(Self::builder(client))
+    }
+
+    /// The same by a client of the host's. One that retries by itself hides for minutes that a watch fails
+    /// ([`Usage::behind`]); kubelets are asked once in any case.
     pub fn builder(client: Client) -> KubeletSummaryBuilder {
         KubeletSummaryBuilder::new(Some(client.clone()), Inventory::builder(client))
     }
@@ -116,7 +127,8 @@ impl KubeletSummary {
         let answer = self.ask(scope, deadline).await;
         match &answer {
             Ok(_) => backoff.succeeded(&workload),
-            Err(_) => backoff.failed(&workload, began),
+            Err(error) if error.is_failure() => backoff.failed(&workload, began),
+            Err(_) => {}
         }
         answer
     }
@@ -145,9 +157,9 @@ impl KubeletSummary {
     }
 
     /// What a node's counters gained per second, if they are [kept](KubeletSummaryBuilder::rates) and the node has had a
-    /// document. `read` is called under a lock that the next document waits for.
+    /// document. `read` may take its time, and ask for more: nobody waits for it.
     pub fn rates<T>(&self, node: &str, read: impl FnOnce(&Rates) -> T) -> Option<T> {
-        self.rates.as_ref()?.read().get(node).map(read)
+        self.rates.as_ref()?.of(node).map(|rates| read(&rates))
     }
 
     /// The rate of one of a pod's counters, in the same way. It is of the newest documents, which may be newer than
@@ -177,12 +189,17 @@ impl KubeletSummary {
     }
 
     /// Stops the watches and what is being asked, and forgets everything; from then on questions are answered
-    /// [`NotReady::Stopped`]. It takes seconds at most; calling it again does no harm.
+    /// [`NotReady::Stopped`]. It takes 5 s at most; calling it again does no harm.
     pub async fn shutdown(&self) {
         self.stop.cancel();
-        tokio::join!(self.tasks.wait(), self.inventory.shutdown(), self.cache.shutdown());
+        let ending = async {
+            if timeout(SHUTDOWN, self.tasks.wait()).await.is_err() {
+                tracing::warn!("tasks are still ending after {} s", SHUTDOWN.as_secs());
+            }
+        };
+        tokio::join!(ending, self.inventory.shutdown(), self.cache.shutdown());
         if let Some(rates) = &self.rates {
-            rates.write().clear();
+            rates.clear();
         }
     }
 }
@@ -195,12 +212,32 @@ pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
     }
     loop {
         changes.mark_unchanged();
+        // Before the look at the nodes: one that is new, and asked for, in between is not to be forgotten.
+        let mark = cache.mark();
         let Ok(nodes) = inventory.nodes() else { return };
         let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
-        cache.retain(&nodes);
+        cache.retain_as_of(mark, &nodes);
         if changes.changed().await.is_err() {
             return;
         }
         sleep(TOGETHER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::NodeProxy;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_is_bounded_in_time_whatever_a_task_does() {
+        let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
+        let client = Client::try_from(kube::Config::new(http::Uri::from_static("http://localhost"))).unwrap();
+        let builder = KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes);
+        let summary = builder.fetcher(NodeProxy::new(client)).spawn().unwrap();
+        summary.tasks.spawn(std::future::pending::<()>());
+        let began = Instant::now();
+        timeout(Duration::from_mins(1), summary.shutdown()).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), SHUTDOWN.as_secs());
     }
 }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use cluster_sim::kubelet::{Certificate, KubeletFault, Way};
-use cluster_sim::{ObjectRef, Sim};
+use cluster_sim::{Fault, ObjectRef, Sim, Verb};
 use k8s_openapi::api::core::v1::Node;
 use kubelet_summary::fetch::rbac::{self, Rule};
 use kubelet_summary::fetch::{Direct, DirectBuilder, FetchError, Fetcher, NodeProxy, Peer, TlsProblem, Token, Trust};
-use kubelet_summary::{MissingReason, NodeOutcome, NodeTarget, SummaryCache};
+use kubelet_summary::{KubeletSummary, MissingReason, NodeOutcome, NodeTarget, SummaryCache};
 use serde_json::{Value, json};
 
 const USER: &str = "system:serviceaccount:monitoring:reader";
@@ -148,9 +148,7 @@ async fn one_fetch_per_node_behind_the_proxy_whoever_asks() {
 #[tokio::test]
 async fn what_fails_is_named_and_the_rest_is_there() {
     let sim = sim().await;
-    let mut config = sim.kube_config();
-    config.default_retry = false;
-    let proxy = NodeProxy::new(kube::Client::try_from(config).unwrap()).max_bytes(1 << 20);
+    let proxy = NodeProxy::new(sim.client()).max_bytes(1 << 20);
     let cache = SummaryCache::builder(proxy).build();
     sim.kubelets().faults().add(KubeletFault::on("b").hang());
     sim.kubelets().set_down("c", true);
@@ -163,6 +161,39 @@ async fn what_fails_is_named_and_the_rest_is_there() {
     assert!(matches!(*error(&c.outcome), FetchError::KubeletUnreachable { .. }), "{c:?}");
     assert!(matches!(*error(&nobody.outcome), FetchError::NotFound { by: Peer::ApiServer, .. }), "{nobody:?}");
     cache.shutdown().await;
+    sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dead_kubelet_is_asked_once_also_by_a_client_that_retries() {
+    let sim = sim().await;
+    let config = sim.kube_config();
+    assert!(config.default_retry, "kube's clients retry by themselves");
+    let proxy = NodeProxy::new(kube::Client::try_from(config).unwrap());
+    sim.kubelets().set_down("a", true);
+    sim.kubelets().faults().add(KubeletFault::on("b").status(503));
+    sim.kubelets().faults().add(KubeletFault::on("c").status(504));
+    for node in ["a", "b", "c"] {
+        let asked = sim.requests().total();
+        let error = proxy.fetch(&NodeTarget::new(node)).await.unwrap_err();
+        assert!(matches!(error, FetchError::KubeletUnreachable { .. } | FetchError::Server { .. }), "{error:?}");
+        assert_eq!(sim.requests().total() - asked, 1, "{node}");
+    }
+    // What goes well is as it is.
+    sim.kubelets().faults().clear();
+    assert_eq!(proxy.fetch(&NodeTarget::new("b")).await.unwrap().pods.len(), 1);
+    sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_fails_says_so_at_its_first_try() {
+    let sim = sim().await;
+    sim.faults().add(Fault::on(Verb::List).resource("pods").status(503));
+    let summary = KubeletSummary::from_config(sim.kube_config()).unwrap().spawn().unwrap();
+    // A client that retries by itself would try for minutes before.
+    let failing = summary.inventory().wait_for(|status| status.pods.failing.is_some());
+    tokio::time::timeout(Duration::from_secs(30), failing).await.unwrap();
+    summary.shutdown().await;
     sim.shutdown().await;
 }
 

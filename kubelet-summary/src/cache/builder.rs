@@ -27,6 +27,7 @@ pub struct SummaryCacheBuilder {
     fetcher: Arc<dyn Fetcher>,
     ttl: Duration,
     concurrency: usize,
+    suspects: Option<usize>,
     fetch_timeout: Duration,
     shutdown_timeout: Duration,
     backlog: usize,
@@ -50,6 +51,7 @@ impl SummaryCacheBuilder {
             fetcher,
             ttl: DEFAULT_TTL,
             concurrency: DEFAULT_CONCURRENCY,
+            suspects: None,
             fetch_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(5),
             backlog: 4096,
@@ -66,10 +68,21 @@ impl SummaryCacheBuilder {
         self
     }
 
-    /// How many kubelets are asked at once; 64 by default, at least 1. A quarter of them, or one, at most are nodes whose
-    /// last attempt failed, so that dead nodes don't hold up the living.
+    /// How many kubelets are asked at once; 64 by default, at least 1. Nodes whose last attempt failed have
+    /// [places of their own](Self::suspects).
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How many nodes whose last attempt failed are asked at once, beside the others; 4 times the
+    /// [concurrency](Self::concurrency) by default, at least 1.
+    ///
+    /// Such a node may hang again for all of the fetcher's deadline, and takes no place of a node that answers. It costs a
+    /// connection until it answers. One that has recovered is asked within a TTL as long as no more than
+    /// `suspects * ttl / deadline` others hang: 1,408 with the defaults.
+    pub fn suspects(mut self, nodes: usize) -> Self {
+        self.suspects = Some(nodes.clamp(1, Semaphore::MAX_PERMITS));
         self
     }
 
@@ -131,13 +144,15 @@ impl SummaryCacheBuilder {
         Ok(cache)
     }
 
-    fn start(self, background: bool) -> (SummaryCache, CancellationToken) {
+    pub(super) fn start(self, background: bool) -> (SummaryCache, CancellationToken) {
         let stop = CancellationToken::new();
+        let suspects = self.concurrency.saturating_mul(4).min(Semaphore::MAX_PERMITS);
+        let suspects = self.suspects.unwrap_or(suspects);
         let shared = Arc::new(Shared {
             fetcher: self.fetcher,
             table: Mutex::new(Table::new(self.ttl, background, self.backlog, stop.clone())),
             permits: Semaphore::new(self.concurrency),
-            suspects: Semaphore::new((self.concurrency / 4).max(1)),
+            suspects: Semaphore::new(suspects),
             fetch_timeout: self.fetch_timeout,
             shutdown_timeout: self.shutdown_timeout,
             clock: self.clock,

@@ -7,8 +7,9 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::Shared;
+use super::entry::{Job, Waiter};
 use super::outcome::{MissingReason, NodeOutcome};
-use super::table::{Job, Waiter};
+
 use crate::fetch::{FetchError, Phase};
 use crate::telemetry;
 
@@ -17,8 +18,8 @@ pub(super) async fn fly(shared: Arc<Shared>, job: Job) {
     let Job { name, generation, suspect, stop, ended } = job;
     let outcome = async {
         // Neither is ever closed.
-        let _lane = if suspect { shared.suspects.acquire().await.ok() } else { None };
-        let _turn = shared.permits.acquire().await.ok();
+        let places = if suspect { &shared.suspects } else { &shared.permits };
+        let _turn = places.acquire().await.ok();
         // The age of what comes counts from here: the kubelet can't have sampled later than it answers.
         let (began, began_at) = (Instant::now(), shared.clock.now());
         let target = shared.table.lock().begin(&name, generation, began)?;

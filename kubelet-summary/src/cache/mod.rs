@@ -21,7 +21,7 @@
 //! | | the cache |
 //! |---|---|
 //! | a node is slow, or hangs | holds up nobody else; [`SummaryCache::get_many`] answers at its deadline with what there is |
-//! | many nodes are dead | asks them in a quarter of its places, so that the living have the rest |
+//! | many nodes are dead | asks them in places of their own, so that the living wait for none of them, and those that recover not for long |
 //! | a node is removed | ends its attempt, forgets it; its callers get [`MissingReason::Removed`] |
 //! | a node's address changes | asks there the next time; what it said before stays good |
 //! | nobody asks for a node that the host never named | forgets it after ten minutes |
@@ -29,11 +29,14 @@
 //! | it is shut down, or its last handle is dropped | ends all attempts, and is empty for good |
 
 mod builder;
+mod entry;
 mod flight;
 mod outcome;
 mod pace;
 mod refresh;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,8 +52,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::{DEFAULT_CONCURRENCY, DEFAULT_TTL, SummaryCacheBuilder};
+use self::entry::Waiter;
 pub use self::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange};
-use self::table::{Step, Table, Waiter};
+pub(crate) use self::table::Mark;
+use self::table::{Step, Table};
 use crate::clock::WallClock;
 use crate::fetch::{Fetcher, NodeTarget};
 use crate::telemetry;
@@ -72,15 +77,27 @@ struct Shared {
     /// Held for look-ups only, never across an await.
     table: Mutex<Table>,
     permits: Semaphore,
-    /// For nodes whose last attempt failed.
+    /// For nodes whose last attempt failed, apart from the others.
     suspects: Semaphore,
     fetch_timeout: Duration,
     shutdown_timeout: Duration,
     clock: WallClock,
-    /// Nodes came in.
+    /// Nodes came in that the background has not heard of.
     news: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl Shared {
+    /// Does something to the table, and wakes the background if that brought nodes that it doesn't know.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let mut table = self.table.lock();
+        let done = change(&mut table);
+        if table.has_news() {
+            self.news.notify_one();
+        }
+        done
+    }
 }
 
 /// The summaries of all nodes, each kubelet asked once per TTL. Clones are handles of the same cache; it stops with the
@@ -93,9 +110,7 @@ struct Shared {
 /// use kubelet_summary::fetch::{NodeProxy, NodeTarget};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut config = kube::Config::infer().await?;
-/// config.default_retry = false;
-/// let cache = SummaryCache::builder(NodeProxy::new(kube::Client::try_from(config)?)).build();
+/// let cache = SummaryCache::builder(NodeProxy::new(kube::Client::try_default().await?)).build();
 /// let nodes = [NodeTarget::new("node-1"), NodeTarget::new("node-2")];
 /// for answer in cache.get_many(&nodes, Duration::from_secs(5)).await {
 ///     match answer.outcome.document() {
@@ -164,8 +179,7 @@ impl SummaryCache {
     }
 
     fn start(&self, node: &NodeTarget) -> Got {
-        let step = self.shared.table.lock().ask(node, Instant::now());
-        self.shared.news.notify_one();
+        let step = self.shared.change(|table| table.ask(node, Instant::now()));
         match step {
             Step::Answer(outcome) => Got::Now(outcome),
             Step::Join(waiter) => Got::Soon(waiter),
@@ -214,8 +228,7 @@ impl SummaryCache {
 
     /// Names a node, or says where it is now. It is known until it is [removed](Self::remove).
     pub fn put(&self, node: &NodeTarget) {
-        self.shared.table.lock().put(node, Instant::now());
-        self.shared.news.notify_one();
+        self.shared.change(|table| table.put(node, Instant::now()));
     }
 
     /// Forgets a node, and ends its attempt. Whether it was known.
@@ -225,8 +238,18 @@ impl SummaryCache {
 
     /// Names all nodes that there are. Others are forgotten.
     pub fn retain(&self, nodes: &[NodeTarget]) {
-        self.shared.table.lock().retain(nodes, Instant::now());
-        self.shared.news.notify_one();
+        self.shared.change(|table| table.retain(nodes, Mark::LAST, Instant::now()));
+    }
+
+    /// A mark between the nodes that are known by now and those that come in later.
+    pub(crate) fn mark(&self) -> Mark {
+        self.shared.table.lock().mark()
+    }
+
+    /// Names all nodes that there were at the mark: of those that were known by then, others are forgotten. What came in
+    /// since then may be newer than the list.
+    pub(crate) fn retain_as_of(&self, mark: Mark, nodes: &[NodeTarget]) {
+        self.shared.change(|table| table.retain(nodes, mark, Instant::now()));
     }
 
     /// The ends of all attempts from now on, until the cache is shut down. Take it before [`known`](Self::known), and none

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
+use super::entry::{Entry, Failure, Job, Kept, Waiter};
 use super::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange};
 use super::pace::Pace;
 use crate::fetch::{FetchError, NodeTarget};
@@ -22,26 +23,11 @@ const IDLE: Duration = Duration::from_mins(10);
 /// How often the age of the oldest document is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where the outcome of an attempt will be. It is closed without one where the node is removed, or the cache stopped.
-pub(super) type Waiter = watch::Receiver<Option<NodeOutcome>>;
-
 /// What to do for a caller.
 pub(super) enum Step {
     Answer(NodeOutcome),
     Join(Waiter),
     Launch(Job, Waiter),
-}
-
-/// An attempt to be made.
-pub(super) struct Job {
-    pub(super) name: Arc<str>,
-    /// Tells a node from a later one of the same name.
-    pub(super) generation: u64,
-    /// Whether the last attempt failed.
-    pub(super) suspect: bool,
-    /// Says that the node was removed.
-    pub(super) stop: CancellationToken,
-    pub(super) ended: watch::Sender<Option<NodeOutcome>>,
 }
 
 /// What to do for a node whose time in the background has come.
@@ -51,98 +37,21 @@ pub(super) enum Due {
     Launch(Job),
 }
 
+/// Nodes up to here were known at some time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(u64);
+
+impl Mark {
+    /// All that are known.
+    pub(super) const LAST: Self = Self(u64::MAX);
+}
+
 /// An event before it is looked up: a consumer that is late holds no old documents.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) node: Arc<str>,
     /// The node's version after the attempt; none if it was removed.
     pub(super) version: Option<u64>,
-}
-
-struct Kept {
-    summary: Arc<Summary>,
-    requested: Instant,
-    requested_at: Timestamp,
-}
-
-struct Failure {
-    error: Arc<FetchError>,
-    since: Instant,
-}
-
-struct Entry {
-    target: Arc<NodeTarget>,
-    generation: u64,
-    /// Whether the host named it, and will say when it is gone.
-    named: bool,
-    /// When it came in, or somebody asked for it last.
-    used: Instant,
-    kept: Option<Kept>,
-    /// When the request of the last success was sent, or else the node came in.
-    succeeded: Result<Instant, Instant>,
-    /// When the last attempt began.
-    attempted: Option<Instant>,
-    /// How the last attempt failed, if it did.
-    failure: Option<Failure>,
-    flight: Option<Waiter>,
-    version: u64,
-    stop: CancellationToken,
-    _stop: DropGuard,
-}
-
-impl Entry {
-    /// What may be served at that time.
-    fn served(&self, ttl: Duration, now: Instant, reason: MissingReason) -> NodeOutcome {
-        let Some(kept) = &self.kept else {
-            let last = self.succeeded.ok().map(|at| now.saturating_duration_since(at));
-            return NodeOutcome::Missing { reason, last };
-        };
-        let age = now.saturating_duration_since(kept.requested);
-        if age >= ttl.saturating_mul(2) {
-            return NodeOutcome::Missing { reason, last: Some(age) };
-        }
-        let document =
-            Document { summary: kept.summary.clone(), age, requested: kept.requested, requested_at: kept.requested_at };
-        if age < ttl { NodeOutcome::Fresh(document) } else { NodeOutcome::Stale { document, reason } }
-    }
-
-    /// What may be served without an attempt.
-    fn at_rest(&self, ttl: Duration, now: Instant) -> NodeOutcome {
-        let reason = match &self.failure {
-            Some(Failure { error, since }) => MissingReason::GateClosed { error: error.clone(), since: *since },
-            None => MissingReason::NotAsked,
-        };
-        self.served(ttl, now, reason)
-    }
-
-    /// When another attempt may be made.
-    fn gate(&self, ttl: Duration) -> Option<Instant> {
-        self.attempted.and_then(|at| at.checked_add(ttl))
-    }
-
-    fn is_open(&self, ttl: Duration, now: Instant) -> bool {
-        self.attempted.is_none_or(|at| now.saturating_duration_since(at) >= ttl)
-    }
-
-    /// The attempt that others may wait for. One whose task is gone, with the runtime that it was on, is none.
-    fn living_flight(&self) -> Option<&Waiter> {
-        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok())
-    }
-
-    fn launch(&mut self, shared: bool) -> (Job, Waiter) {
-        let (ended, waiter) = watch::channel(None);
-        let job = Job {
-            name: self.target.name.clone(),
-            generation: self.generation,
-            suspect: self.failure.is_some(),
-            stop: self.stop.clone(),
-            ended,
-        };
-        if shared {
-            self.flight = Some(waiter.clone());
-        }
-        (job, waiter)
-    }
 }
 
 pub(super) struct Table {
@@ -307,10 +216,15 @@ impl Table {
         }
     }
 
-    /// The host names all nodes that there are.
-    pub(super) fn retain(&mut self, nodes: &[NodeTarget], now: Instant) {
+    /// What has come in by now.
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.generations)
+    }
+
+    /// The host names all nodes that there were at the mark.
+    pub(super) fn retain(&mut self, nodes: &[NodeTarget], mark: Mark, now: Instant) {
         let names: HashSet<&str, RandomState> = nodes.iter().map(|node| &*node.name).collect();
-        self.forget("gone", |name, _| names.contains(name));
+        self.forget("gone", |name, entry| names.contains(name) || entry.generation > mark.0);
         for node in nodes {
             self.put(node, now);
         }
@@ -328,6 +242,11 @@ impl Table {
     pub(super) fn stop(&mut self) {
         self.stop.cancel();
         self.forget("stopped", |_, _| false);
+    }
+
+    /// Whether nodes came in that the background has not heard of.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.as_ref().is_some_and(|news| !news.is_empty())
     }
 
     /// Nodes that came in since this was asked last.

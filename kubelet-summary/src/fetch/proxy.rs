@@ -1,10 +1,14 @@
 //! Through the API server.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::Response;
+use http_body_util::Full;
 use kube::Client;
 use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,17 +25,14 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Asks kubelets through the API server's node proxy, by the client's own identity.
 ///
 /// It needs [`rbac::NODE_PROXY`](super::rbac::NODE_PROXY), which is more than a reader of statistics should have; it is
-/// for where the nodes can't be reached directly. Give it a client that does not retry by itself
-/// (`kube::Config::default_retry = false`): each retry for a dead kubelet would cost the API server another attempt to
-/// reach it.
+/// for where the nodes can't be reached directly. Each kubelet is asked once, also by a client that retries by itself, as
+/// kube's do by default: each retry for a dead kubelet would cost the API server another attempt to reach it.
 ///
 /// ```no_run
 /// use kubelet_summary::fetch::{Fetcher, NodeProxy, NodeTarget};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut config = kube::Config::infer().await?;
-/// config.default_retry = false;
-/// let fetcher = NodeProxy::new(kube::Client::try_from(config)?);
+/// let fetcher = NodeProxy::new(kube::Client::try_default().await?);
 /// let summary = fetcher.fetch(&NodeTarget::new("node-1")).await?;
 /// # Ok(())
 /// # }
@@ -95,13 +96,24 @@ impl NodeProxy {
         let name = utf8_percent_encode(&node.name, SEGMENT);
         let request = http::Request::get(format!("/api/v1/nodes/{name}/proxy{}", path(self.only_cpu_and_memory)))
             .header(http::header::ACCEPT, "application/json")
-            .body(Body::empty())
+            .body(sent_once().await.map_err(|error| FetchError::Other(error.into()))?)
             .map_err(|error| FetchError::Other(error.into()))?;
         let sent = self.client.send(request).await;
         let response = sent.map_err(|error| FetchError::ApiServer { source: error.into() })?;
         *phase = Phase::Body;
         answer::summary(response, Access::NodeProxy, self.max_bytes, self.parts).await
     }
+}
+
+/// An empty body that can't be copied.
+///
+/// kube's clients retry what is answered 503 or 504, which is how a dead kubelet is told, for as long as the deadline
+/// lasts. They send a copy of the request then, and leave alone what has a body that they can't copy: one that is no
+/// buffer. The only such body to be had from outside of kube is that of a response.
+async fn sent_once() -> kube::Result<Body> {
+    let empty =
+        tower::service_fn(async |_: http::Request<Body>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    Ok(Client::new(empty, "").send(http::Request::new(Body::empty())).await?.into_body())
 }
 
 impl Fetcher for NodeProxy {

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::feed::{self, Events};
 use super::record::{NodeRecord, PodRecord};
 use super::status::{Source, Sources};
+use super::watched::Watched;
 use super::{Inner, Inventory};
 use crate::selector::PodSelector;
 
@@ -59,7 +60,8 @@ impl InventoryBuilder {
 
     /// Pods from a watch that the host has, instead of one of its own; called again, from several. Items are
     /// [`PodRecord`]s or whole `Pod`s. The stream must go on after its errors, as one with a back-off does: after an error
-    /// it counts as failing until its next event.
+    /// it counts as failing until its next event, or until six minutes have passed without another error. One that ends or
+    /// panics counts as failing for good.
     pub fn pods<K>(
         mut self,
         stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
@@ -90,7 +92,8 @@ impl InventoryBuilder {
         self
     }
 
-    /// Its own watches are on the pods of these namespaces, one each; by default there is one on all.
+    /// Its own watches are on the pods of these namespaces, one each; by default there is one on all. Questions about
+    /// others are answered [`UsageError::NotWatched`](crate::UsageError::NotWatched).
     pub fn namespaces<Name: Into<String>>(mut self, namespaces: impl IntoIterator<Item = Name>) -> Self {
         self.namespaces = namespaces.into_iter().map(Into::into).collect();
         self.namespaces.sort_unstable();
@@ -98,14 +101,15 @@ impl InventoryBuilder {
         self
     }
 
-    /// Its own watch is on pods with these labels only.
+    /// Its own watch is on pods with these labels only. Questions about other values of them are refused as those about
+    /// other namespaces.
     pub fn pod_labels(mut self, selector: PodSelector) -> Self {
         self.pod_labels = selector;
         self
     }
 
     /// Its own watch is on pods with these fields only: `spec.nodeName=node-1`. Called again, with those too. What this
-    /// asks of is the API server's to check.
+    /// asks of is the API server's to check; questions about another node or namespace are refused.
     pub fn pod_fields(mut self, selector: impl Into<String>) -> Self {
         self.pod_fields.push(selector.into());
         self
@@ -126,7 +130,6 @@ impl InventoryBuilder {
     /// Outside of a tokio runtime.
     pub fn spawn(mut self) -> Inventory {
         let own = self.pods.is_empty();
-        let narrowed = own && !(self.pod_labels.is_empty() && self.pod_fields.is_empty());
         if let Some(client) = &self.client {
             if own {
                 let config = config(&self.pod_labels, &self.pod_fields);
@@ -151,8 +154,9 @@ impl InventoryBuilder {
             nodes: vec![Source::default(); self.nodes.len()],
             stopped: false,
         };
-        let namespaces = if own { self.namespaces } else { Vec::new() };
-        let inner = Arc::new(Inner::new(sources, namespaces, !(self.partial || narrowed)));
+        let watched =
+            if own { Watched::new(self.namespaces, self.pod_labels, self.pod_fields) } else { Watched::default() };
+        let inner = Arc::new(Inner::new(sources, watched, !self.partial));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let start = |feed: futures::future::BoxFuture<'static, ()>| {
             let stop = stop.clone();

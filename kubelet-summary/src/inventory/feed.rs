@@ -1,11 +1,14 @@
 //! A watch's events → a table.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use futures::stream::{BoxStream, StreamExt};
 use kube::runtime::watcher;
 use metrics::counter;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Inner;
 use super::record::{NodeRecord, PodRecord};
@@ -13,6 +16,11 @@ use super::status::{Failing, Kind};
 use super::uid::PodUid;
 use crate::causes::with_causes;
 use crate::telemetry;
+
+/// A watch goes on after a failure without a word, until something changes. One that fails on says so again: after kube's
+/// back-off of 30 s at most, and a request that hangs is given up by kube's clients after 295 s. After so long without
+/// another failure it is well.
+const QUIET: Duration = Duration::from_mins(6);
 
 pub(super) type Events<K> = BoxStream<'static, Result<watcher::Event<K>, watcher::Error>>;
 
@@ -59,44 +67,73 @@ impl Record for NodeRecord {
     }
 }
 
-/// Takes in what a stream tells, until it ends. A list takes the place of what was known when it is complete: until
-/// then, what it has not told yet stays.
-pub(super) async fn run<K: Record>(mut events: Events<K>, inner: Arc<Inner>, feed: u16) {
+/// Takes in what a stream tells, until it ends or panics.
+pub(super) async fn run<K: Record>(events: Events<K>, inner: Arc<Inner>, feed: u16) {
+    let kind = K::KIND.as_str();
+    // Nobody else would notice: what is known stays, and would never change again.
+    let panicked = AssertUnwindSafe(take_in(events, &inner, feed)).catch_unwind().await.is_err();
+    counter!(telemetry::INVENTORY_FAILURES, "resource" => kind).increment(1);
+    failed(&inner, K::KIND, feed, format!("the stream of {kind} {}", if panicked { "panicked" } else { "ended" }));
+}
+
+/// A list takes the place of what was known when it is complete: until then, what it has not told yet stays.
+async fn take_in<K: Record>(mut events: Events<K>, inner: &Inner, feed: u16) {
     let kind = K::KIND.as_str();
     let counted =
         |event: &'static str| counter!(telemetry::INVENTORY_EVENTS, "resource" => kind, "kind" => event).increment(1);
     let rejected = || counter!(telemetry::INVENTORY_REJECTED, "resource" => kind).increment(1);
     let mut list = 0_u32;
-    while let Some(event) = events.next().await {
+    let mut listing = true;
+    // When a watch that failed is taken for well, if nothing comes.
+    let mut quiet: Option<Instant> = None;
+    loop {
+        let next = match quiet {
+            Some(quiet) => timeout_at(quiet, events.next()).await,
+            None => Ok(events.next().await),
+        };
+        let event = match next {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(_) => {
+                quiet = None;
+                well(inner, K::KIND, feed, false);
+                continue;
+            }
+        };
+        quiet = None;
         match event {
-            Ok(watcher::Event::Init) => list = list.wrapping_add(1),
+            Ok(watcher::Event::Init) => {
+                list = list.wrapping_add(1);
+                listing = true;
+            }
             Ok(watcher::Event::InitApply(record)) => {
                 counted("listed");
-                record.put(&inner, feed, list).unwrap_or_else(rejected);
+                record.put(inner, feed, list).unwrap_or_else(rejected);
             }
             Ok(watcher::Event::InitDone) => {
-                let vanished = K::end_list(&inner, feed, list);
+                let vanished = K::end_list(inner, feed, list);
                 counter!(telemetry::INVENTORY_VANISHED, "resource" => kind).increment(vanished as u64);
-                well(&inner, K::KIND, feed, true);
+                listing = false;
+                well(inner, K::KIND, feed, true);
             }
             Ok(watcher::Event::Apply(record)) => {
                 counted("changed");
-                record.put(&inner, feed, list).unwrap_or_else(rejected);
-                well(&inner, K::KIND, feed, false);
+                record.put(inner, feed, list).unwrap_or_else(rejected);
+                well(inner, K::KIND, feed, false);
             }
             Ok(watcher::Event::Delete(record)) => {
                 counted("deleted");
-                record.delete(&inner);
-                well(&inner, K::KIND, feed, false);
+                record.delete(inner);
+                well(inner, K::KIND, feed, false);
             }
             Err(error) => {
                 counter!(telemetry::INVENTORY_FAILURES, "resource" => kind).increment(1);
-                failed(&inner, K::KIND, feed, with_causes(&error));
+                failed(inner, K::KIND, feed, with_causes(&error));
+                // A list says when it is complete.
+                quiet = (!listing).then(|| Instant::now() + QUIET);
             }
         }
     }
-    counter!(telemetry::INVENTORY_FAILURES, "resource" => kind).increment(1);
-    failed(&inner, K::KIND, feed, format!("the stream of {kind} ended"));
 }
 
 fn well(inner: &Inner, kind: Kind, feed: u16, listed: bool) {

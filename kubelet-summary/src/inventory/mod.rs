@@ -11,19 +11,22 @@
 //! | a watch breaks, or its version is gone (410) | keeps what it knows; a new list takes its place when it is complete |
 //! | a list breaks off | keeps what it knows, with what the list told so far |
 //! | the API server can't be asked | keeps what it knows, and says for how long in [`InventoryStatus::behind`] |
-//! | a stream of the host's ends | the same, for good |
+//! | a stream of the host's ends, or panics | the same, for good |
 //! | it is shut down, or its last handle dropped | forgets everything |
 //!
-//! A watch that goes on after a failure says so with its next event only; until then it counts as failing.
+//! A watch that goes on after a failure says so with its next event only; until then it counts as failing, for six minutes
+//! at most: one that fails on says so again before.
 
 mod builder;
 mod decode;
 mod feed;
+mod known;
 mod nodes;
 mod pods;
 mod record;
 mod status;
 mod uid;
+mod watched;
 mod words;
 
 use std::sync::Arc;
@@ -38,14 +41,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::builder::InventoryBuilder;
+pub use self::known::KnownPod;
 pub use self::nodes::KnownNode;
 use self::nodes::NodeTable;
-pub use self::pods::KnownPod;
 use self::pods::{PodTable, Put};
 pub use self::record::{NodeRecord, Owner, PodPhase, PodRecord};
 use self::status::Sources;
 pub use self::status::{Failing, InventoryStatus, Kind, NotReady, SourceStatus};
 pub use self::uid::PodUid;
+pub(crate) use self::watched::Reach;
+use self::watched::Watched;
 use crate::selector::Scope;
 use crate::telemetry;
 
@@ -62,9 +67,8 @@ struct Inner {
     pods_version: watch::Sender<u64>,
     /// Goes up with each change of the nodes.
     nodes_version: watch::Sender<u64>,
-    /// The namespaces that are watched; none are all.
-    namespaces: Vec<String>,
-    /// Whether all pods there are known.
+    watched: Watched,
+    /// Whether all pods that are watched are known: no stream of the host's leaves some out.
     whole: bool,
 }
 
@@ -77,14 +81,14 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn new(sources: Sources, namespaces: Vec<String>, whole: bool) -> Self {
+    fn new(sources: Sources, watched: Watched, whole: bool) -> Self {
         Self {
             pods: RwLock::default(),
             nodes: RwLock::default(),
             sources: watch::Sender::new(sources),
             pods_version: watch::Sender::new(0),
             nodes_version: watch::Sender::new(0),
-            namespaces,
+            watched,
             whole,
         }
     }
@@ -230,7 +234,7 @@ impl Inventory {
     }
 
     /// The pods in scope, in no order: an error until the pods were listed once, and an answer from what is known from
-    /// then on.
+    /// then on. What is not [watched](Self::watched) is not in it.
     pub fn select(&self, scope: &Scope) -> Result<Vec<Arc<KnownPod>>, NotReady> {
         let pods = self.inner.pods.read();
         // Under the lock: whoever empties the table says so before.
@@ -239,6 +243,10 @@ impl Inventory {
         // What no pod has is found without a look at them.
         if scope.label_selector().needed_words().all(|word| pods.has_word(word)) {
             pods.select(scope, |pod| selected.push(pod.clone()));
+        }
+        drop(pods);
+        if scope.asks_for_owners() {
+            selected.retain(known::with_owner(scope));
         }
         Ok(selected)
     }
@@ -280,8 +288,23 @@ impl Inventory {
 
     /// Whether a pod of that namespace would be known here, if there were one.
     pub fn covers(&self, namespace: &str) -> bool {
-        let namespaces = &self.inner.namespaces;
-        self.inner.whole && (namespaces.is_empty() || namespaces.iter().any(|watched| watched == namespace))
+        let watched = &self.inner.watched;
+        self.inner.whole && watched.is_whole() && watched.has_namespace(namespace)
+    }
+
+    /// How much of what the scope names its own watches see.
+    pub(crate) fn reach(&self, scope: &Scope) -> Reach {
+        self.inner.watched.reach(scope)
+    }
+
+    /// Whether its own watches see pods on that node.
+    pub(crate) fn watches_node(&self, node: &str) -> bool {
+        self.inner.watched.has_node(node)
+    }
+
+    /// What its own watches see, in words: `pods in namespace shop`. Streams of the host's are taken for all pods.
+    pub fn watched(&self) -> String {
+        self.inner.watched.to_string()
     }
 
     /// How it is doing.
@@ -335,5 +358,43 @@ impl Inventory {
             tracing::warn!("watches are still ending after {} s", SHUTDOWN.as_secs());
         }
         self.inner.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use kube::runtime::watcher::Event;
+    use parking_lot::Mutex;
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_is_asked_for_owners_once_each_and_without_a_lock() {
+        let pod = |name: &str, job: &str| {
+            let owners = json!([{"controller": true, "kind": "Job", "name": job}]);
+            let metadata = json!({"namespace": "a", "name": name, "uid": name, "ownerReferences": owners});
+            Ok(Event::InitApply(from_value::<PodRecord>(json!({"metadata": metadata})).unwrap()))
+        };
+        let pods = [("one", "nightly-1"), ("two", "other-1"), ("three", "nightly-1")].map(|(name, job)| pod(name, job));
+        let pods = [Ok(Event::Init)].into_iter().chain(pods).chain([Ok(Event::InitDone)]);
+        let pods = futures::stream::iter(pods).chain(futures::stream::pending());
+        let inventory = Inventory::from_streams::<_, NodeRecord>(pods, futures::stream::pending()).spawn();
+        inventory.wait_for(|status| status.pods.listed).await;
+
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, inner) = (asked.clone(), inventory.inner.clone());
+        let scope = Scope::all().owner_chain("CronJob", "nightly", move |_, _, job| {
+            assert!(inner.pods.try_write().is_some(), "the watch can go on meanwhile");
+            log.lock().push(job.to_owned());
+            job.strip_suffix("-1").map(|name| ("CronJob".to_owned(), name.to_owned()))
+        });
+        let mut names: Vec<_> = inventory.select(&scope).unwrap().iter().map(|pod| pod.name().to_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["one", "three"]);
+        let mut asked = std::mem::take(&mut *asked.lock());
+        asked.sort_unstable();
+        assert_eq!(asked, ["nightly-1", "other", "other-1"], "each owner once, and what is above it");
     }
 }

@@ -1,118 +1,19 @@
 //! The pods that are known, by uid and by what they have alike.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use jiff::Timestamp;
 
-use super::record::{Owner, PodPhase, PodRecord};
+use super::known::{KnownPod, Template};
+use super::record::{Owner, PodRecord};
 use super::uid::PodUid;
 use super::words::Shared;
 use crate::resources::{ContainerSpec, PodSpecResources};
-use crate::selector::{Scope, Workload};
+use crate::selector::Scope;
 
 type Hasher = foldhash::fast::RandomState;
-
-/// What pods of one template have alike; it is kept once for all of them.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Template {
-    namespace: Arc<str>,
-    /// By key.
-    labels: Box<[(Arc<str>, Arc<str>)]>,
-    owner: Option<(Arc<str>, Arc<str>)>,
-    resources: Arc<PodSpecResources<Arc<str>>>,
-}
-
-impl Template {
-    fn label(&self, key: &str) -> Option<&str> {
-        let place = self.labels.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
-        self.labels.get(place).map(|(_, value)| &**value)
-    }
-}
-
-/// A pod that the watch knows.
-#[derive(Debug)]
-pub struct KnownPod {
-    uid: PodUid,
-    /// Of a static pod: the uid by which its kubelet knows it.
-    kubelet_uid: Option<Box<PodUid>>,
-    name: Box<str>,
-    node: Option<Arc<str>>,
-    phase: PodPhase,
-    started: Option<Timestamp>,
-    template: Arc<Template>,
-}
-
-impl KnownPod {
-    /// Its uid, by which the API server knows it.
-    pub fn uid(&self) -> &PodUid {
-        &self.uid
-    }
-
-    /// The uid by which its kubelet knows it: of a static pod's mirror it is another one.
-    pub fn kubelet_uid(&self) -> &PodUid {
-        self.kubelet_uid.as_deref().unwrap_or(&self.uid)
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its namespace.
-    pub fn namespace(&self) -> &str {
-        &self.template.namespace
-    }
-
-    /// The node it is bound to.
-    pub fn node(&self) -> Option<&str> {
-        self.node.as_deref()
-    }
-
-    pub(crate) fn shared_node(&self) -> Option<&Arc<str>> {
-        self.node.as_ref()
-    }
-
-    /// Where it is in its life.
-    pub fn phase(&self) -> PodPhase {
-        self.phase
-    }
-
-    /// When its kubelet acknowledged it.
-    pub fn started(&self) -> Option<Timestamp> {
-        self.started
-    }
-
-    /// One of its labels.
-    pub fn label(&self, key: &str) -> Option<&str> {
-        self.template.label(key)
-    }
-
-    /// Its labels, by key.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.template.labels.iter().map(|(key, value)| (&**key, &**value))
-    }
-
-    /// Kind and name of what controls it.
-    pub fn owner(&self) -> Option<(&str, &str)> {
-        self.template.owner.as_ref().map(|(kind, name)| (&**kind, &**name))
-    }
-
-    /// What controls it in the end, as far as the pod itself says: a Deployment for its ReplicaSet, the owner otherwise.
-    pub fn workload(&self) -> Workload<'_> {
-        Workload::of(self.owner(), self.label(HASH))
-    }
-
-    /// Its containers, and what they ask for and may take.
-    pub fn resources(&self) -> &PodSpecResources<Arc<str>> {
-        &self.template.resources
-    }
-}
-
-/// The label by which a Deployment tells the pods of its ReplicaSets apart.
-const HASH: &str = "pod-template-hash";
 
 /// A pod, and where it stands.
 #[derive(Debug)]
@@ -285,13 +186,15 @@ impl PodTable {
         self.rows.get(number).map(|row| &row.pod)
     }
 
-    /// Shows the pods in scope, in no order.
+    /// Shows the pods in scope, in no order, those of a template one after another. Where owners are a matter of the
+    /// host's, they are not looked at: that is for [`with_owner`](super::known::with_owner) when the table is let go of.
     pub(super) fn select(&self, scope: &Scope, mut show: impl FnMut(&Arc<KnownPod>)) {
         for (_, group) in self.groups.iter() {
             let template = &group.template;
             let labels = |key: &str| template.label(key);
-            let owner = template.owner.as_ref().map(|(kind, name)| (&**kind, &**name));
-            if !scope.admits(&template.namespace, labels, owner) {
+            if !scope.admits_labels(&template.namespace, labels)
+                || !(scope.asks_for_owners() || template.has_owner(scope))
+            {
                 continue;
             }
             let rows = group.rows.iter().filter_map(|number| self.rows.get(*number));

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::pod::Part;
-use super::{AbsentPod, MissingNode, NodeGap, PodGap, PodUsage, UnknownPod, Usage};
+use super::{AbsentPod, MissingNode, NodeGap, PodGap, PodUsage, UnknownPod, Usage, UsageError};
 use crate::cache::{NodeAnswer, NodeOutcome};
 use crate::fetch::NodeTarget;
-use crate::inventory::{Inventory, KnownPod, NotReady, PodUid};
+use crate::inventory::{Inventory, KnownPod, PodUid, Reach};
 use crate::selector::Scope;
 
 /// Which nodes are to be asked, and what of the answer is known already.
@@ -24,11 +24,19 @@ pub(crate) struct Plan {
 type OnNode = (Arc<str>, Vec<Arc<KnownPod>>);
 
 /// What a question needs.
-pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, NotReady> {
+pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageError> {
     let mut plan = Plan { asked: Vec::new(), usage: Usage::default() };
     // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
     let mut by_node: HashMap<usize, OnNode, RandomState> = HashMap::default();
-    for pod in inventory.select(scope)? {
+    let selected = inventory.select(scope)?;
+    match inventory.reach(scope) {
+        Reach::Whole => {}
+        Reach::Part(unwatched) => plan.usage.unwatched = unwatched,
+        Reach::Nothing => {
+            return Err(UsageError::NotWatched { scope: scope.to_string(), watched: inventory.watched() });
+        }
+    }
+    for pod in selected {
         match pod.shared_node() {
             Some(node) => {
                 let (_, pods) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
@@ -52,6 +60,7 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, NotRead
             let is_there = |node: &str| node == name;
             if plan.asked.iter().any(|(target, _)| is_there(&target.name))
                 || plan.usage.missing.iter().any(|missing| is_there(&missing.node))
+                || !inventory.watches_node(name)
             {
                 continue;
             }

@@ -42,6 +42,8 @@ pub struct Usage {
     pub absent: Vec<AbsentPod>,
     /// Pods that kubelets know and the watch doesn't.
     pub unknown: Vec<UnknownPod>,
+    /// What of the question nobody watches, in words: `namespace db`. What is here is of the rest.
+    pub unwatched: Vec<String>,
     /// For how long not all changes of pods and nodes have been seen; none while they are. What is here is from what was
     /// known before.
     pub behind: Option<Duration>,
@@ -120,10 +122,12 @@ impl PodGap {
 }
 
 impl Usage {
-    /// Whether all pods in scope have figures, of documents that are fresh, and the watches see all changes. Pods that
-    /// are bound to no node use nothing, and lack nothing.
+    /// Whether all pods in scope have figures, of documents that are fresh, and the watches see all of them and all
+    /// changes. Pods that are bound to no node use nothing, and lack nothing. A scope that names no namespaces, nodes or
+    /// labels is about those that the inventory watches.
     pub fn is_whole(&self) -> bool {
         self.missing.is_empty()
+            && self.unwatched.is_empty()
             && self.absent.iter().all(AbsentPod::uses_nothing)
             && self.behind.is_none()
             && self.values.iter().all(PodUsage::is_fresh)
@@ -158,6 +162,17 @@ pub enum UsageError {
     /// Nobody knows yet which pods or nodes there are.
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    /// Nothing of what was asked for is watched: that there are no such pods can't be said.
+    #[error(
+        "nobody watches {scope}: the inventory has {watched}; ask for those, or widen what it watches (`namespaces`, \
+         `pod_labels`, `pod_fields`)"
+    )]
+    NotWatched {
+        /// What was asked for.
+        scope: String,
+        /// What is watched.
+        watched: String,
+    },
     /// There are pods in scope, and not one of them has figures.
     #[error("no figures of {scope}: {}", .usage.gaps())]
     NoData {
@@ -174,4 +189,13 @@ pub enum UsageError {
         /// The time that is left.
         left: Duration,
     },
+}
+
+impl UsageError {
+    /// Whether something failed, so that the same question had better not be asked again at once: no list can be had, or
+    /// no figures. Others cost nothing: that the first list is on its way, that all is shut down, that nobody watches what
+    /// is asked for, and what a back-off says itself.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::NotReady(NotReady::Failing { .. }) | Self::NoData { .. })
+    }
 }

@@ -1,6 +1,6 @@
 //! Label selectors: which labels a pod must have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,14 +81,28 @@ impl PodSelector {
 
     /// Whether a pod matches whose labels these are.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
-        self.0.iter().all(|expression| match expression {
-            Expression::In(key, values) => label(key).is_some_and(|value| values.contains(value)),
-            Expression::NotIn(key, values) => label(key).is_none_or(|value| !values.contains(value)),
-            Expression::Equal(key, wanted) => label(key) == Some(wanted),
-            Expression::NotEqual(key, unwanted) => label(key) != Some(unwanted),
-            Expression::Exists(key) => label(key).is_some(),
-            Expression::DoesNotExist(key) => label(key).is_none(),
-        })
+        self.0.iter().all(|expression| holds(expression, label(key_of(expression))))
+    }
+
+    /// Whether a pod can match whose label of that key is this.
+    pub(crate) fn admits(&self, key: &str, value: Option<&str>) -> bool {
+        self.0.iter().filter(|expression| key_of(expression) == key).all(|expression| holds(expression, value))
+    }
+
+    /// The keys that it asks for, each once.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(key_of).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// The values that it names of a key, wanted or not.
+    pub(crate) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+        let of_key = self.0.iter().filter(move |expression| key_of(expression) == key);
+        let values = of_key.flat_map(|expression| match expression {
+            Expression::In(_, values) | Expression::NotIn(_, values) => values.iter().map(String::as_str).collect(),
+            Expression::Equal(_, value) | Expression::NotEqual(_, value) => vec![value.as_str()],
+            Expression::Exists(_) | Expression::DoesNotExist(_) => Vec::new(),
+        });
+        values.collect::<BTreeSet<_>>().into_iter()
     }
 
     /// What it asks for, one by one.
@@ -106,6 +120,29 @@ impl PodSelector {
                 _ => [None, None],
             })
             .flatten()
+    }
+}
+
+fn key_of(expression: &Expression) -> &str {
+    match expression {
+        Expression::In(key, _)
+        | Expression::NotIn(key, _)
+        | Expression::Equal(key, _)
+        | Expression::NotEqual(key, _)
+        | Expression::Exists(key)
+        | Expression::DoesNotExist(key) => key,
+    }
+}
+
+/// Whether what is asked of a label is so where this is its value.
+fn holds(expression: &Expression, value: Option<&str>) -> bool {
+    match expression {
+        Expression::In(_, values) => value.is_some_and(|value| values.contains(value)),
+        Expression::NotIn(_, values) => value.is_none_or(|value| !values.contains(value)),
+        Expression::Equal(_, wanted) => value == Some(wanted),
+        Expression::NotEqual(_, unwanted) => value != Some(unwanted),
+        Expression::Exists(_) => value.is_some(),
+        Expression::DoesNotExist(_) => value.is_none(),
     }
 }
 

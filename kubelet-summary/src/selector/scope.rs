@@ -89,7 +89,7 @@ impl Scope {
 
     /// The same with the owners above a pod's owner, where the host knows them (a CronJob of a Job, a Rollout of a
     /// ReplicaSet): `owner_of` gives kind and name of what controls an object of a namespace, a kind and a name. At most
-    /// four are asked for one after another.
+    /// four are asked for one after another. It may ask the inventory itself: no lock is held meanwhile.
     pub fn owner_chain(
         mut self,
         kind: impl Into<String>,
@@ -147,16 +147,25 @@ impl Scope {
         self.nodes.is_empty() || node.is_some_and(|node| self.nodes.iter().any(|wanted| wanted == node))
     }
 
-    /// Whether a pod of that namespace, labels and owner is in it, if its node is.
-    pub(crate) fn admits<'a>(
+    /// Whether a pod of that namespace and labels is in it, if its node and its owner are.
+    pub(crate) fn admits_labels<'a>(&self, namespace: &str, labels: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.admits_namespace(namespace) && self.selector.matches(&labels)
+    }
+
+    /// Whether a pod of that namespace, labels and owner is in it, by its owner. It may ask the host, so that no lock may
+    /// be held.
+    pub(crate) fn admits_owner<'a>(
         &self,
         namespace: &str,
         labels: impl Fn(&str) -> Option<&'a str>,
         owner: Option<(&str, &str)>,
     ) -> bool {
-        self.admits_namespace(namespace)
-            && self.selector.matches(&labels)
-            && self.owner.as_ref().is_none_or(|wanted| wanted.admits(namespace, &labels, owner))
+        self.owner.as_ref().is_none_or(|wanted| wanted.admits(namespace, &labels, owner))
+    }
+
+    /// Whether owners are a matter of the host.
+    pub(crate) fn asks_for_owners(&self) -> bool {
+        self.owner.as_ref().is_some_and(|wanted| wanted.owner_of.is_some())
     }
 }
 
@@ -217,7 +226,7 @@ mod tests {
     use super::*;
 
     fn admits(scope: &Scope, owner: (&str, &str), hash: Option<&'static str>) -> bool {
-        scope.admits("shop", |key| hash.filter(|_| key == "pod-template-hash"), Some(owner))
+        scope.admits_owner("shop", |key| hash.filter(|_| key == "pod-template-hash"), Some(owner))
     }
 
     #[test]
@@ -231,7 +240,7 @@ mod tests {
         assert!(!admits(&web, ("StatefulSet", "web-7d4b9"), Some("7d4b9")));
         let direct = Scope::all().owner("ReplicaSet", "web-7d4b9");
         assert!(admits(&direct, ("ReplicaSet", "web-7d4b9"), Some("7d4b9")));
-        assert!(!direct.admits("shop", |_| None, None));
+        assert!(!direct.admits_owner("shop", |_| None, None));
     }
 
     #[test]

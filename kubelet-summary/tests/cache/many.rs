@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kubelet_summary::{MissingReason, NodeOutcome};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::script::{Act, Kubelets, TTL, call, node, nodes, pass, seen};
 
@@ -80,9 +80,54 @@ async fn dead_nodes_leave_room_for_the_living() {
     }
     pass(TTL).await;
     cache.get_many(&dead, Duration::from_secs(1)).await;
-    assert_eq!(kubelets.open(), 16);
+    assert_eq!(kubelets.open(), 256);
     let start = Instant::now();
     assert!(cache.get(&living).await.is_fresh() && start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_recover_are_asked_in_time_although_hundreds_hang() {
+    let (kubelets, all) = (Kubelets::default(), nodes(1_000));
+    let cache = kubelets.cache().fetch_timeout(Duration::from_secs(10)).seed(1).spawn().unwrap();
+    for node in &all {
+        kubelets.act(&node.name, Act::Hang);
+    }
+    let living = node("living");
+    cache.retain(&[&all[..], &[living]].concat());
+    // All have failed once at least, and hang on.
+    sleep(6 * TTL).await;
+    assert!(all.iter().all(|node| !kubelets.calls_of(&node.name).is_empty()));
+    let (recovered, at) = (&all[..50], Instant::now());
+    for node in recovered {
+        kubelets.act(&node.name, Act::Answer);
+    }
+    // A TTL, the tenth of one by which they part in the background, and what is left of the attempt that hangs.
+    sleep(TTL + TTL / 10 + Duration::from_secs(10)).await;
+    for node in recovered {
+        let outcome = cache.peek(&node.name).unwrap();
+        assert!(outcome.document().is_some_and(|it| it.requested >= at), "{}: {outcome:?}", node.name);
+    }
+    // Nobody is asked more often for it, and one that lives on is asked in each round.
+    assert!(kubelets.most() <= 64 + 256, "{}", kubelets.most());
+    let calls = kubelets.calls_of("living");
+    assert!(calls.windows(2).all(|pair| (TTL..=TTL + TTL / 10).contains(&(pair[1].at - pair[0].at))), "{calls:?}");
+    cache.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_that_failed_are_asked_at_once_is_a_choice() {
+    let (kubelets, dead) = (Kubelets::default(), nodes(50));
+    let cache = kubelets.cache().concurrency(8).suspects(3).build();
+    for node in &dead {
+        kubelets.act(&node.name, Act::Fail);
+    }
+    cache.get_many(&dead, Duration::from_secs(1)).await;
+    for node in &dead {
+        kubelets.act(&node.name, Act::Hang);
+    }
+    pass(TTL).await;
+    cache.get_many(&dead, Duration::from_secs(1)).await;
+    assert_eq!(kubelets.open(), 3);
 }
 
 #[tokio::test(start_paused = true)]

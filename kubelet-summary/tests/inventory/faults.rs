@@ -110,3 +110,17 @@ async fn dropping_the_last_handle_stops_the_watches() {
     assert_eq!(sim.requests().total(), asked);
     sim.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_is_not_behind_for_ever() {
+    let sim = cluster().await;
+    let inventory = Inventory::builder(sim.client_in_memory()).spawn();
+    inventory.ready().await.unwrap();
+    sim.faults().add(Fault::on(Verb::Watch).resource("pods").count(3).status(503));
+    sim.restart();
+    inventory.wait_for(|status| status.pods.failing.is_some()).await;
+    // Nothing changes in the cluster.
+    let well = inventory.wait_for(|status| status.behind().is_none());
+    timeout(Duration::from_mins(10), well).await.unwrap();
+    sim.shutdown().await;
+}

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::watcher::Event;
 use kubelet_summary::Scope;
 use kubelet_summary::inventory::{Inventory, Kind, NotReady, PodUid};
 use kubelet_summary::resources::Resources;
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use super::support::{labelled, names, node, pod, record, settle, teller, told};
 
@@ -185,4 +188,50 @@ async fn a_shut_down_inventory_answers_nothing() {
     assert_eq!(inventory.nodes().unwrap_err(), NotReady::Stopped);
     assert_eq!(inventory.ready().await, Err(NotReady::Stopped));
     assert_eq!(inventory.status().known_pods, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_quiet_after_a_failure_is_well_again() {
+    let (inventory, pods, _nodes) = told([]);
+    let behind = || inventory.status().behind().map(|time| time.as_secs());
+    pods.list([record(pod("a", "one", "1", "n"))]);
+    pods.fail();
+    settle().await;
+    sleep(Duration::from_secs(359)).await;
+    assert_eq!(behind(), Some(359));
+    // One that fails on says so in time.
+    pods.fail();
+    settle().await;
+    sleep(Duration::from_secs(359)).await;
+    assert_eq!(behind(), Some(718));
+    timeout(Duration::from_secs(2), inventory.wait_for(|status| status.behind().is_none())).await.unwrap();
+
+    // A list that takes its time is no quiet watch.
+    pods.tell([Event::Init]);
+    pods.fail();
+    settle().await;
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(behind(), Some(3600));
+    pods.list([record(pod("a", "one", "1", "n"))]);
+    settle().await;
+    assert_eq!(behind(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_panics_is_a_failure_for_good() {
+    use futures::StreamExt;
+    use kubelet_summary::inventory::{NodeRecord, PodRecord};
+
+    let list = [Event::Init, Event::InitApply(record(pod("a", "one", "1", "n"))), Event::InitDone];
+    let panics = futures::stream::once(async { panic!("a decorator of the host's panicked") });
+    let pods = futures::stream::iter(list.map(Ok)).chain(panics);
+    let inventory = Inventory::from_streams::<PodRecord, NodeRecord>(pods, futures::stream::pending()).spawn();
+    let failing = inventory.wait_for(|status| status.pods.failing.is_some());
+    timeout(Duration::from_secs(10), failing).await.unwrap();
+    let status = inventory.status();
+    assert_eq!(status.pods.failing.unwrap().error, "the stream of pods panicked");
+    assert_eq!((status.known_pods, status.pods.listed), (1, true));
+    sleep(Duration::from_hours(1)).await;
+    assert!(inventory.status().behind() >= Some(Duration::from_hours(1)));
+    inventory.shutdown().await;
 }

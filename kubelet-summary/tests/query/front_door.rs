@@ -13,9 +13,15 @@ async fn a_workload_that_fails_is_left_alone_for_a_while() {
     let house = house_of(|builder| builder.backoff(Backoff::default()));
     let scope = Scope::all().namespace("a");
     let ask = async || house.summary.usage(&scope).await;
-    // No list has come.
-    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+    // No list has come yet: that is no failure, and costs nobody anything.
+    for _ in 0..20 {
         assert!(matches!(ask().await, Err(UsageError::NotReady(NotReady::NotListed(_)))));
+    }
+    // It can't be had.
+    house.pods.fail();
+    settle().await;
+    for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+        assert!(matches!(ask().await, Err(UsageError::NotReady(NotReady::Failing { .. }))));
         let Err(UsageError::BackingOff { left, .. }) = ask().await else { panic!("it is too early") };
         assert_eq!(left, Duration::from_secs(seconds));
         // Another question is another matter.
@@ -40,6 +46,13 @@ async fn a_workload_that_fails_is_left_alone_for_a_while() {
     assert!(matches!(ask().await, Err(UsageError::NoData { .. })));
     let Err(UsageError::BackingOff { left, .. }) = ask().await else { panic!("it is too early") };
     assert_eq!(left, Duration::from_secs(1));
+
+    // Neither is the end a failure.
+    sleep(left).await;
+    house.summary.shutdown().await;
+    for _ in 0..3 {
+        assert!(matches!(ask().await, Err(UsageError::NotReady(NotReady::Stopped))));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,6 +135,20 @@ async fn without_a_way_to_kubelets_there_is_nothing_to_start() {
     let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
     let builder = KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes);
     assert!(matches!(builder.spawn().unwrap_err(), BuildError::NoFetcher));
+}
+
+#[tokio::test]
+async fn rates_without_documents_to_compare_are_refused() {
+    use kubelet_summary::inventory::{NodeRecord, PodRecord};
+    let builder = || {
+        let (pods, nodes) = (futures::stream::pending(), futures::stream::pending());
+        KubeletSummary::from_streams::<PodRecord, NodeRecord>(pods, nodes)
+            .fetcher(super::support::Kubelets::default())
+            .ttl(Duration::ZERO)
+    };
+    let error = builder().rates(true).spawn().unwrap_err();
+    assert!(matches!(error, BuildError::RatesWithoutTtl), "{error}");
+    builder().spawn().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

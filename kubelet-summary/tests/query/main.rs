@@ -4,4 +4,5 @@
 mod answers;
 mod front_door;
 mod support;
+mod watched;
 mod workloads;

@@ -89,7 +89,9 @@ impl Cluster {
 }
 
 async fn measure(args: &Args, url: &str) -> Result<()> {
-    let config = kube::Config::new(url.parse()?);
+    let mut config = kube::Config::new(url.parse()?);
+    // A failure is a result here, not something to wait for.
+    config.default_retry = false;
     let client = kube::Client::try_from(config)?;
     let parts = if args.all_parts { Parts::ALL } else { Parts::USAGE };
     let summary = KubeletSummary::builder(client.clone())
