@@ -122,6 +122,25 @@ async fn authorities_that_change_in_their_file_are_taken_up() {
     assert!(direct.fetch(&after.node()).await.is_ok() && direct.fetch(&before.node()).await.is_ok());
 }
 
+#[tokio::test]
+async fn all_requests_that_fail_by_an_old_authority_try_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    let (old, new) = (Authority::new(), Authority::new());
+    std::fs::write(&file, old.pem()).unwrap();
+    let direct = direct(Trust::PemFile(file.clone())).build().unwrap();
+    std::fs::write(&file, new.pem()).unwrap();
+    let mut kubelets = Vec::new();
+    for _ in 0..8 {
+        kubelets.push(kubelet(new.acceptor(&["127.0.0.1"])).await);
+    }
+    // All of them begin before the first has an answer.
+    let nodes: Vec<_> = kubelets.iter().map(Kubelet::node).collect();
+    let fetched = futures::future::join_all(nodes.iter().map(|node| direct.fetch(node))).await;
+    let failed: Vec<_> = fetched.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
 #[test]
 fn authorities_that_cannot_be_read_are_told_at_the_start() {
     let missing = Direct::builder().trust(Trust::PemFile("/nowhere/ca.crt".into())).build().unwrap_err();

@@ -82,6 +82,8 @@ pub struct Direct {
 struct Connector {
     client: Client,
     pem: Option<Vec<u8>>,
+    /// How many times the authorities have changed.
+    generation: u64,
 }
 
 impl fmt::Debug for Direct {
@@ -118,19 +120,26 @@ impl Direct {
         let names = Names::default();
         let pem = if options.https { options.trust.read()? } else { None };
         let client = options.client(pem.as_deref(), &names)?;
-        Ok(Self { options: Arc::new(options), names, connector: Arc::new(Mutex::new(Connector { client, pem })) })
+        Ok(Self { options: Arc::new(options), names, connector: Arc::new(Mutex::new(Connector { client, pem, generation: 0 })) })
     }
 
-    /// Takes up authorities that changed in their file since. Whether they did.
-    fn renew_authorities(&self) -> bool {
-        let Ok(Some(pem)) = self.options.trust.read() else { return false };
-        if self.connector.lock().pem.as_ref() == Some(&pem) {
-            return false;
+    /// Takes up authorities that changed in their file since a request failed by those of that generation. Whether
+    /// there are others now, by this request or by one beside it: all that failed together may try again.
+    fn renew_authorities(&self, failed: u64) -> bool {
+        let Ok(Some(pem)) = self.options.trust.read() else { return self.connector.lock().generation != failed };
+        {
+            let connector = self.connector.lock();
+            if connector.generation != failed || connector.pem.as_ref() == Some(&pem) {
+                return connector.generation != failed;
+            }
         }
         match self.options.client(Some(&pem), &self.names) {
             Ok(client) => {
-                tracing::info!("the authorities that kubelets' certificates are checked against have changed");
-                *self.connector.lock() = Connector { client, pem: Some(pem) };
+                let mut connector = self.connector.lock();
+                if connector.generation == failed {
+                    tracing::info!("the authorities that kubelets' certificates are checked against have changed");
+                    *connector = Connector { client, pem: Some(pem), generation: failed.wrapping_add(1) };
+                }
                 true
             }
             Err(error) => {
@@ -167,20 +176,29 @@ impl Direct {
     async fn ask(&self, node: &NodeTarget, phase: &mut Phase) -> Result<Summary, FetchError> {
         let destination = self.destination(node)?;
         let token = self.options.token.header().await?;
-        let mut sent = self.send(&destination, token.as_ref()).await;
+        let (client, generation) = {
+            let connector = self.connector.lock();
+            (connector.client.clone(), connector.generation)
+        };
+        let mut sent = self.send(&client, &destination, token.as_ref()).await;
         // A cluster's authority may change while this runs. Nothing was sent to a kubelet that was not trusted.
         if matches!(sent, Err(FetchError::Tls { problem: TlsProblem::UnknownAuthority, .. }))
-            && self.renew_authorities()
+            && self.renew_authorities(generation)
         {
-            sent = self.send(&destination, token.as_ref()).await;
+            let client = self.connector.lock().client.clone();
+            sent = self.send(&client, &destination, token.as_ref()).await;
         }
         let response = sent?;
         *phase = Phase::Body;
         answer::summary(response.into(), Access::Direct, self.options.max_bytes, self.options.parts).await
     }
 
-    async fn send(&self, to: &Destination, token: Option<&HeaderValue>) -> Result<reqwest::Response, FetchError> {
-        let client = self.connector.lock().client.clone();
+    async fn send(
+        &self,
+        client: &Client,
+        to: &Destination,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, FetchError> {
         let mut request = client.get(&to.url).header(ACCEPT, "application/json");
         // Whoever listens to plain HTTP is not to have it.
         if let Some(token) = token.filter(|_| self.options.https) {
