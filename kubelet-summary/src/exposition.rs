@@ -252,11 +252,7 @@ pub fn collect_claims<'a>(
     });
     claims.dedup_by(|(one, _), (before, _)| one == before);
     for (claim, fs) in claims {
-        let labels = [
-            ("node", node_name),
-            ("namespace", &*claim.namespace),
-            ("persistentvolumeclaim", &*claim.name),
-        ];
+        let labels = [("node", node_name), ("namespace", &*claim.namespace), ("persistentvolumeclaim", &*claim.name)];
         let mut samples = Samples { emit, labels: &labels, time: fs.time };
         samples.amount(&f::VOLUME_CAPACITY, fs.size.capacity_bytes);
         samples.amount(&f::VOLUME_AVAILABLE, fs.size.available_bytes);
