@@ -15,7 +15,9 @@ use crate::resources::{PodResources, ratio};
 use crate::schema::{
     Amount, ContainerStats, FsStats, InterfaceStats, NodeStats, PodRef, PodStats, Pressure, Psi, Summary, Time,
 };
-use crate::storage::{Attribution, PodStorage, container_bytes, node_filesystems, pod_storage};
+use crate::storage::{
+    Attribution, PodStorage, container_bytes, evicted_by_bytes, has_own_image_fs, node_filesystems, pod_storage,
+};
 
 const NANOS: f64 = 1e9;
 
@@ -49,9 +51,9 @@ pub fn collect(
     collect_node(&summary.node, emit);
     for pod in &summary.pods {
         let resources = resources(&pod.pod_ref);
-        collect_pod(&summary.node.node_name, pod, resources.as_ref(), attribution, emit);
+        collect_pod(&summary.node, pod, resources.as_ref(), attribution, emit);
     }
-    collect_claims(summary, emit);
+    collect_claims(&summary.node.node_name, &summary.pods, emit);
 }
 
 /// A sink, and what the samples of one object have in common.
@@ -136,15 +138,17 @@ pub fn collect_node(node: &NodeStats, emit: &mut impl FnMut(&'static Family, &[(
     }
 }
 
-/// The samples of a pod and its containers; those of its claims come from [`collect_claims`].
+/// The samples of a pod of that node and its containers; those of its claims come from [`collect_claims`].
 pub fn collect_pod(
-    node_name: &str,
+    node: &NodeStats,
     pod: &PodStats,
     resources: Option<&PodResources>,
     attribution: Attribution,
     emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
 ) {
     let PodStats { pod_ref, .. } = pod;
+    let own_image_fs = has_own_image_fs(node).unwrap_or(false);
+    let node_name = &*node.node_name;
     let [node, namespace, name, uid] =
         [("node", node_name), ("namespace", pod_ref.namespace()), ("pod", pod_ref.name()), ("uid", pod_ref.uid())];
     let mut samples = Samples { emit, labels: &[node, namespace, name, uid], time: pod.cpu.time };
@@ -183,7 +187,7 @@ pub fn collect_pod(
     for (index, container) in pod.containers.iter().enumerate() {
         let labels = [node, namespace, name, uid, ("container", &*container.name)];
         let mut samples = samples.with(&labels, None);
-        collect_container(container, resources, &mut samples);
+        collect_container(container, resources, own_image_fs, &mut samples);
         // The parts are in the order of the containers.
         if let Some((storage, part)) =
             storage.as_ref().and_then(|storage| Some((storage, storage.containers.get(index)?)))
@@ -196,6 +200,7 @@ pub fn collect_pod(
 fn collect_container<E: FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>)>(
     container: &ContainerStats,
     resources: Option<&PodResources>,
+    own_image_fs: bool,
     samples: &mut Samples<'_, E>,
 ) {
     let limits = resources.map(|resources| resources.container(&container.name).limits).unwrap_or_default();
@@ -228,12 +233,17 @@ fn collect_container<E: FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>
     samples.at(container.logs.time).amount(&f::CONTAINER_LOGS_USED, container.logs.used_bytes);
     let own = container_bytes(container);
     samples.at(time.max(container.logs.time)).amount(&f::CONTAINER_STORAGE_USED, own.into());
-    samples.ratio(&f::CONTAINER_STORAGE_LIMIT_RATIO, own, limits.ephemeral_storage);
+    let compared = evicted_by_bytes(container, own_image_fs);
+    samples.ratio(&f::CONTAINER_STORAGE_LIMIT_RATIO, compared, limits.ephemeral_storage);
 }
 
-/// The samples of the PersistentVolumeClaims of a node, each claim once, however many pods have it mounted.
-pub fn collect_claims(summary: &Summary, emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>)) {
-    let volumes = summary.pods.iter().flat_map(|pod| &pod.volumes);
+/// The samples of the PersistentVolumeClaims of pods of a node, each claim once, however many of them have it mounted.
+pub fn collect_claims<'a>(
+    node_name: &str,
+    pods: impl IntoIterator<Item = &'a PodStats>,
+    emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
+) {
+    let volumes = pods.into_iter().flat_map(|pod| &pod.volumes);
     let mut claims: Vec<_> = volumes.filter_map(|volume| Some((volume.pvc_ref.as_deref()?, &volume.fs))).collect();
     // The latest sample of each claim comes first.
     claims.sort_by(|(one, one_fs), (other, other_fs)| {
@@ -242,11 +252,7 @@ pub fn collect_claims(summary: &Summary, emit: &mut impl FnMut(&'static Family, 
     });
     claims.dedup_by(|(one, _), (before, _)| one == before);
     for (claim, fs) in claims {
-        let labels = [
-            ("node", &*summary.node.node_name),
-            ("namespace", &*claim.namespace),
-            ("persistentvolumeclaim", &*claim.name),
-        ];
+        let labels = [("node", node_name), ("namespace", &*claim.namespace), ("persistentvolumeclaim", &*claim.name)];
         let mut samples = Samples { emit, labels: &labels, time: fs.time };
         samples.amount(&f::VOLUME_CAPACITY, fs.size.capacity_bytes);
         samples.amount(&f::VOLUME_AVAILABLE, fs.size.available_bytes);

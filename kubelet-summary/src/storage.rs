@@ -96,6 +96,12 @@ pub fn container_bytes(container: &ContainerStats) -> Option<u64> {
     sum(container.rootfs.used_bytes.get(), container.logs.used_bytes.get())
 }
 
+/// What eviction compares with a container's limit on ephemeral storage, in bytes: rootfs plus logs, or the logs alone
+/// where images are on a filesystem apart from the kubelet's own ([`has_own_image_fs`]). Absent where it is not known.
+pub fn evicted_by_bytes(container: &ContainerStats, own_image_fs: bool) -> Option<u64> {
+    if own_image_fs { container.logs.used_bytes.get() } else { container_bytes(container) }
+}
+
 /// Whether a volume counts as the pod's ephemeral storage: `emptyDir` on disk, `configMap` and `gitRepo`.
 ///
 /// The document doesn't say of what kind a volume is. A volume with a claim isn't local, nor is one with a filesystem

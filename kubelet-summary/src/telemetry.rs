@@ -34,12 +34,12 @@ macro_rules! metrics_table {
 
 metrics_table! {
     FETCHES "kubelet_summary_fetches_total" counter ("result")
-        "Attempts to get a summary: result=success, or the kind of failure (unauthorized, forbidden, not_found, server_error, status, timeout, too_large, tls, connect, api_server, kubelet_unreachable, broken, malformed, address, token, other)."
+        "Attempts to get a summary: result=success, or the kind of failure (unauthorized, forbidden, not_found, server_error, throttled, status, timeout, too_large, tls, connect, api_server, kubelet_unreachable, broken, malformed, address, token, other)."
     DURATION "kubelet_summary_fetch_duration_seconds" histogram ("") "How long attempts took, whatever came of them."
     BYTES "kubelet_summary_fetched_bytes_total" counter ("") "Bytes of documents, decompressed."
     IN_FLIGHT "kubelet_summary_fetches_in_flight" gauge ("") "Attempts that are under way."
     SKIPPED "kubelet_summary_skipped_total" counter ("what")
-        "What documents had in them that can't be used: what=pods, unnamed (containers and volumes), duplicates or fields."
+        "What documents had in them that can't be used: what=pods, unnamed (containers and volumes), duplicates, fields or beyond_limits (entries of lists)."
     ANSWERS "kubelet_summary_cache_answers_total" counter ("outcome")
         "What callers got for a node: outcome=fresh, stale or missing."
     NODES "kubelet_summary_cache_nodes" gauge ("") "Nodes in the caches of this process."
@@ -94,6 +94,7 @@ pub(crate) fn skipped(skipped: &Skipped) {
         ("unnamed", skipped.unnamed),
         ("duplicates", skipped.duplicates),
         ("fields", skipped.fields),
+        ("beyond_limits", skipped.beyond_limits),
     ] {
         if number > 0 {
             counter!(SKIPPED, "what" => what).increment(number as u64);

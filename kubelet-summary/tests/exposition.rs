@@ -109,6 +109,31 @@ fn a_pod_is_these_lines() {
 }
 
 #[test]
+fn a_container_is_compared_with_its_limit_as_eviction_does() {
+    let pod = json!({"podRef": {"name": "web", "namespace": "shop", "uid": "u1"}, "containers": [
+        {"name": "app", "rootfs": {"usedBytes": 60}, "logs": {"usedBytes": 10}}]});
+    let fs = |inodes: u64| json!({"usedBytes": 1, "capacityBytes": 1000, "inodes": inodes});
+    for (image_fs, ratio) in [(json!(null), 0.7), (fs(5), 0.7), (fs(6), 0.1)] {
+        let node = json!({"nodeName": "n1", "fs": fs(5), "runtime": {"imageFs": image_fs}});
+        let lines = lines(&summary(&json!({"node": node, "pods": [pod]})), Some(&limits(1000, 100)));
+        let ended = |name: &str, value: f64| {
+            lines.iter().any(|line| line.starts_with(name) && line.ends_with(&format!("}} {value}")))
+        };
+        assert!(ended("kube_pod_container_ephemeral_storage_limit_ratio{", ratio), "{image_fs}: {lines:#?}");
+        assert!(ended("kube_pod_container_ephemeral_storage_used_bytes{", 70.0), "{image_fs}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_unit_is_the_end_of_its_familys_name() {
+    for family in FAMILIES {
+        let name = family.name.strip_suffix("_total").unwrap_or(family.name);
+        let ended = ["bytes", "seconds", "ratio"].into_iter().find(|unit| name.ends_with(&format!("_{unit}")));
+        assert_eq!(family.unit, ended.unwrap_or_default(), "{}", family.name);
+    }
+}
+
+#[test]
 fn a_node_is_these_lines() {
     let document = summary(&json!({"node": {
         "nodeName": "n1", "cpu": {"time": TIME, "usageCoreNanoSeconds": 1}, "memory": {"time": TIME, "workingSetBytes": 2},
@@ -142,7 +167,9 @@ fn a_claim_of_many_pods_is_there_once_with_its_latest_sample() {
     let document =
         summary(&json!({"node": {"nodeName": "n1"}, "pods": [pod("a", 5, 1), pod("b", 7, 2), pod("c", 6, 3)]}));
     let mut lines = Vec::new();
-    collect_claims(&document, &mut |family, labels, value, time| lines.push(line(family, labels, value, time)));
+    collect_claims("n1", &document.pods, &mut |family, labels, value, time| {
+        lines.push(line(family, labels, value, time))
+    });
     let labels = r#"node="n1",namespace="shop",persistentvolumeclaim="shared""#;
     assert_eq!(lines, [format!("kubelet_volume_stats_used_bytes{{{labels}}} 2 {MILLIS}")]);
 }
@@ -208,7 +235,7 @@ fn a_pods_samples_cost_no_more_allocations_than_its_storage() {
     let mut samples = 0;
     let counted = allocation_counter::measure(|| {
         for pod in &document.pods {
-            collect_pod("n1", pod, Some(&limits), Attribution::Measured, &mut |_, _, _, _| samples += 1);
+            collect_pod(&document.node, pod, Some(&limits), Attribution::Measured, &mut |_, _, _, _| samples += 1);
         }
     });
     assert!(samples > 50 * document.pods.len(), "{samples}");

@@ -23,6 +23,9 @@ Exit status:
   1  there is no answer: the cluster can't be asked, or no pod in scope has figures
   2  the command line is wrong
   3  some pods or nodes are missing, or stale; standard error says which
+  130  it was ended by a signal before there was an answer
+
+With --watch, which only a signal ends, the status is that of the last turn.
 
 Each flag can be given by the environment too: --by as POD_USAGE_BY. The log level is set by RUST_LOG.";
 

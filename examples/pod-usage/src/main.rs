@@ -4,6 +4,7 @@ mod flags;
 mod rows;
 mod show;
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,23 +27,44 @@ const LOG: &str = "error,kube_client::client::builder=off,kubelet_summary=error"
 
 /// Some pods or nodes are missing.
 const PARTIAL: u8 = 3;
+/// As shells say it of what SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let flags = flags::parse();
     log_to_stderr_by_default(LOG);
     let runtime = tokio::runtime::Runtime::new().context("no runtime");
     match runtime.and_then(|runtime| runtime.block_on(run(&flags))) {
-        Ok(false) => ExitCode::from(PARTIAL),
+        Ok(Some(Answer::Partial)) => ExitCode::from(PARTIAL),
+        Ok(Some(Answer::None)) => ExitCode::FAILURE,
+        Ok(None) => ExitCode::from(INTERRUPTED),
         outcome => exit::code("pod-usage", outcome.map(drop)),
     }
 }
 
-/// Whether all was there.
-async fn run(flags: &Flags) -> anyhow::Result<bool> {
+/// What was shown last.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Whole,
+    Partial,
+    /// An error; said already.
+    None,
+}
+
+impl Answer {
+    fn of(usage: &Usage) -> Self {
+        if usage.is_whole() { Self::Whole } else { Self::Partial }
+    }
+}
+
+/// What was shown last, if anything was before the end was asked for.
+async fn run(flags: &Flags) -> anyhow::Result<Option<Answer>> {
     let stop = stop::on_signal()?;
     let cluster = flags.cluster.connect(Unconfigured::Simulate).await?;
+    let last = Cell::new(None);
     let shown = async {
-        let fetcher = fetcher(&flags.way, &cluster).await?;
+        let parts = if flags.prometheus { Parts::ALL } else { PARTS };
+        let fetcher = fetcher(&flags.way, parts, &cluster).await?;
         let summary = KubeletSummary::builder(cluster.client.clone())
             .inventory(|inventory| inventory.namespaces(flags.namespaces()))
             .fetcher(fetcher)
@@ -50,17 +72,21 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
             .deadline(flags.timeout)
             .rates(flags.watch.is_some())
             .spawn()?;
-        let shown = show(flags, &cluster, &summary).await;
+        let shown = show(flags, &cluster, &summary, &last).await;
         summary.shutdown().await;
         shown
     };
-    // The end was asked for: what was shown until then was all there.
-    let shown = stop.run_until_cancelled(shown).await.unwrap_or(Ok(true));
+    let shown = stop.run_until_cancelled(shown).await.unwrap_or(Ok(()));
     cluster.shutdown().await;
-    shown
+    shown.map(|()| last.get())
 }
 
-async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> anyhow::Result<bool> {
+async fn show(
+    flags: &Flags,
+    cluster: &Cluster,
+    summary: &KubeletSummary,
+    last: &Cell<Option<Answer>>,
+) -> anyhow::Result<()> {
     if timeout(flags.timeout, summary.ready()).await.is_err() {
         // Why, if anybody knows.
         summary.inventory().check()?;
@@ -70,17 +96,23 @@ async fn show(flags: &Flags, cluster: &Cluster, summary: &KubeletSummary) -> any
     let scope = flags.scope();
     let Some(every) = flags.watch else {
         let usage = summary.usage(&scope).await?;
-        print(flags, &usage, None, &head)?;
-        return Ok(usage.is_whole());
+        last.set(Some(Answer::of(&usage)));
+        return Ok(print(flags, &usage, None, &head)?);
     };
     let mut turns = interval(every);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
         match summary.usage(&scope).await {
-            Ok(usage) => print(flags, &usage, Some(&|pod, container| cpu(summary, pod, container)), &head)?,
+            Ok(usage) => {
+                last.set(Some(Answer::of(&usage)));
+                print(flags, &usage, Some(&|pod, container| cpu(summary, pod, container)), &head)?;
+            }
             // The next turn may be better.
-            Err(error) => eprintln!("pod-usage: {error}"),
+            Err(error) => {
+                last.set(Some(Answer::None));
+                eprintln!("pod-usage: {error}");
+            }
         }
     }
 }
@@ -126,14 +158,14 @@ fn print(flags: &Flags, usage: &Usage, cpu: Option<Cpu<'_>>, head: &str) -> io::
     Ok(())
 }
 
-/// What of the documents this program shows.
+/// What of the documents a table shows.
 const PARTS: Parts = Parts::USAGE;
 
-async fn fetcher(way: &WayFlags, cluster: &Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
+async fn fetcher(way: &WayFlags, parts: Parts, cluster: &Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
     if way.via == Via::Proxy {
-        return Ok(Box::new(NodeProxy::new(cluster.client.clone()).parts(PARTS)));
+        return Ok(Box::new(NodeProxy::new(cluster.client.clone()).parts(parts)));
     }
-    let mut direct = Direct::builder().parts(PARTS);
+    let mut direct = Direct::builder().parts(parts);
     if let Some(sim) = cluster.sim() {
         open_kubelets(sim).await?;
         direct = direct.trust(Trust::Pem(sim.kubelets().ca_pem()?)).token(Token::None);

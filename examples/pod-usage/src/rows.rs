@@ -19,11 +19,14 @@ pub(crate) struct Amounts {
     pub(crate) used: Option<u64>,
     pub(crate) requested: Option<u64>,
     pub(crate) limit: Option<u64>,
+    /// Whether it is known of all that the row is of, what they use.
+    pub(crate) is_whole: bool,
 }
 
 impl Amounts {
     pub(crate) fn of_limit(&self) -> Option<f64> {
-        ratio(self.used, self.limit)
+        // A part of what is used, by all that may be, would be too little.
+        ratio(self.used.filter(|_| self.is_whole), self.limit)
     }
 
     fn json(&self, unit: &str) -> Value {
@@ -121,14 +124,19 @@ fn row(namespace: String, name: Vec<String>, sum: &Aggregate) -> Row {
         let tally = sum.limits.get(resource).filter(|tally| tally.of == sum.parts);
         tally.and_then(Tally::sum)
     };
-    let amounts = |resource, used| Amounts { used, requested: requested(resource), limit: limit(resource) };
+    let amounts = |resource, used: &Tally| Amounts {
+        used: used.sum(),
+        requested: requested(resource),
+        limit: limit(resource),
+        is_whole: used.of == sum.parts,
+    };
     Row {
         namespace,
         name,
         parts: sum.parts,
-        cpu: amounts("cpu", sum.cpu_nano_cores.sum()),
-        memory: amounts("memory", sum.memory_working_set_bytes.sum()),
-        storage: amounts("ephemeral-storage", sum.ephemeral_storage_bytes.sum()),
+        cpu: amounts("cpu", &sum.cpu_nano_cores),
+        memory: amounts("memory", &sum.memory_working_set_bytes),
+        storage: amounts("ephemeral-storage", &sum.ephemeral_storage_bytes),
         age: sum.age,
     }
 }
@@ -149,5 +157,30 @@ impl Row {
             }
         }
         row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_what_is_used_is_no_part_of_the_limit() {
+        let limits = Resources { memory: Some(100), ..Resources::default() };
+        let figures = |memory| {
+            let mut figures = Figures::default();
+            figures.memory_working_set_bytes = memory;
+            figures
+        };
+        let row = |second: Option<u64>, limits_of_second: Resources| {
+            let mut sum = Aggregate::default();
+            sum.add(&figures(Some(50)), Resources::default(), limits, Duration::ZERO);
+            sum.add(&figures(second), Resources::default(), limits_of_second, Duration::ZERO);
+            row(String::new(), Vec::new(), &sum).memory
+        };
+        assert_eq!(row(Some(90), limits).of_limit(), Some(0.7));
+        let half = row(None, limits);
+        assert_eq!((half.used, half.limit, half.of_limit()), (Some(50), Some(200), None));
+        assert_eq!(row(Some(90), Resources::default()).of_limit(), None);
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use example_host::units::{age, bytes};
+use kubelet_summary::PodUsage;
 use kubelet_summary::Usage;
-use kubelet_summary::exposition::{Family, collect_pod};
+use kubelet_summary::exposition::{Family, collect_claims, collect_node, collect_pod};
 use kubelet_summary::storage::Attribution;
 use serde_json::{Value, json};
 
@@ -116,9 +117,19 @@ pub(crate) fn prometheus(usage: &Usage) -> String {
         // Writing to a String can't fail.
         let _ = writeln!(text, "{}{{{}}} {value}{time}", family.name, labels.join(","));
     };
+    let mut nodes: BTreeMap<&str, Vec<&PodUsage>> = BTreeMap::new();
     for value in &usage.values {
-        let resources = value.pod().resources().amounts();
-        collect_pod(value.node(), value.stats(), Some(&resources), Attribution::Measured, &mut emit);
+        nodes.entry(value.node()).or_default().push(value);
+    }
+    for (name, pods) in nodes {
+        // All of one node are of one document.
+        let Some(node) = pods.first().map(|pod| &pod.document().summary.node) else { continue };
+        collect_node(node, &mut emit);
+        for pod in &pods {
+            let resources = pod.pod().resources().amounts();
+            collect_pod(node, pod.stats(), Some(&resources), Attribution::Measured, &mut emit);
+        }
+        collect_claims(name, pods.iter().map(|pod| pod.stats()), &mut emit);
     }
     let heads = families.values().map(|(family, samples)| {
         format!("# HELP {0} {1}\n# TYPE {0} {2}\n{samples}", family.name, family.help, family.kind.name())

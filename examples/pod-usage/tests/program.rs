@@ -57,6 +57,40 @@ async fn people_get_a_table_and_prometheus_its_text() {
     let (_, text, _) = run(&[&SIM[..], &["--prometheus"]].concat()).await;
     assert!(text.contains("# TYPE pod_memory_working_set_bytes gauge\npod_memory_working_set_bytes{node=\""), "{text}");
     assert!(text.contains("kube_pod_memory_limit_ratio{"), "{text}");
+    for family in ["node_cpu_usage_seconds_total", "kube_node_filesystem_used_bytes", "kubelet_volume_stats_used_bytes"]
+    {
+        assert!(text.contains(&format!("\n{family}{{node=\"")), "{family}");
+    }
+    let series: Vec<_> = text.lines().filter_map(|line| line.split_once("} ")).map(|(series, _)| series).collect();
+    let once: std::collections::BTreeSet<_> = series.iter().collect();
+    assert_eq!(series.len(), once.len(), "a series is there twice");
+}
+
+/// What it ends with when it is ended after its first line of output, or at once.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_ends_it_with_the_status_of_the_last_turn() {
+    use std::process::Stdio;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let turns = [&SIM[..], &["--json", "--watch", "1h"]].concat();
+    for (signal, arguments) in [("INT", turns.clone()), ("TERM", turns)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pod-usage"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = timeout(Duration::from_mins(1), lines.next_line()).await.unwrap().unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        let pid = child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
+        let status = timeout(Duration::from_mins(1), child.wait()).await.unwrap().unwrap();
+        let wanted = if answer["whole"] == true { 0 } else { 3 };
+        assert_eq!(status.code(), Some(wanted), "{signal}");
+    }
 }
 
 #[tokio::test]

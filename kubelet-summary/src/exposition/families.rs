@@ -10,7 +10,8 @@ pub struct Family {
     pub help: &'static str,
     /// Counter or gauge.
     pub kind: Kind,
-    /// `bytes`, `seconds` or `ratio`; empty for numbers of things.
+    /// `bytes`, `seconds` or `ratio`, with which its name ends then, before `_total`: so OpenMetrics has it. Empty for
+    /// numbers of things, and for `container_memory_rss`, whose name lacks it.
     pub unit: &'static str,
     /// Whose name and meaning it is, and how stable that is.
     pub source: Source,
@@ -147,8 +148,8 @@ families! {
         "Working set of the container.";
     CONTAINER_MEMORY_USAGE: "container_memory_usage_bytes", Gauge, "bytes", Cadvisor,
         "Memory that the container uses, page cache included.";
-    CONTAINER_MEMORY_RSS: "container_memory_rss", Gauge, "bytes", Cadvisor,
-        "Anonymous memory of the container.";
+    CONTAINER_MEMORY_RSS: "container_memory_rss", Gauge, "", Cadvisor,
+        "Anonymous memory of the container, in bytes.";
     CONTAINER_PAGE_FAULTS: "kube_pod_container_page_faults_total", Counter, "", Own,
         "Minor page faults of the container.";
     CONTAINER_MAJOR_PAGE_FAULTS: "kube_pod_container_major_page_faults_total", Counter, "", Own,
@@ -180,7 +181,7 @@ families! {
     CONTAINER_STORAGE_USED: "kube_pod_container_ephemeral_storage_used_bytes", Gauge, "bytes", Own,
         "Ephemeral storage that the container uses itself: writable layer and logs.";
     CONTAINER_STORAGE_LIMIT_RATIO: "kube_pod_container_ephemeral_storage_limit_ratio", Gauge, "ratio", Own,
-        "Writable layer and logs of the container as a part of its limit on ephemeral storage.";
+        "What eviction compares with the container's limit on ephemeral storage, as a part of it.";
     CONTAINER_STORAGE_ATTRIBUTED: "kube_pod_container_ephemeral_storage_attributed_bytes", Gauge, "bytes", Own,
         "The container's part of the pod's ephemeral storage; the parts sum up to it.";
     VOLUME_CAPACITY: "kubelet_volume_stats_capacity_bytes", Gauge, "bytes", Kubelet,

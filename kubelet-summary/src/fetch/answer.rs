@@ -1,9 +1,10 @@
 //! Answers of a kubelet or of the API server before it: status and body → document or error.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use serde::Deserialize;
@@ -72,7 +73,8 @@ where
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
         let body = begin(body, MAX_ERROR_BODY).await;
-        return Err(refusal(head.status, access, &body));
+        let retry_after = head.headers.get(http::header::RETRY_AFTER).and_then(seconds);
+        return Err(refusal(head.status, access, &body, retry_after));
     }
     let encoding = head.headers.get(http::header::CONTENT_ENCODING).filter(|value| *value != "identity");
     if let Some(encoding) = encoding {
@@ -99,7 +101,12 @@ struct Status<'a> {
     message: String,
 }
 
-fn refusal(status: StatusCode, access: Access, body: &[u8]) -> FetchError {
+/// `Retry-After` as API servers write it. A date there would be by another machine's clock.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.trim().parse::<u32>().ok().map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn refusal(status: StatusCode, access: Access, body: &[u8], retry_after: Option<Duration>) -> FetchError {
     let object = serde_json::from_slice::<Status<'_>>(body).ok().filter(|object| object.kind == "Status");
     let by = match access {
         Access::NodeProxy if object.is_some() => Peer::ApiServer,
@@ -116,6 +123,7 @@ fn refusal(status: StatusCode, access: Access, body: &[u8]) -> FetchError {
         StatusCode::UNAUTHORIZED => FetchError::Unauthorized { by, access, message },
         StatusCode::FORBIDDEN => FetchError::Forbidden { by, access, message },
         StatusCode::NOT_FOUND => FetchError::NotFound { by, message },
+        StatusCode::TOO_MANY_REQUESTS => FetchError::Throttled { by, retry_after, message },
         _ if status.is_server_error() => FetchError::Server { by, status: status.as_u16(), message },
         _ => FetchError::Status { by, status: status.as_u16(), message },
     }
@@ -143,7 +151,7 @@ mod tests {
     use super::*;
 
     fn told(status: u16, access: Access, body: &str) -> FetchError {
-        refusal(StatusCode::from_u16(status).unwrap(), access, body.as_bytes())
+        refusal(StatusCode::from_u16(status).unwrap(), access, body.as_bytes(), None)
     }
 
     #[test]

@@ -158,6 +158,16 @@ pub enum FetchError {
         /// The begin of the answer.
         message: String,
     },
+    /// 429: it has too many requests, by its own count.
+    #[error("{by} answered 429: too many requests{}{}", hint_429(*.retry_after), said(.message))]
+    Throttled {
+        /// Who answered.
+        by: Peer,
+        /// When to ask again, if it said so (`Retry-After`, in seconds).
+        retry_after: Option<Duration>,
+        /// The begin of the answer.
+        message: String,
+    },
     /// Another status than is expected of a kubelet, redirects included, which are not followed.
     #[error("{by} answered {status}: check that address and port are a kubelet's{}", said(.message))]
     Status {
@@ -265,6 +275,7 @@ impl FetchError {
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
             Self::Server { .. } => "server_error",
+            Self::Throttled { .. } => "throttled",
             Self::Status { .. } => "status",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too_large",
@@ -319,6 +330,11 @@ fn hint_403(by: Peer, access: Access) -> String {
         }
         _ => format!("grant `get` on `{}`", access.right()),
     }
+}
+
+fn hint_429(retry_after: Option<Duration>) -> String {
+    let when = retry_after.map(|after| format!(", ask again in {after:?}")).unwrap_or_default();
+    format!("{when}; ask less often (a longer TTL), or fewer nodes at once (`concurrency`)")
 }
 
 fn hint_404(by: Peer) -> &'static str {

@@ -26,7 +26,7 @@ use futures::future::BoxFuture;
 pub use self::direct::{Direct, DirectBuilder, DirectError, Token, Trust};
 pub use self::error::{Access, BoxError, FetchError, Peer, Phase, TlsProblem};
 pub use self::proxy::NodeProxy;
-pub use self::target::{AddressType, KUBELET_PORT, NodeAddress, NodeTarget, READ_ONLY_PORT};
+pub use self::target::{AddressType, KUBELET_PORT, NoNodeName, NodeAddress, NodeTarget, READ_ONLY_PORT};
 use crate::schema::Summary;
 
 /// How long a request may take by default, the document included.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
+use thiserror::Error;
 
 /// The kubelet's port for authenticated HTTPS.
 pub const KUBELET_PORT: u16 = 10250;
@@ -55,6 +56,11 @@ pub struct NodeAddress {
     pub address: String,
 }
 
+/// The environment does not say which node this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("neither NODE_NAME nor K8S_NODE_NAME is set: set it from the field `spec.nodeName` in the pod's manifest")]
+pub struct NoNodeName;
+
 /// A node, as whoever asks its kubelet sees it.
 ///
 /// ```
@@ -89,6 +95,23 @@ impl NodeTarget {
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
+    }
+
+    /// The node that this pod runs on, from the environment: `NODE_NAME` (or `K8S_NODE_NAME`) is its name, `NODE_IP`
+    /// (or `HOST_IP`) its address, from the fields `spec.nodeName` and `status.hostIP`. Without an address it is
+    /// 127.0.0.1, which reaches the kubelet from a pod in the host's network only. No kubelet's certificate is for that
+    /// address: `DirectBuilder::local` has it checked against the node's name.
+    pub fn local() -> Result<Self, NoNodeName> {
+        Self::local_by(|name| std::env::var(name).ok())
+    }
+
+    fn local_by(variable: impl Fn(&str) -> Option<String>) -> Result<Self, NoNodeName> {
+        let first = |names: [&str; 2]| {
+            names.into_iter().filter_map(&variable).map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+        };
+        let name = first(["NODE_NAME", "K8S_NODE_NAME"]).ok_or(NoNodeName)?;
+        let address = first(["NODE_IP", "HOST_IP"]).unwrap_or_else(|| "127.0.0.1".to_owned());
+        Ok(Self::new(name).address(AddressType::InternalIp, address))
     }
 
     /// What a Node object says: `status.addresses` of the kinds that are known here, and
@@ -146,6 +169,20 @@ mod tests {
         assert_eq!(first(&[AddressType::InternalIp, AddressType::Hostname]), Some("fd00::1"));
         assert_eq!(first(&[AddressType::ExternalIp, AddressType::Hostname]), Some("host"));
         assert_eq!(first(&[AddressType::ExternalIp]), None);
+    }
+
+    #[test]
+    fn the_local_node_is_from_the_environment() {
+        let local = |variables: &[(&str, &str)]| {
+            NodeTarget::local_by(|name| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let node = |address: &str| Ok(NodeTarget::new("n").address(AddressType::InternalIp, address));
+        assert_eq!(local(&[("NODE_NAME", "n")]), node("127.0.0.1"));
+        assert_eq!(local(&[("K8S_NODE_NAME", "n"), ("HOST_IP", "fd00::1")]), node("fd00::1"));
+        assert_eq!(local(&[("NODE_NAME", "n"), ("NODE_IP", "10.0.0.1"), ("HOST_IP", "?")]), node("10.0.0.1"));
+        assert!(local(&[("NODE_NAME", " ")]).unwrap_err().to_string().contains("spec.nodeName"));
     }
 
     #[test]

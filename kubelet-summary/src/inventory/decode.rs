@@ -246,7 +246,9 @@ mod tests {
         assert_eq!(read.resources.containers.len(), 3);
         assert_eq!(read.resources.requests.memory, Some(512 << 20));
 
-        let mut whole = PodRecord::from(from_value::<k8s_openapi::api::core::v1::Pod>(pod()).unwrap());
+        let shared = std::sync::Arc::new(from_value::<k8s_openapi::api::core::v1::Pod>(pod()).unwrap());
+        let mut whole = PodRecord::from((*shared).clone());
+        assert_eq!(PodRecord::from(shared), whole, "an object that is shared gives the same");
         for owner in whole.metadata.owner_references.iter_mut().flatten() {
             (owner.api_version, owner.uid) = Default::default();
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Node, Pod};
@@ -101,6 +102,29 @@ pub struct PodRecord {
 }
 
 impl PodRecord {
+    fn with(metadata: ObjectMeta, pod: &Pod) -> Self {
+        let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
+        let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten().map(|one| {
+            let sidecar = one.restart_policy.as_deref() == Some("Always");
+            container(one, if sidecar { ContainerKind::Sidecar } else { ContainerKind::Init })
+        });
+        let main = spec.map(|spec| &spec.containers).into_iter().flatten();
+        let containers = init.chain(main.map(|one| container(one, ContainerKind::Main))).collect();
+        let own = spec.and_then(|spec| spec.resources.as_ref());
+        Self {
+            metadata,
+            node: spec.and_then(|spec| spec.node_name.clone()).filter(|name| !name.is_empty()),
+            phase: PodPhase::of(status.and_then(|status| status.phase.as_deref())),
+            started: status.and_then(|status| Some(status.start_time.as_ref()?.0)),
+            resources: PodSpecResources {
+                containers,
+                requests: Resources::of(own.and_then(|own| own.requests.as_ref())),
+                limits: Resources::of(own.and_then(|own| own.limits.as_ref())),
+                overhead: Resources::of(spec.and_then(|spec| spec.overhead.as_ref())),
+            },
+        }
+    }
+
     /// What controls it.
     pub fn owner(&self) -> Option<Owner> {
         let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
@@ -115,35 +139,41 @@ impl PodRecord {
 }
 
 impl From<Pod> for PodRecord {
-    fn from(pod: Pod) -> Self {
-        let mut metadata = pod.metadata;
+    fn from(mut pod: Pod) -> Self {
+        let mut metadata = std::mem::take(&mut pod.metadata);
         metadata.managed_fields = None;
         metadata.finalizers = None;
         metadata.annotations = metadata.annotations.and_then(only_mirror);
         if let Some(owners) = &mut metadata.owner_references {
             owners.retain(|owner| owner.controller == Some(true));
         }
-        let status = pod.status.unwrap_or_default();
-        let spec = pod.spec.unwrap_or_default();
-        let init = spec.init_containers.unwrap_or_default();
-        let init = init.iter().map(|one| {
-            let sidecar = one.restart_policy.as_deref() == Some("Always");
-            container(one, if sidecar { ContainerKind::Sidecar } else { ContainerKind::Init })
-        });
-        let containers = init.chain(spec.containers.iter().map(|one| container(one, ContainerKind::Main))).collect();
-        let own = spec.resources.unwrap_or_default();
-        Self {
-            metadata,
-            node: spec.node_name.filter(|name| !name.is_empty()),
-            phase: PodPhase::of(status.phase.as_deref()),
-            started: status.start_time.map(|time| time.0),
-            resources: PodSpecResources {
-                containers,
-                requests: Resources::of(own.requests.as_ref()),
-                limits: Resources::of(own.limits.as_ref()),
-                overhead: Resources::of(spec.overhead.as_ref()),
-            },
-        }
+        Self::with(metadata, &pod)
+    }
+}
+
+/// Of what a host shares, a copy of what is kept: labels and the owner, and nothing else of the object's metadata.
+impl From<&Pod> for PodRecord {
+    fn from(pod: &Pod) -> Self {
+        let metadata = &pod.metadata;
+        let owners = metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
+        let mirror = metadata.annotations.as_ref().and_then(|annotations| annotations.get_key_value(MIRROR));
+        let metadata = ObjectMeta {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            labels: metadata.labels.clone(),
+            owner_references: metadata.owner_references.is_some().then(|| owners.cloned().collect()),
+            annotations: mirror.map(|(key, value)| BTreeMap::from([(key.clone(), value.clone())])),
+            ..ObjectMeta::default()
+        };
+        Self::with(metadata, pod)
+    }
+}
+
+impl From<Arc<Pod>> for PodRecord {
+    fn from(pod: Arc<Pod>) -> Self {
+        Self::from(&*pod)
     }
 }
 

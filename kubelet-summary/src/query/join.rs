@@ -103,7 +103,18 @@ impl Plan {
             usage.age = usage.age.max(Some(document.age));
             let part = Arc::new(Part { node: target.name, document, stale });
             let mut wanted: HashMap<&PodUid, &Arc<KnownPod>, RandomState> =
-                pods.iter().map(|pod| (pod.kubelet_uid(), pod)).collect();
+                HashMap::with_capacity_and_hasher(pods.len(), RandomState::default());
+            // While the mirror of a static pod is replaced, there are two of one kubelet's uid: the newer has the figures.
+            let mut doubled: Vec<&Arc<KnownPod>> = Vec::new();
+            for pod in &pods {
+                if let Some(other) = wanted.insert(pod.kubelet_uid(), pod) {
+                    let is_older = pod.started() < other.started();
+                    doubled.push(if is_older { pod } else { other });
+                    if is_older {
+                        wanted.insert(pod.kubelet_uid(), other);
+                    }
+                }
+            }
             for (place, stats) in (0_u32..).zip(&part.document.summary.pods) {
                 let uid = PodUid::new(stats.pod_ref.uid());
                 // Taken out: what a document might have twice is counted once.
@@ -116,7 +127,11 @@ impl Plan {
                     }
                 }
             }
-            let absent = pods.iter().filter(|pod| wanted.contains_key(pod.kubelet_uid()) && !pod.phase().is_over());
+            let is_one = |pod: &Arc<KnownPod>, other: &&Arc<KnownPod>| Arc::ptr_eq(pod, other);
+            let absent = pods.iter().filter(|pod| {
+                let is_left = wanted.get(pod.kubelet_uid()).is_some_and(|left| is_one(pod, left));
+                (is_left || doubled.iter().any(|other| is_one(pod, other))) && !pod.phase().is_over()
+            });
             usage.absent.extend(absent.map(|pod| AbsentPod { pod: pod.clone(), reason: PodGap::Unreported }));
         }
         // Looked up again: the watch may have told of them since.

@@ -34,7 +34,8 @@ use crate::inventory::{KnownPod, NotReady};
 pub struct Usage {
     /// Pods with figures, in no order.
     pub values: Vec<PodUsage>,
-    /// The age of the oldest document among them; none where there is none.
+    /// The age of the oldest document that was looked into, be there pods in scope in it or not; none where no node gave
+    /// one.
     pub age: Option<Duration>,
     /// Nodes that run pods in scope and gave nothing that may be used.
     pub missing: Vec<MissingNode>,

@@ -52,6 +52,11 @@ impl PodUsage {
         &self.part.node
     }
 
+    /// The node's whole document, which this is a part of.
+    pub fn document(&self) -> &Document {
+        &self.part.document
+    }
+
     /// How long ago the node was asked.
     pub fn age(&self) -> Duration {
         self.part.document.age

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::decode::{Skipped, SkippedAt, SkippedWhy};
-use super::{FsSize, Parts};
+use super::{FsSize, Parts, limits};
 
 /// What the walk carries along.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Context {
     pub(super) skipped: Skipped,
     /// Whether each value is cut out before it is read, so that a bad one costs no more than itself.
     pub(super) careful: bool,
+    /// How many entries of lists have been kept.
+    entries: usize,
     path: Vec<Step>,
     /// The sizes of filesystems met last.
     sizes: [Option<Arc<FsSize>>; 4],
@@ -30,6 +32,7 @@ impl Context {
         Self {
             parts,
             careful,
+            entries: 0,
             skipped: Skipped::default(),
             path: Vec::with_capacity(8),
             sizes: [const { None }; 4],
@@ -90,6 +93,27 @@ impl Context {
     pub(super) fn unnamed(&mut self, why: SkippedWhy) {
         self.skipped.unnamed += 1;
         self.example(None, why);
+    }
+
+    /// The limit that a list has reached which has `kept` entries and may have `limit`, if it has.
+    pub(super) fn reached(&self, kept: usize, limit: usize) -> Option<usize> {
+        if kept >= limit {
+            return Some(limit);
+        }
+        (self.entries >= limits::ENTRIES).then_some(limits::ENTRIES)
+    }
+
+    /// An entry of a list that is kept.
+    pub(super) fn kept(&mut self) {
+        self.entries += 1;
+    }
+
+    /// Entries of a list that are beyond a limit.
+    pub(super) fn beyond(&mut self, number: usize, limit: usize) {
+        if number > 0 {
+            self.skipped.beyond_limits += number;
+            self.example(None, SkippedWhy::BeyondLimit { limit });
+        }
     }
 
     /// The same size, from where it was met before.

@@ -64,11 +64,13 @@ pub struct Skipped {
     pub pods: usize,
     /// Containers and volumes left out for want of a name.
     pub unnamed: usize,
-    /// Pods and containers left out since a newer one of the same uid or name is in the document.
+    /// Pods, containers, volumes and interfaces left out since another one of the same uid or name is in the document.
     pub duplicates: usize,
     /// Figures, times, names, objects and lists of a type that they can't be of. They are absent in the summary.
     pub fields: usize,
-    /// The first of `pods`, `unnamed` and `fields`, at most [`Skipped::EXAMPLES`].
+    /// Entries of lists left out since there are more than the [`limits`](super::limits) allow.
+    pub beyond_limits: usize,
+    /// The first of all but the duplicates, at most [`Skipped::EXAMPLES`].
     pub examples: Vec<SkippedAt>,
 }
 
@@ -78,7 +80,7 @@ impl Skipped {
 
     /// Whether all of the document was used (duplicates aside, which every kubelet may send).
     pub fn is_clean(&self) -> bool {
-        self.pods == 0 && self.unnamed == 0 && self.fields == 0
+        self.pods == 0 && self.unnamed == 0 && self.fields == 0 && self.beyond_limits == 0
     }
 }
 
@@ -116,6 +118,11 @@ pub enum SkippedWhy {
     NotAList,
     /// It has no name (a pod: no namespace, name or uid).
     Unnamed,
+    /// It is one of more entries than are kept: see [`limits`](super::limits).
+    BeyondLimit {
+        /// How many are.
+        limit: usize,
+    },
     /// The JSON in it can't be read: a number beyond all bounds, a text that is no Unicode.
     Unreadable,
 }
@@ -123,6 +130,7 @@ pub enum SkippedWhy {
 impl fmt::Display for SkippedWhy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::BeyondLimit { limit } => return write!(f, "beyond the {limit} entries that are kept"),
             Self::NotAnAmount => "no whole number from 0 to 2^64 - 2",
             Self::NotANumber => "no finite number",
             Self::NotATime => "no RFC 3339 time",

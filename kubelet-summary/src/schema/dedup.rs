@@ -1,8 +1,8 @@
-//! One pod per uid, one container per name.
+//! One pod per uid; one container, volume and interface per name.
 
 use std::collections::HashMap;
 
-use super::{ContainerStats, CpuStats, MemoryStats, PodStats, Skipped, Time};
+use super::{ContainerStats, CpuStats, InterfaceStats, MemoryStats, Name, PodStats, Skipped, Time, VolumeStats};
 
 /// Which of two of one name stays: the one that started last; of two that started at once, the one that has figures
 /// of a running process.
@@ -35,40 +35,54 @@ pub(super) fn newest_pods(pods: &mut Vec<PodStats>, skipped: &mut Skipped) {
 
 /// Leaves each name once, the newest; the order is kept.
 pub(super) fn newest_containers(containers: &mut Vec<ContainerStats>, skipped: &mut Skipped) {
-    let rank = |container: &ContainerStats| rank(container.start_time, &container.cpu, &container.memory);
-    let mut index = 1;
-    // A pod has a handful; where a hostile document has a hundred thousand, a map.
-    if containers.len() > 64 {
-        return newest_of_many(containers, skipped);
-    }
-    while index < containers.len() {
-        let (before, rest) = containers.split_at_mut(index);
-        let Some(this) = rest.first_mut() else { return };
-        let Some(other) = before.iter_mut().find(|other| other.name == this.name) else {
-            index += 1;
-            continue;
-        };
-        if rank(this) > rank(other) {
-            std::mem::swap(this, other);
-        }
-        containers.remove(index);
-        skipped.duplicates += 1;
-    }
+    let newer = |one: &ContainerStats, other: &ContainerStats| {
+        rank(one.start_time, &one.cpu, &one.memory) > rank(other.start_time, &other.cpu, &other.memory)
+    };
+    newest(containers, |container| &container.name, newer, skipped);
 }
 
-fn newest_of_many(containers: &mut Vec<ContainerStats>, skipped: &mut Skipped) {
-    let rank = |container: &ContainerStats| rank(container.start_time, &container.cpu, &container.memory);
-    let before = containers.len();
-    let mut kept: Vec<ContainerStats> = Vec::new();
-    let mut places = HashMap::new();
-    for container in containers.drain(..) {
-        let place = *places.entry(container.name.clone()).or_insert(kept.len());
-        match kept.get_mut(place) {
-            None => kept.push(container),
-            Some(other) if rank(&container) > rank(other) => *other = container,
-            Some(_) => {}
+/// Leaves each name once, that was sampled last; the order is kept.
+pub(super) fn newest_volumes(volumes: &mut Vec<VolumeStats>, skipped: &mut Skipped) {
+    newest(volumes, |volume| &volume.name, |one, other| one.fs.time > other.fs.time, skipped);
+}
+
+/// Leaves each name once, the first, since interfaces have no times of their own; the order is kept.
+pub(super) fn first_interfaces(interfaces: &mut Vec<InterfaceStats>, skipped: &mut Skipped) {
+    newest(interfaces, |interface| &interface.name, |_, _| false, skipped);
+}
+
+fn newest<T>(all: &mut Vec<T>, name: impl Fn(&T) -> &Name, newer: impl Fn(&T, &T) -> bool, skipped: &mut Skipped) {
+    // A handful is compared without a map; a list that is as long as it may be, with one.
+    let mut places: HashMap<Name, usize> = HashMap::new();
+    let many = all.len() > FEW;
+    let (mut kept, before) = (0, all.len());
+    for index in 0..before {
+        let (earlier, rest) = all.split_at_mut(index);
+        let Some(this) = rest.first_mut() else { break };
+        let known = if many {
+            places.get(name(this)).copied()
+        } else {
+            let this = name(this);
+            earlier.iter().take(kept).position(|other| name(other) == this)
+        };
+        match known.and_then(|place| earlier.get_mut(place)) {
+            Some(other) => {
+                if newer(this, other) {
+                    std::mem::swap(this, other);
+                }
+            }
+            None => {
+                if many {
+                    places.insert(name(this).clone(), kept);
+                }
+                all.swap(kept, index);
+                kept += 1;
+            }
         }
     }
-    skipped.duplicates += before - kept.len();
-    *containers = kept;
+    all.truncate(kept);
+    skipped.duplicates += before - kept;
 }
+
+/// As many are compared each with each.
+const FEW: usize = 32;

@@ -8,6 +8,7 @@ use super::walk::{Object, amount, ignore, list, name, number, object, text, time
 use super::{
     AcceleratorStats, Amount, ContainerStats, FsStats, FsUse, Hundredths, InterfaceStats, Name, NetworkStats,
     NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, SkippedWhy, SwapStats, Time, UserMetric, VolumeStats, dedup,
+    limits,
 };
 
 pub(super) fn is_pod(pod: &PodStats, is_object: bool, context: &mut Context) -> bool {
@@ -172,7 +173,8 @@ impl Object for NodeStats {
             }
             "systemContainers" if parts.contains(Parts::SYSTEM_CONTAINERS) => {
                 let mut containers = Vec::new();
-                list("systemContainers", &mut containers, map, context, is_container)?;
+                list("systemContainers", &mut containers, map, context, limits::CONTAINERS, is_container)?;
+                dedup::newest_containers(&mut containers, &mut context.skipped);
                 self.system_containers = containers.into();
                 Ok(())
             }
@@ -244,14 +246,15 @@ impl Object for PodStats {
             "startTime" => time("startTime", &mut self.start_time, map, context)?,
             "containers" if parts.contains(Parts::CONTAINERS) => {
                 let mut containers = Vec::new();
-                list("containers", &mut containers, map, context, is_container)?;
+                list("containers", &mut containers, map, context, limits::CONTAINERS, is_container)?;
                 dedup::newest_containers(&mut containers, &mut context.skipped);
                 self.containers = containers.into();
             }
             "network" if parts.contains(Parts::NETWORK) => self.network = boxed("network", map, context)?,
             "volume" if parts.contains(Parts::VOLUMES) => {
                 let mut volumes = Vec::new();
-                list("volume", &mut volumes, map, context, is_volume)?;
+                list("volume", &mut volumes, map, context, limits::VOLUMES, is_volume)?;
+                dedup::newest_volumes(&mut volumes, &mut context.skipped);
                 self.volumes = volumes.into();
             }
             "ephemeral-storage" if parts.contains(Parts::EPHEMERAL_STORAGE) => {
@@ -286,12 +289,12 @@ impl Object for ContainerStats {
             "logs" if parts.contains(Parts::CONTAINER_FS) => fs_use("logs", &mut self.logs, map, context)?,
             "accelerators" if parts.contains(Parts::ACCELERATORS) => {
                 let mut accelerators = Vec::new();
-                list("accelerators", &mut accelerators, map, context, is_any)?;
+                list("accelerators", &mut accelerators, map, context, limits::ACCELERATORS, is_any)?;
                 extra(&mut self.extra, !accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
             }
             "userDefinedMetrics" if parts.contains(Parts::USER_METRICS) => {
                 let mut metrics = Vec::new();
-                list("userDefinedMetrics", &mut metrics, map, context, is_any)?;
+                list("userDefinedMetrics", &mut metrics, map, context, limits::USER_METRICS, is_any)?;
                 extra(&mut self.extra, !metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
             }
             _ => {
@@ -314,7 +317,8 @@ impl Object for NetworkStats {
             "time" => time("time", &mut self.time, map, context),
             "interfaces" if context.parts.contains(Parts::INTERFACES) => {
                 let mut interfaces = Vec::new();
-                list("interfaces", &mut interfaces, map, context, is_any)?;
+                list("interfaces", &mut interfaces, map, context, limits::INTERFACES, is_any)?;
+                dedup::first_interfaces(&mut interfaces, &mut context.skipped);
                 self.interfaces = interfaces.into();
                 Ok(())
             }
@@ -352,6 +356,10 @@ impl Object for Labels {
         map: &mut A,
         context: &mut Context,
     ) -> Result<(), A::Error> {
+        if self.0.len() >= limits::LABELS {
+            context.beyond(1, limits::LABELS);
+            return ignore(map);
+        }
         let value = text("labels", map, context)?;
         self.0.push((Name::from(key), Name::from(&*value)));
         Ok(())

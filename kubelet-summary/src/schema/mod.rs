@@ -9,13 +9,17 @@
 //!   [`Skipped::fields`].
 //! - A pod without a whole `podRef`, and a container or volume without a name, is left out and counted.
 //! - Of two pods with one uid, and of two containers of one name in a pod, the one that started last stays; kubelets
-//!   repeat terminated ones (kubernetes#47853).
+//!   repeat terminated ones (kubernetes#47853). So does of two volumes of one name the one that was sampled last, and of
+//!   two interfaces of one name the first.
+//! - Lists have [`limits`] that no real node comes near to. What is beyond is left out and counted.
 
 mod amount;
 mod context;
 mod decode;
 mod dedup;
+mod extras;
 mod fields;
+pub mod limits;
 mod parts;
 mod read;
 mod types;
@@ -24,9 +28,9 @@ mod walk;
 
 pub use amount::{Amount, Hundredths, Name, Time};
 pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
+pub use extras::{AcceleratorStats, Extra, Pressure, Psi, PsiData, SwapStats, UserMetric};
 pub use parts::Parts;
 pub use types::{
-    AcceleratorStats, ContainerStats, CpuStats, Extra, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats,
-    NetworkStats, NodeStats, PodRef, PodStats, Pressure, Psi, PsiData, PvcRef, Summary, SwapStats, UserMetric,
-    VolumeStats,
+    ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats, NetworkStats, NodeStats, PodRef,
+    PodStats, PvcRef, Summary, VolumeStats,
 };

@@ -1,15 +1,15 @@
 //! A whole document: in one pass, or piece by piece.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
 
-use serde::de::{DeserializeSeed as _, MapAccess};
+use serde::de::{DeserializeSeed as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::context::{Context, Step};
 use super::fields::is_pod;
-use super::walk::{Object, ObjectSeed, ignore, list, object};
-use super::{NodeStats, PodStats, SkippedWhy};
+use super::walk::{Key, Object, ObjectSeed, ignore, list, object};
+use super::{NodeStats, PodStats, SkippedWhy, limits};
 
 /// A document as it was read, pods repeated as they stand in it.
 #[derive(Debug, Default)]
@@ -31,8 +31,7 @@ pub(super) fn read(document: &str, context: &mut Context) -> Result<Read, serde_
 
 /// Reads a document so that what can't be read in a pod, or in the node, costs no more than that.
 pub(super) fn read_apart(document: &str, context: &mut Context) -> Result<Read, serde_json::Error> {
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(document)?;
-    let (node, pods) = (members.get("node"), members.get("pods"));
+    let Members { node, pods } = serde_json::from_str(document)?;
     let mut read = Read { has_node: node.is_some(), has_pods: pods.is_some(), ..Read::default() };
     if let Some(text) = node {
         context.enter(Step::Member("node"));
@@ -43,24 +42,89 @@ pub(super) fn read_apart(document: &str, context: &mut Context) -> Result<Read, 
         context.leave();
     }
     context.enter(Step::Member("pods"));
-    let pods: Option<Vec<&RawValue>> = match pods.map(|pods| pods.get()) {
-        None | Some("null") => Some(Vec::new()),
-        Some(text) => serde_json::from_str(text).ok(),
-    };
-    if pods.is_none() {
-        context.field(None, SkippedWhy::NotAList);
-    }
-    for (index, text) in pods.unwrap_or_default().into_iter().enumerate() {
-        context.enter(Step::Item(index));
-        match one(text, context) {
-            Some((pod, is_object)) if is_pod(&pod, is_object, context) => read.pods.push(pod),
-            Some(_) => {}
-            None => context.pod(SkippedWhy::Unreadable),
+    if let Some(text) = pods.map(RawValue::get).filter(|text| *text != "null") {
+        let pods = PodsApart { pods: &mut read.pods, context: &mut *context };
+        if serde_json::Deserializer::from_str(text).deserialize_seq(pods).is_err() {
+            context.field(None, SkippedWhy::NotAList);
         }
-        context.leave();
     }
     context.leave();
     Ok(read)
+}
+
+/// The members of a document that count, as text.
+#[derive(Default)]
+struct Members<'a> {
+    node: Option<&'a RawValue>,
+    pods: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(Key(key)) = map.next_key()? {
+            // Of a member that is repeated, the last counts.
+            match &*key {
+                "node" => members.node = Some(map.next_value()?),
+                "pods" => members.pods = Some(map.next_value()?),
+                _ => ignore(&mut map)?,
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Takes in pods one after another, each for itself.
+struct PodsApart<'a> {
+    pods: &'a mut Vec<PodStats>,
+    context: &'a mut Context,
+}
+
+impl<'de> Visitor<'de> for PodsApart<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self { pods, context } = self;
+        let (mut index, mut beyond) = (0, 0);
+        let mut reached = limits::PODS;
+        while let Some(text) = items.next_element::<&RawValue>()? {
+            if let Some(limit) = context.reached(pods.len(), limits::PODS) {
+                (beyond, reached) = (beyond + 1, limit);
+                continue;
+            }
+            context.enter(Step::Item(index));
+            match one(text, context) {
+                Some((pod, is_object)) if is_pod(&pod, is_object, context) => {
+                    pods.push(pod);
+                    context.kept();
+                }
+                Some(_) => {}
+                None => context.pod(SkippedWhy::Unreadable),
+            }
+            context.leave();
+            index += 1;
+        }
+        context.beyond(beyond, reached);
+        Ok(())
+    }
 }
 
 /// One object, and whether it was one.
@@ -87,7 +151,7 @@ impl Object for Read {
             }
             "pods" => {
                 self.has_pods = true;
-                list("pods", &mut self.pods, map, context, is_pod).map(drop)
+                list("pods", &mut self.pods, map, context, limits::PODS, is_pod).map(drop)
             }
             _ => ignore(map),
         }

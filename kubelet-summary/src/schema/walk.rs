@@ -18,7 +18,7 @@ pub(super) trait Object: Default {
 }
 
 /// A member's name, without a copy of it.
-struct Key<'de>(Cow<'de, str>);
+pub(super) struct Key<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> serde::Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -116,6 +116,8 @@ impl<'de, T: Object> Visitor<'de> for ObjectSeed<'_, T> {
 pub(super) struct ListSeed<'a, T> {
     pub(super) into: &'a mut Vec<T>,
     pub(super) context: &'a mut Context,
+    /// How many are kept.
+    pub(super) limit: usize,
     /// Whether the object is one to keep; counts it where it isn't.
     pub(super) admit: fn(&T, bool, &mut Context) -> bool,
 }
@@ -144,10 +146,18 @@ impl<'de, T: Object> Visitor<'de> for ListSeed<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let Self { into, context, admit } = self;
+        let Self { into, context, limit, admit } = self;
         into.clear();
         let mut index = 0;
         loop {
+            if let Some(limit) = context.reached(into.len(), limit) {
+                let mut beyond = 0;
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    beyond += 1;
+                }
+                context.beyond(beyond, limit);
+                return Ok(true);
+            }
             let mut item = T::default();
             context.enter(Step::Item(index));
             let seed = ObjectSeed { into: &mut item, context: &mut *context, counts: false };
@@ -157,6 +167,7 @@ impl<'de, T: Object> Visitor<'de> for ListSeed<'_, T> {
             };
             if admit(&item, is_object, context) {
                 into.push(item);
+                context.kept();
             }
             context.leave();
             index += 1;
@@ -267,10 +278,11 @@ pub(super) fn list<'de, T: Object, A: MapAccess<'de>>(
     into: &mut Vec<T>,
     map: &mut A,
     context: &mut Context,
+    limit: usize,
     admit: fn(&T, bool, &mut Context) -> bool,
 ) -> Result<bool, A::Error> {
     context.enter(Step::Member(member));
-    let is_list = map.next_value_seed(ListSeed { into, context: &mut *context, admit })?;
+    let is_list = map.next_value_seed(ListSeed { into, context: &mut *context, limit, admit })?;
     context.leave();
     Ok(is_list)
 }

@@ -199,9 +199,35 @@ fn expression(requirement: LabelSelectorRequirement) -> Result<Expression, Selec
     }
 }
 
-impl From<Selector> for PodSelector {
-    fn from(selector: Selector) -> Self {
-        Self(selector.into_iter().collect())
+impl TryFrom<Selector> for PodSelector {
+    type Error = SelectorError;
+
+    /// A `Selector` of kube's takes any text for a key or value; here it must be one that a label can have.
+    fn try_from(selector: Selector) -> Result<Self, SelectorError> {
+        let values = |name: &str, operator: &str, values: BTreeSet<String>| {
+            if values.is_empty() {
+                let (key, operator) = (name.to_owned(), operator.to_owned());
+                return Err(SelectorError::Values { key, operator, problem: "needs at least one value" });
+            }
+            values.into_iter().map(value).collect::<Result<_, _>>()
+        };
+        let checked = |expression| {
+            Ok(match expression {
+                Expression::In(name, of) => {
+                    let of = values(&name, "In", of)?;
+                    Expression::In(key(name)?, of)
+                }
+                Expression::NotIn(name, of) => {
+                    let of = values(&name, "NotIn", of)?;
+                    Expression::NotIn(key(name)?, of)
+                }
+                Expression::Equal(name, wanted) => Expression::Equal(key(name)?, value(wanted)?),
+                Expression::NotEqual(name, unwanted) => Expression::NotEqual(key(name)?, value(unwanted)?),
+                Expression::Exists(name) => Expression::Exists(key(name)?),
+                Expression::DoesNotExist(name) => Expression::DoesNotExist(key(name)?),
+            })
+        };
+        selector.into_iter().map(checked).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -211,10 +237,12 @@ impl From<PodSelector> for Selector {
     }
 }
 
-impl From<BTreeMap<String, String>> for PodSelector {
+impl TryFrom<BTreeMap<String, String>> for PodSelector {
+    type Error = SelectorError;
+
     /// All these labels, with exactly these values.
-    fn from(map: BTreeMap<String, String>) -> Self {
-        Self(map.into_iter().map(|(key, value)| Expression::Equal(key, value)).collect())
+    fn try_from(map: BTreeMap<String, String>) -> Result<Self, SelectorError> {
+        Self::from_requirements(map.into_iter().map(|(key, value)| (key, Requirement::Exact(value))))
     }
 }
 
@@ -270,6 +298,23 @@ mod tests {
         assert_eq!(matching(&one(Requirement::Absent)), [0]);
         let none: [(&str, Requirement); 0] = [];
         assert_eq!(matching(&PodSelector::from_requirements(none).unwrap()), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_no_label_can_be_is_refused_from_wherever_it_comes() {
+        let map = |key: &str, value: &str| PodSelector::try_from(BTreeMap::from([(key.to_owned(), value.to_owned())]));
+        assert_eq!(map("app", "web").unwrap().to_string(), "app=web");
+        assert!(matches!(map("app,x", "web"), Err(SelectorError::Key { .. })));
+        assert!(matches!(map("app", "a in (b)"), Err(SelectorError::Value { .. })));
+
+        let of = |expression| PodSelector::try_from(Selector::from_iter([expression]));
+        let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(of(Expression::NotIn("a".into(), set(&["c", "b"]))).unwrap().to_string(), "a notin (b,c)");
+        assert!(matches!(of(Expression::In("a".into(), set(&[]))), Err(SelectorError::Values { .. })));
+        assert!(matches!(of(Expression::NotIn("a".into(), set(&["b,c"]))), Err(SelectorError::Value { .. })));
+        assert!(matches!(of(Expression::NotEqual("a".into(), "-".into())), Err(SelectorError::Value { .. })));
+        assert!(matches!(of(Expression::Exists("a=b".into())), Err(SelectorError::Key { .. })));
+        assert!(matches!(of(Expression::DoesNotExist(String::new())), Err(SelectorError::Key { .. })));
     }
 
     #[test]

@@ -52,6 +52,8 @@ async fn statuses_say_what_to_change() {
         (403, "", "Forbidden (user=system:serviceaccount:a:b)", "grant `get` on `nodes/stats`"),
         (404, "", "404 page not found", "port are a kubelet's"),
         (500, "", "Internal Error: failed to list pods", "failed to list pods"),
+        (429, "retry-after: 7\r\n", "too many", "ask again in 7s"),
+        (429, "retry-after: soon\r\n", "too many", "too many requests; ask less often"),
         (302, "location: https://127.0.0.1:1/\r\n", "", "answered 302"),
         (400, "", "Client sent an HTTP request to an HTTPS server.", "answered 400"),
     ] {
@@ -61,6 +63,7 @@ async fn statuses_say_what_to_change() {
             401 => matches!(error, FetchError::Unauthorized { by: Peer::Kubelet, .. }),
             403 => matches!(error, FetchError::Forbidden { by: Peer::Kubelet, .. }),
             404 => matches!(error, FetchError::NotFound { by: Peer::Kubelet, .. }),
+            429 => matches!(error, FetchError::Throttled { by: Peer::Kubelet, .. }),
             500 => matches!(error, FetchError::Server { status: 500, .. }),
             _ => matches!(error, FetchError::Status { .. }),
         };
@@ -68,6 +71,27 @@ async fn statuses_say_what_to_change() {
     }
     let error = failure(reply(500, "", vec![b'x'; 1 << 20]), |direct| direct).await;
     assert!(error.to_string().len() < 500, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_not_made_is_told_whatever_the_deadlines_are() {
+    // The handshake never comes to an end.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let node = NodeTarget::new("node-1").address(AddressType::InternalIp, "127.0.0.1");
+    let node = node.port(listener.local_addr().unwrap().port());
+    let seconds = Duration::from_secs;
+    for (deadline, connect, after) in
+        [(10, None, seconds(5)), (2, None, seconds(1)), (20, Some(3), seconds(3)), (10, Some(10), seconds(9))]
+    {
+        let direct = Direct::builder().trust(Trust::Insecure).token(Token::None).deadline(seconds(deadline));
+        let direct = match connect {
+            Some(connect) => direct.connect_deadline(seconds(connect)),
+            None => direct,
+        };
+        let error = direct.build().unwrap().fetch(&node).await.unwrap_err();
+        let FetchError::Timeout { after: told, phase } = error else { panic!("{error}") };
+        assert_eq!((told, phase), (after, Phase::Connect), "{deadline} s");
+    }
 }
 
 #[tokio::test]

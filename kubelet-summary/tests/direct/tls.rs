@@ -122,10 +122,35 @@ async fn authorities_that_change_in_their_file_are_taken_up() {
     assert!(direct.fetch(&after.node()).await.is_ok() && direct.fetch(&before.node()).await.is_ok());
 }
 
+#[tokio::test]
+async fn all_requests_that_fail_by_an_old_authority_try_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    let (old, new) = (Authority::new(), Authority::new());
+    std::fs::write(&file, old.pem()).unwrap();
+    let direct = direct(Trust::PemFile(file.clone())).build().unwrap();
+    std::fs::write(&file, new.pem()).unwrap();
+    let mut kubelets = Vec::new();
+    for _ in 0..8 {
+        kubelets.push(kubelet(new.acceptor(&["127.0.0.1"])).await);
+    }
+    // All of them begin before the first has an answer.
+    let nodes: Vec<_> = kubelets.iter().map(Kubelet::node).collect();
+    let fetched = futures::future::join_all(nodes.iter().map(|node| direct.fetch(node))).await;
+    let failed: Vec<_> = fetched.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
 #[test]
 fn authorities_that_cannot_be_read_are_told_at_the_start() {
     let missing = Direct::builder().trust(Trust::PemFile("/nowhere/ca.crt".into())).build().unwrap_err();
     assert!(matches!(missing, DirectError::Authorities { .. }) && missing.to_string().contains("/nowhere/ca.crt"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    // Sound at its begin, and longer than is read.
+    std::fs::write(&file, [Authority::new().pem(), "\n".repeat(4 << 20)].concat()).unwrap();
+    let long = Direct::builder().trust(Trust::PemFile(file)).build().unwrap_err();
+    assert!(long.to_string().contains("more than 4194304 bytes"), "{long}");
     let empty = Direct::builder().trust(Trust::Pem(String::new())).build().unwrap_err();
     assert!(matches!(empty, DirectError::Authorities { .. }), "{empty}");
 }
@@ -154,4 +179,18 @@ async fn names_are_resolved_as_usual() {
     let kubelet = kubelet(authority.acceptor(&["localhost"])).await;
     let node = NodeTarget::new("node-1").address(AddressType::Hostname, "localhost").port(kubelet.address.port());
     assert!(direct(Trust::Pem(authority.pem())).build().unwrap().fetch(&node).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_nodes_name_is_checked_of_a_dns_address_too() {
+    let authority = Authority::new();
+    let trust = || direct(Trust::Pem(authority.pem())).verify_node_name(true).build().unwrap();
+    let at = |kubelet: &Kubelet| {
+        NodeTarget::new("node-1.invalid").address(AddressType::InternalDns, "localhost").port(kubelet.address.port())
+    };
+    let right = kubelet(authority.acceptor(&["node-1.invalid"])).await;
+    assert!(trust().fetch(&at(&right)).await.is_ok());
+    let wrong = kubelet(authority.acceptor(&["localhost"])).await;
+    let error = trust().fetch(&at(&wrong)).await.unwrap_err();
+    assert!(matches!(error, FetchError::Tls { problem: TlsProblem::WrongName { .. }, .. }), "{error}");
 }

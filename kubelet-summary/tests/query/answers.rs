@@ -191,3 +191,23 @@ async fn nodes_that_go_or_move_are_asked_no_more_or_elsewhere() {
     assert_eq!(ask(&house, &Scope::all()).await, ["-n2 it is not among the nodes that are watched", "one@n1=10"]);
     assert_eq!(house.kubelets.asked(), ["n1@10.0.0.9"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_pods_that_one_kubelets_uid_is_of_none_is_lost() {
+    let mirror = |name: &str, uid: &str, started: &str| {
+        let mut pod = pod("kube-system", name, uid, "n1");
+        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "file"});
+        pod["status"]["startTime"] = json!(started);
+        pod
+    };
+    let (old, new) = (mirror("old", "1", "2026-01-01T00:00:00Z"), mirror("new", "2", "2026-01-02T00:00:00Z"));
+    for pods in [[old.clone(), new.clone()], [new, old]] {
+        let house = house(pods, &["n1"]).await;
+        house.kubelets.say("n1", vec![stats("kube-system", "etcd", "file", 10)]);
+        assert_eq!(ask(&house, &Scope::all()).await, ["-old unreported", "new@n1=10"]);
+        house.kubelets.say("n1", vec![]);
+        sleep(Duration::from_mins(1)).await;
+        let error = house.summary.usage(&Scope::all()).await.unwrap_err().to_string();
+        assert!(error.contains("2 pods unreported"), "{error}");
+    }
+}

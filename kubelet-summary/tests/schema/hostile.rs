@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kubelet_summary::schema::{Skipped, Time};
+use kubelet_summary::schema::{Skipped, Time, limits};
 use kubelet_summary::{Parts, SchemaError, Summary};
 use proptest::prelude::*;
 
@@ -48,10 +48,10 @@ fn a_hundred_thousand_bad_fields_are_counted_and_few_are_named() {
 }
 
 #[test]
-fn a_hundred_thousand_containers_of_two_names_are_two() {
+fn a_thousand_containers_of_two_names_are_two() {
     let mut document =
         r#"{"pods": [{"podRef": {"name": "p", "namespace": "n", "uid": "u"}, "containers": ["#.to_owned();
-    for number in 0..50_000 {
+    for number in 0..500 {
         let _ = write!(document, r#"{{"name": "a", "cpu": {{"usageCoreNanoSeconds": {number}}}}}, {{"name": "b"}},"#);
     }
     document.push_str(r#"{"name": "a", "startTime": "2026-01-01T00:00:00Z"}]}]}"#);
@@ -59,7 +59,81 @@ fn a_hundred_thousand_containers_of_two_names_are_two() {
     let [a, b] = &*decoded.summary.pods[0].containers else { panic!("two") };
     assert_eq!((&*a.name, &*b.name), ("a", "b"));
     assert!(a.start_time.is_some() && a.cpu.usage_core_nano_seconds.is_absent());
-    assert_eq!(decoded.skipped.duplicates, 99_999);
+    assert_eq!((decoded.skipped.duplicates, decoded.skipped.beyond_limits), (999, 0));
+}
+
+/// So many of one entry, with a number in it for each `@`.
+fn many(number: usize, entry: &str) -> String {
+    (0..number).map(|number| entry.replace('@', &number.to_string())).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn lists_are_kept_up_to_their_limits_and_the_rest_is_counted() {
+    let pod = |members: &str| {
+        format!(r#"{{"pods": [{{"podRef": {{"name": "p", "namespace": "n", "uid": "u"}}, {members}}}]}}"#)
+    };
+    let container = |members: &str| pod(&format!(r#""containers": [{{"name": "c", {members}}}]"#));
+    let metric = |labels: String| container(&format!(r#""userDefinedMetrics": [{{"labels": {{{labels}}}}}]"#));
+    let pods = |number| {
+        let pod = r#"{"podRef": {"name": "p", "namespace": "n", "uid": "@"}}"#;
+        format!(r#"{{"pods": [{}]}}"#, many(number, pod))
+    };
+    let named = |number| many(number, r#"{"name": "@"}"#);
+    let system = |number| format!(r#"{{"node": {{"systemContainers": [{}]}}}}"#, named(number));
+    type Document<'a> = &'a dyn Fn(usize) -> String;
+    let lists: [(&str, usize, Document<'_>); 8] = [
+        ("pods", limits::PODS, &pods),
+        ("node.systemContainers", limits::CONTAINERS, &system),
+        ("pods[0].containers", limits::CONTAINERS, &|n| pod(&format!(r#""containers": [{}]"#, named(n)))),
+        ("pods[0].volume", limits::VOLUMES, &|n| pod(&format!(r#""volume": [{}]"#, named(n)))),
+        ("pods[0].network.interfaces", limits::INTERFACES, &|n| {
+            pod(&format!(r#""network": {{"interfaces": [{}]}}"#, named(n)))
+        }),
+        ("pods[0].containers[0].accelerators", limits::ACCELERATORS, &|n| {
+            container(&format!(r#""accelerators": [{}]"#, many(n, "{}")))
+        }),
+        ("pods[0].containers[0].userDefinedMetrics", limits::USER_METRICS, &|n| {
+            container(&format!(r#""userDefinedMetrics": [{}]"#, many(n, "{}")))
+        }),
+        ("pods[0].containers[0].userDefinedMetrics[0].labels", limits::LABELS, &|n| metric(many(n, r#""l@": "x""#))),
+    ];
+    for (at, limit, document) in lists {
+        let full = Summary::from_slice_keeping(document(limit).as_bytes(), Parts::ALL).unwrap();
+        assert!(full.skipped.is_clean(), "{at}: {:?}", full.skipped);
+        let more = Summary::from_slice_keeping(document(limit + 1).as_bytes(), Parts::ALL).unwrap();
+        assert_eq!((more.skipped.beyond_limits, more.skipped.is_clean()), (1, false), "{at}");
+        assert_eq!(more.skipped.examples[0].to_string(), format!("{at}: beyond the {limit} entries that are kept"));
+        assert_eq!(full.summary, more.summary, "{at}");
+    }
+    // A document that is read piece by piece has the same limits.
+    let broken = pods(limits::PODS + 7).replace(r#""uid": "3""#, r#""uid": "3", "x": 1e999, "y": "\ud800""#);
+    let broken = Summary::from_slice(broken.as_bytes()).unwrap();
+    assert_eq!((broken.summary.pods.len(), broken.skipped.pods + broken.skipped.beyond_limits), (4096, 7));
+}
+
+#[test]
+fn the_longest_document_of_the_shortest_entries_is_bounded_in_memory() {
+    let longest = 8 << 20;
+    let container = r#"{"name":"@","rootfs":{"inodes":@},"logs":{"inodes":1@},"io":{"psi":{"some":{"total":1}}}}"#;
+    let pod = |number: usize, members: &str| {
+        format!(r#"{{"podRef":{{"name":"p","namespace":"n","uid":"{number}"}},{members}}}"#)
+    };
+    let containers = format!(r#""containers":[{}]"#, many(limits::CONTAINERS, container));
+    let interfaces = format!(r#""network":{{"interfaces":[{}]}}"#, many(limits::INTERFACES, r#"{"name":"@"}"#));
+    let metrics = format!(
+        r#""containers":[{{"name":"c","userDefinedMetrics":[{}]}}]"#,
+        many(limits::USER_METRICS, r#"{"labels":{"":"","a":""}}"#)
+    );
+    for (what, members) in [("containers", containers), ("interfaces", interfaces), ("metrics", metrics)] {
+        let pods: Vec<_> = (0..longest / members.len()).map(|number| pod(number, &members)).collect();
+        let document = format!(r#"{{"pods":[{}]}}"#, pods.join(","));
+        let counted = allocation_counter::measure(|| {
+            let decoded = Summary::from_slice_keeping(document.as_bytes(), Parts::ALL).unwrap();
+            assert!(decoded.skipped.beyond_limits > 0 || what == "metrics", "{what}: {:?}", decoded.skipped);
+        });
+        println!("{what}: {} of {} bytes", counted.bytes_max, document.len());
+        assert!((2 << 20..48 << 20).contains(&counted.bytes_max), "{what}: {counted:?}");
+    }
 }
 
 proptest! {

@@ -20,6 +20,29 @@ fn names(decoded: &Decoded) -> Vec<&str> {
 }
 
 #[test]
+fn names_that_are_repeated_are_there_once() {
+    let document = r#"{"node": {"systemContainers": [
+            {"name": "kubelet", "startTime": "2026-01-01T00:00:01Z", "memory": {"usageBytes": 1}},
+            {"name": "pods"},
+            {"name": "kubelet", "startTime": "2026-01-01T00:00:02Z", "memory": {"usageBytes": 2}}]},
+        "pods": [{"podRef": {"name": "p", "namespace": "n", "uid": "u"},
+            "network": {"interfaces": [{"name": "eth0", "rxBytes": 1}, {"name": "eth1"}, {"name": "eth0", "rxBytes": 2},
+                {"rxBytes": 3}, {"rxBytes": 4}]},
+            "volume": [{"name": "a", "time": "2026-01-01T00:00:01Z", "usedBytes": 1}, {"name": "b", "usedBytes": 5},
+                {"name": "a", "time": "2026-01-01T00:00:02Z", "usedBytes": 2}, {"name": "b", "usedBytes": 6}]}]}"#;
+    let decoded = Summary::from_slice_keeping(document.as_bytes(), Parts::ALL).unwrap();
+    let (node, pod) = (&decoded.summary.node, &decoded.summary.pods[0]);
+    let system: Vec<_> = node.system_containers.iter().map(|it| (&*it.name, it.memory.usage_bytes.get())).collect();
+    assert_eq!(system, [("kubelet", Some(2)), ("pods", None)]);
+    let volumes: Vec<_> = pod.volumes.iter().map(|it| (&*it.name, it.fs.used_bytes.get())).collect();
+    assert_eq!(volumes, [("a", Some(2)), ("b", Some(5))]);
+    let interfaces = &pod.network.as_deref().unwrap().interfaces;
+    let interfaces: Vec<_> = interfaces.iter().map(|it| (&*it.name, it.rx_bytes.get())).collect();
+    assert_eq!(interfaces, [("eth0", Some(1)), ("eth1", None), ("", Some(3))]);
+    assert_eq!((decoded.skipped.duplicates, decoded.skipped.is_clean()), (5, true));
+}
+
+#[test]
 fn a_pod_that_is_none_costs_no_other() {
     let table = [
         ("null", SkippedWhy::NotAnObject),

@@ -1,5 +1,6 @@
 //! What a direct fetcher can be told.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use reqwest::Client;
 use super::resolve::Names;
 use super::{Direct, DirectError, Token, Trust};
 use crate::fetch::target::READ_ONLY_PORT;
-use crate::fetch::{AddressType, DEFAULT_DEADLINE, DEFAULT_MAX_BYTES, SERVICE_ACCOUNT};
+use crate::fetch::{AddressType, DEFAULT_DEADLINE, DEFAULT_MAX_BYTES, NodeTarget, SERVICE_ACCOUNT};
 use crate::schema::Parts;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -22,7 +23,7 @@ pub(super) struct Options {
     pub(super) verify_node_name: bool,
     pub(super) address_types: Vec<AddressType>,
     pub(super) deadline: Duration,
-    pub(super) connect_deadline: Duration,
+    pub(super) connect_deadline: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_bytes: usize,
     pub(super) only_cpu_and_memory: bool,
@@ -30,6 +31,13 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// How long it may take until there is a connection: below the whole deadline, so that of a request that never got
+    /// one that is told.
+    pub(super) fn connect_deadline(&self) -> Duration {
+        let most = self.deadline / 10 * 9;
+        self.connect_deadline.map_or(self.deadline / 2, |deadline| deadline.min(most))
+    }
+
     pub(super) fn client(&self, pem: Option<&[u8]>, names: &Names) -> Result<Client, DirectError> {
         // Without TLS nobody is trusted, and no file needed; the client wants a configuration all the same.
         let trust = if self.https { &self.trust } else { &Trust::Insecure };
@@ -39,7 +47,7 @@ impl Options {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .retry(reqwest::retry::never())
-            .connect_timeout(self.connect_deadline)
+            .connect_timeout(self.connect_deadline())
             .pool_max_idle_per_host(usize::from(self.keep_alive.is_some()))
             .pool_idle_timeout(self.keep_alive)
             .user_agent(USER_AGENT)
@@ -63,7 +71,7 @@ impl Default for DirectBuilder {
             verify_node_name: false,
             address_types: vec![AddressType::InternalIp, AddressType::InternalDns, AddressType::Hostname],
             deadline: DEFAULT_DEADLINE,
-            connect_deadline: DEFAULT_DEADLINE / 2,
+            connect_deadline: None,
             keep_alive: None,
             max_bytes: DEFAULT_MAX_BYTES,
             only_cpu_and_memory: false,
@@ -86,8 +94,8 @@ impl DirectBuilder {
         self
     }
 
-    /// Whether a certificate is checked against the Node's name rather than the address that is connected to. For
-    /// certificates without IP addresses in them; off by default. Of Nodes whose names end in a number, as those that
+    /// Whether a certificate is checked against the Node's name rather than the address that is connected to, be that
+    /// an IP address or a DNS name. For certificates without IP addresses in them; off by default. Of Nodes whose names end in a number, as those that
     /// are IP addresses, the address is checked all the same.
     pub fn verify_node_name(mut self, verify: bool) -> Self {
         self.0.verify_node_name = verify;
@@ -119,9 +127,10 @@ impl DirectBuilder {
         self
     }
 
-    /// How long it may take until there is a connection, the TLS handshake included; 5 s by default.
+    /// How long it may take until there is a connection, the TLS handshake included; half of [`deadline`](Self::deadline)
+    /// by default, and nine tenths of it at most.
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-        self.0.connect_deadline = deadline;
+        self.0.connect_deadline = Some(deadline);
         self
     }
 
@@ -147,6 +156,26 @@ impl DirectBuilder {
     /// Which parts of documents are kept; [`Parts::USAGE`] by default.
     pub fn parts(mut self, parts: Parts) -> Self {
         self.0.parts = parts;
+        self
+    }
+
+    /// The fetcher, for the node that this pod runs on, and that node ([`NodeTarget::local`]). Where its address is a
+    /// loopback one, which no certificate of a kubelet is for, the node's name is checked instead.
+    ///
+    /// ```no_run
+    /// use kubelet_summary::fetch::{Direct, Trust};
+    ///
+    /// let (fetcher, node) = Direct::builder().trust(Trust::PemFile("/etc/kubelets/ca.pem".into())).local()?;
+    /// # Ok::<(), kubelet_summary::fetch::DirectError>(())
+    /// ```
+    pub fn local(self) -> Result<(Direct, NodeTarget), DirectError> {
+        let node = NodeTarget::local()?;
+        Ok((self.for_local(&node).build()?, node))
+    }
+
+    pub(super) fn for_local(mut self, node: &NodeTarget) -> Self {
+        let address = node.preferred(&self.0.address_types).and_then(|it| it.address.parse::<IpAddr>().ok());
+        self.0.verify_node_name |= address.is_some_and(|address| address.is_loopback());
         self
     }
 

@@ -20,12 +20,12 @@ use tokio::time::timeout;
 
 pub use self::builder::DirectBuilder;
 use self::builder::Options;
-use self::resolve::Names;
+use self::resolve::{Names, Place};
 pub use self::tls::Trust;
 pub use self::token::Token;
 use super::answer;
 use super::error::{Access, BoxError, FetchError, Phase, TlsProblem};
-use super::{AddressType, Fetcher, NodeTarget, path};
+use super::{Fetcher, NoNodeName, NodeTarget, path};
 use crate::schema::Summary;
 
 /// Why a [`Direct`] can't be made.
@@ -51,8 +51,8 @@ pub enum DirectError {
         source: BoxError,
     },
     /// The environment does not say which node this is.
-    #[error("neither NODE_NAME nor K8S_NODE_NAME is set: set it from the field `spec.nodeName` in the pod's manifest")]
-    NoNodeName,
+    #[error(transparent)]
+    NoNodeName(#[from] NoNodeName),
 }
 
 /// Asks kubelets at their own port, by a service account's token.
@@ -82,6 +82,8 @@ pub struct Direct {
 struct Connector {
     client: Client,
     pem: Option<Vec<u8>>,
+    /// How many times the authorities have changed.
+    generation: u64,
 }
 
 impl fmt::Debug for Direct {
@@ -105,32 +107,40 @@ impl Direct {
         DirectBuilder::default()
     }
 
-    /// For the kubelet of the node that this pod runs on: with the service account's token and the cluster's authority,
-    /// and the node from the environment. `NODE_NAME` (or `K8S_NODE_NAME`) is its name, `NODE_IP` (or `HOST_IP`) its
-    /// address, from the fields `spec.nodeName` and `status.hostIP`. Without an address it is 127.0.0.1, which reaches
-    /// the kubelet from a pod in the host's network only.
+    /// For the kubelet of the node that this pod runs on ([`NodeTarget::local`]), with the service account's token and
+    /// the cluster's authority. [`DirectBuilder::local`] takes other ones.
     pub fn local() -> Result<(Self, NodeTarget), DirectError> {
-        let node = local_node(|name| std::env::var(name).ok())?;
-        Ok((Self::builder().build()?, node))
+        Self::builder().local()
     }
 
     fn new(options: Options) -> Result<Self, DirectError> {
         let names = Names::default();
         let pem = if options.https { options.trust.read()? } else { None };
         let client = options.client(pem.as_deref(), &names)?;
-        Ok(Self { options: Arc::new(options), names, connector: Arc::new(Mutex::new(Connector { client, pem })) })
+        Ok(Self {
+            options: Arc::new(options),
+            names,
+            connector: Arc::new(Mutex::new(Connector { client, pem, generation: 0 })),
+        })
     }
 
-    /// Takes up authorities that changed in their file since. Whether they did.
-    fn renew_authorities(&self) -> bool {
-        let Ok(Some(pem)) = self.options.trust.read() else { return false };
-        if self.connector.lock().pem.as_ref() == Some(&pem) {
-            return false;
+    /// Takes up authorities that changed in their file since a request failed by those of that generation. Whether
+    /// there are others now, by this request or by one beside it: all that failed together may try again.
+    fn renew_authorities(&self, failed: u64) -> bool {
+        let Ok(Some(pem)) = self.options.trust.read() else { return self.connector.lock().generation != failed };
+        {
+            let connector = self.connector.lock();
+            if connector.generation != failed || connector.pem.as_ref() == Some(&pem) {
+                return connector.generation != failed;
+            }
         }
         match self.options.client(Some(&pem), &self.names) {
             Ok(client) => {
-                tracing::info!("the authorities that kubelets' certificates are checked against have changed");
-                *self.connector.lock() = Connector { client, pem: Some(pem) };
+                let mut connector = self.connector.lock();
+                if connector.generation == failed {
+                    tracing::info!("the authorities that kubelets' certificates are checked against have changed");
+                    *connector = Connector { client, pem: Some(pem), generation: failed.wrapping_add(1) };
+                }
                 true
             }
             Err(error) => {
@@ -155,32 +165,40 @@ impl Direct {
         let (scheme, path) =
             (if self.options.https { "https" } else { "http" }, path(self.options.only_cpu_and_memory));
         let shown = authority(host, port);
-        match ip {
-            Some(ip) if self.options.verify_node_name && self.options.https && can_be_checked(&node.name) => {
-                let url = format!("{scheme}://{}{path}", authority(&node.name, port));
-                Ok(Destination { url, shown, _known: Some(self.names.know(&node.name, ip)) })
-            }
-            _ => Ok(Destination { url: format!("{scheme}://{shown}{path}"), shown, _known: None }),
+        if self.options.verify_node_name && self.options.https && can_be_checked(&node.name) {
+            let place = ip.map_or_else(|| Place::Name(host.into()), Place::Ip);
+            let url = format!("{scheme}://{}{path}", authority(&node.name, port));
+            return Ok(Destination { url, shown, _known: Some(self.names.know(&node.name, place)) });
         }
+        Ok(Destination { url: format!("{scheme}://{shown}{path}"), shown, _known: None })
     }
 
     async fn ask(&self, node: &NodeTarget, phase: &mut Phase) -> Result<Summary, FetchError> {
         let destination = self.destination(node)?;
         let token = self.options.token.header().await?;
-        let mut sent = self.send(&destination, token.as_ref()).await;
+        let (client, generation) = {
+            let connector = self.connector.lock();
+            (connector.client.clone(), connector.generation)
+        };
+        let mut sent = self.send(&client, &destination, token.as_ref()).await;
         // A cluster's authority may change while this runs. Nothing was sent to a kubelet that was not trusted.
         if matches!(sent, Err(FetchError::Tls { problem: TlsProblem::UnknownAuthority, .. }))
-            && self.renew_authorities()
+            && self.renew_authorities(generation)
         {
-            sent = self.send(&destination, token.as_ref()).await;
+            let client = self.connector.lock().client.clone();
+            sent = self.send(&client, &destination, token.as_ref()).await;
         }
         let response = sent?;
         *phase = Phase::Body;
         answer::summary(response.into(), Access::Direct, self.options.max_bytes, self.options.parts).await
     }
 
-    async fn send(&self, to: &Destination, token: Option<&HeaderValue>) -> Result<reqwest::Response, FetchError> {
-        let client = self.connector.lock().client.clone();
+    async fn send(
+        &self,
+        client: &Client,
+        to: &Destination,
+        token: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response, FetchError> {
         let mut request = client.get(&to.url).header(ACCEPT, "application/json");
         // Whoever listens to plain HTTP is not to have it.
         if let Some(token) = token.filter(|_| self.options.https) {
@@ -188,7 +206,7 @@ impl Direct {
         }
         request.send().await.map_err(|error| {
             if error.is_connect() && error.is_timeout() {
-                return FetchError::Timeout { after: self.options.connect_deadline, phase: Phase::Connect };
+                return FetchError::Timeout { after: self.options.connect_deadline(), phase: Phase::Connect };
             }
             let to = to.shown.clone();
             match tls::problem(&error) {
@@ -232,29 +250,19 @@ fn can_be_checked(name: &str) -> bool {
     is_dns_name(name) && !last.starts_with(|first: char| first.is_ascii_digit())
 }
 
-fn local_node(variable: impl Fn(&str) -> Option<String>) -> Result<NodeTarget, DirectError> {
-    let first = |names: [&str; 2]| {
-        names.into_iter().filter_map(&variable).map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
-    };
-    let name = first(["NODE_NAME", "K8S_NODE_NAME"]).ok_or(DirectError::NoNodeName)?;
-    let address = first(["NODE_IP", "HOST_IP"]).unwrap_or_else(|| "127.0.0.1".to_owned());
-    Ok(NodeTarget::new(name).address(AddressType::InternalIp, address))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::AddressType;
 
     #[test]
-    fn the_local_node_is_from_the_environment() {
-        let local = |variables: &[(&str, &str)]| {
-            local_node(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
-        };
-        let node = |address: &str| NodeTarget::new("n").address(AddressType::InternalIp, address);
-        assert_eq!(local(&[("NODE_NAME", "n")]).unwrap(), node("127.0.0.1"));
-        assert_eq!(local(&[("K8S_NODE_NAME", "n"), ("HOST_IP", "fd00::1")]).unwrap(), node("fd00::1"));
-        assert_eq!(local(&[("NODE_NAME", "n"), ("NODE_IP", "10.0.0.1"), ("HOST_IP", "?")]).unwrap(), node("10.0.0.1"));
-        assert!(local(&[("NODE_NAME", " ")]).unwrap_err().to_string().contains("spec.nodeName"));
+    fn a_loopback_address_is_checked_by_the_nodes_name() {
+        let direct = || Direct::builder().trust(Trust::Insecure).token(Token::None);
+        for (address, host) in [("127.0.0.1", "node-1"), ("::1", "node-1"), ("10.0.0.1", "10.0.0.1")] {
+            let node = NodeTarget::new("node-1").address(AddressType::InternalIp, address);
+            let url = direct().for_local(&node).build().unwrap().destination(&node).unwrap().url;
+            assert_eq!(url, format!("https://{host}:10250/stats/summary"));
+        }
     }
 
     #[test]

@@ -62,10 +62,13 @@ impl Trust {
         use std::io::Read;
         let Some(path) = self.file() else { return Ok(None) };
         let mut pem = Vec::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_PEM).read_to_end(&mut pem));
+        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut pem));
+        let wrong = |source| DirectError::Authorities { place: path.display().to_string(), source };
         match read {
+            // A part of them would be other authorities than were named.
+            Ok(read) if read as u64 > MAX_PEM => Err(wrong(format!("it has more than {MAX_PEM} bytes").into())),
             Ok(_) => Ok(Some(pem)),
-            Err(source) => Err(DirectError::Authorities { place: path.display().to_string(), source: source.into() }),
+            Err(source) => Err(wrong(source.into())),
         }
     }
 
