@@ -21,7 +21,7 @@ pub(super) enum Pattern {
 /// A text without letters that stand for others.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Text {
-    text: Box<str>,
+    word: Box<str>,
     /// It begins where the whole does.
     start: bool,
     /// It ends where the whole does.
@@ -48,10 +48,10 @@ impl Pattern {
 impl Text {
     fn hits(&self, whole: &str) -> bool {
         match (self.start, self.end) {
-            (true, true) => whole == &*self.text,
-            (true, false) => whole.starts_with(&*self.text),
-            (false, true) => whole.ends_with(&*self.text),
-            (false, false) => whole.contains(&*self.text),
+            (true, true) => whole == &*self.word,
+            (true, false) => whole.starts_with(&*self.word),
+            (false, true) => whole.ends_with(&*self.word),
+            (false, false) => whole.contains(&*self.word),
         }
     }
 }
@@ -76,8 +76,8 @@ fn texts(hir: &Hir) -> Option<Vec<Text>> {
         // An exact text is a whole match, and not the begin of a longer one.
         let literals = found.literals().filter(|_| found.is_exact())?;
         for literal in literals {
-            let text = std::str::from_utf8(literal.as_bytes()).ok()?.into();
-            all.push(Text { text, start, end });
+            let word = std::str::from_utf8(literal.as_bytes()).ok()?.into();
+            all.push(Text { word, start, end });
         }
     }
     (all.len() <= MAX_TEXTS).then_some(all)
