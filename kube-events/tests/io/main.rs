@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod conformance;
+mod faults;
 mod leader;
 mod lease_checkpoint;
 mod object;

@@ -80,7 +80,7 @@ pub(crate) fn builder(sim: &Sim) -> PipelineBuilder {
     Pipeline::builder(sim.client_in_memory()).clock(clock(sim))
 }
 
-async fn to(sim: &Sim, sink: &Kept) -> Pipeline {
+pub(crate) async fn to(sim: &Sim, sink: &Kept) -> Pipeline {
     builder(sim).receiver("kept", sink.clone(), OutletOptions::default()).spawn().await.unwrap()
 }
 
@@ -197,6 +197,7 @@ async fn events_whose_objects_can_t_be_read_go_on_as_unknown() {
         ("429", Fault::on_any().resource("pods").status(429)),
         ("503", Fault::on_any().resource("pods").status(503)),
         ("slow", Fault::on_any().resource("pods").latency(HOUR)),
+        ("unreachable", Fault::on_any().resource("pods").reset_before()),
     ] {
         let sim = cluster().await;
         sim.upsert(pod("web-0")).unwrap();
