@@ -27,7 +27,9 @@ fn pipeline(criterion: &mut Criterion) {
     {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let entered = runtime.enter();
         let (client, reads) = cluster();
+        drop(entered);
         let (events, watch) = mpsc::unbounded::<Result<watcher::Event<_>, watcher::Error>>();
         let watch = Mutex::new(Some(watch));
         let settings = Settings { ttl: Duration::from_hours(24), rate: 1e6, burst: 1_000_000, ..Settings::default() };

@@ -58,7 +58,7 @@ fn uid(pod: u64) -> String {
 }
 
 /// A client of a cluster that answers at once: that it has pods, and the metadata of each that it is asked for. The
-/// counter tells for how many.
+/// counter tells for how many. To be called within a runtime.
 pub fn cluster() -> (kube::Client, Arc<AtomicU64>) {
     const PODS: &str = r#"{"kind": "APIResourceList", "groupVersion": "v1", "resources": [
         {"name": "pods", "kind": "Pod", "namespaced": true, "singularName": "pod", "verbs": ["get"]}]}"#;
