@@ -25,8 +25,8 @@ struct Args {
     /// Events in one request to the webhook at most; one is sent as kubernetes-event-exporter sends it.
     #[arg(long, default_value_t = 100)]
     batch: usize,
-    /// Pods that the events are about.
-    #[arg(long, default_value_t = 500)]
+    /// Pods that the events are about. More than 200 are looked up at 20 a second, in the order of events.
+    #[arg(long, default_value_t = 150)]
     pods: u32,
     /// Send so many made-up events to sinks that keep nothing instead, as fast as it goes.
     #[arg(long)]
