@@ -1,5 +1,7 @@
 //! What the benchmarks share: pods to work on, and a store to put them into.
 
+pub mod events;
+
 use k8s_openapi::api::core::v1::Pod;
 use ksm_core::decode::{PathTree, from_json};
 use ksm_core::resource::enabled_families;

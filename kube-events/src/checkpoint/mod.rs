@@ -1,10 +1,11 @@
 //! Where a source was, kept over restarts: at least once, whatever order sinks acknowledge in.
 //!
 //! A [`Tracker`] (pure) or a [`Progress`] (shared) turns acknowledged positions into [`Marks`]; a [`Checkpoint`] keeps
-//! these: [`Memory`], [`File`] or [`ConfigMap`].
+//! these: [`Memory`], [`File`], [`ConfigMap`] or [`LeaseAnnotation`].
 
 mod config_map;
 mod file;
+mod lease;
 mod position;
 mod progress;
 mod tracker;
@@ -18,6 +19,7 @@ use thiserror::Error;
 
 pub use config_map::ConfigMap;
 pub use file::File;
+pub use lease::LeaseAnnotation;
 pub use position::{EventsApi, Mark, Marks, Position};
 pub use progress::{Progress, SaveOptions};
 pub use tracker::{Full, Ticket, Tracker};

@@ -42,7 +42,7 @@ pub struct Position {
     pub partition: Arc<str>,
     /// What a watch can go on from. None within a list, which has no order: only its end is such a place.
     pub resource_version: Option<Arc<str>>,
-    /// The time of the event.
+    /// The time of the event; not later than when it came.
     pub time: Option<Timestamp>,
 }
 

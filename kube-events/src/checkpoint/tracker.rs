@@ -96,9 +96,12 @@ impl Tracker {
     /// none (no sink wants it, or it is a bookmark) is done as soon as those before it are.
     pub fn begin(&mut self, position: &Position, acknowledgements: u32) -> Result<Ticket, Full> {
         let partition = self.partitions.entry(position.partition.clone()).or_default();
-        // What is done while others before it wait needs no place for each.
+        // What is done while others before it wait needs no place for each. A part of a list does not join a version:
+        // its time is newer than what that version stands for.
+        let joins =
+            |last: &Waiting| last.pending == 0 && (position.resource_version.is_some() || last.version.is_none());
         if acknowledgements == 0
-            && let Some(last) = partition.waiting.back_mut().filter(|last| last.pending == 0)
+            && let Some(last) = partition.waiting.back_mut().filter(|last| joins(last))
         {
             last.time = last.time.max(position.time);
             if position.resource_version.is_some() {
@@ -217,26 +220,51 @@ mod tests {
         assert_eq!(tracker.marks().of("a"), Some(&mark), "the newest time stays");
     }
 
+    #[test]
+    fn a_part_of_a_list_gives_its_time_to_no_version_before_it() {
+        let mut tracker = Tracker::new(EventsApi::Core, 10);
+        let stuck = tracker.begin(&position(Some(1), 1), 1).unwrap();
+        tracker.begin(&position(Some(5), 5), 0).unwrap();
+        // The list that follows a version which the server has forgotten. Nobody wants its first events; the process
+        // ends before it is read to the end.
+        for second in [90, 100] {
+            tracker.begin(&position(None, second), 0).unwrap();
+        }
+        assert_eq!(tracker.waiting(), 3, "the bookmark and the list's part take a place each");
+        assert!(tracker.acknowledge(&stuck));
+        let mark = |version: &str, second| Mark {
+            resource_version: version.to_owned(),
+            last_event: Timestamp::from_second(second).ok(),
+        };
+        assert_eq!(tracker.marks().of(""), Some(&mark("5", 5)), "what is newer than 5 s was not told yet");
+        tracker.begin(&position(Some(200), 0), 0).unwrap();
+        assert_eq!(tracker.marks().of(""), Some(&mark("200", 100)));
+    }
+
     proptest! {
         /// Acknowledgements in any order, of several sinks, some twice: the mark is always the last version before the
-        /// first position that is not done.
+        /// first position that is not done, with the newest time up to that version.
         #[test]
         fn the_mark_is_the_end_of_what_is_done(
-            sinks in prop::collection::vec((0u32..3, any::<bool>()), 1..40),
+            sinks in prop::collection::vec((0u32..3, any::<bool>(), 0i64..50), 1..40),
             order in prop::collection::vec(any::<prop::sample::Index>(), 0..200),
         ) {
             let mut tracker = Tracker::new(EventsApi::Core, sinks.len());
-            let mut left: Vec<u32> = sinks.iter().map(|(pending, _)| *pending).collect();
+            let mut left: Vec<u32> = sinks.iter().map(|(pending, ..)| *pending).collect();
             let versions: Vec<Option<u64>> =
-                sinks.iter().enumerate().map(|(n, (_, listed))| (!listed).then_some(n as u64 + 1)).collect();
+                sinks.iter().enumerate().map(|(n, (_, listed, _))| (!listed).then_some(n as u64 + 1)).collect();
             let mut tickets = Vec::new();
             let expected = |left: &[u32]| {
                 let done = left.iter().take_while(|left| **left == 0).count();
-                versions[..done].iter().copied().flatten().last()
+                let last = versions[..done].iter().rposition(Option::is_some)?;
+                let last_event = sinks[..=last].iter().map(|(.., second)| *second).max();
+                let last_event = last_event.and_then(|second| Timestamp::from_second(second).ok());
+                Some(Mark { resource_version: versions[last]?.to_string(), last_event })
             };
-            for (n, (pending, _)) in sinks.iter().enumerate() {
-                tickets.push(tracker.begin(&position(versions[n], 0), *pending).unwrap());
-                prop_assert_eq!(version(&tracker), expected(&left[..=n]));
+            let marked = |tracker: &Tracker| tracker.marks().of("").cloned();
+            for (n, (pending, _, second)) in sinks.iter().enumerate() {
+                tickets.push(tracker.begin(&position(versions[n], *second), *pending).unwrap());
+                prop_assert_eq!(marked(&tracker), expected(&left[..=n]));
             }
             for pick in order {
                 let n = pick.index(tickets.len());
@@ -246,7 +274,7 @@ mod tests {
                 }
                 left[n] = left[n].saturating_sub(1);
                 tracker.acknowledge(&tickets[n]);
-                prop_assert_eq!(version(&tracker), expected(&left));
+                prop_assert_eq!(marked(&tracker), expected(&left));
                 prop_assert!(tracker.waiting() <= left.len());
             }
             for (n, ticket) in tickets.iter().enumerate() {

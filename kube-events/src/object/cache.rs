@@ -10,6 +10,7 @@ use kube::Client;
 use metrics::counter;
 use moka::future::Cache;
 use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
 use tokio::time::Instant;
 
 use super::builder::{ObjectsBuilder, Settings};
@@ -96,7 +97,10 @@ impl Objects {
         let settings = settings.bounded();
         // Entries have an end of their own, by a clock that tests can move; moka's takes them out of memory.
         let longest = settings.ttl.max(settings.negative_ttl).max(settings.failure_ttl);
-        let cache = || Cache::builder().max_capacity(settings.capacity).time_to_live(longest);
+        // Keys have versions: what was popular is of no use after a change, and must not keep out what is new.
+        let lru = EvictionPolicy::lru();
+        let cache =
+            || Cache::builder().max_capacity(settings.capacity).time_to_live(longest).eviction_policy(lru.clone());
         let evicted = |_: Arc<Box<str>>, _: Entry, cause: RemovalCause| {
             if cause == RemovalCause::Size {
                 counter!(telemetry::OBJECT_EVICTIONS).increment(1);

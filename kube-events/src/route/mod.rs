@@ -3,6 +3,7 @@
 //! A [`Route`] is as the configuration has it; [`Router::compile`] checks it and makes what events are judged by.
 
 mod compile;
+mod pattern;
 mod rule;
 mod spec;
 

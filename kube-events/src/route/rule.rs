@@ -1,12 +1,8 @@
 //! One rule, ready to judge events.
 
-use regex::{Regex, RegexBuilder};
-
 use super::Rule;
+use super::pattern::Pattern;
 use crate::event::{EnhancedEvent, StringMap};
-
-/// A pattern's program may take so many bytes.
-const MAX_PROGRAM_BYTES: usize = 1 << 20;
 
 /// Text fields of an event, the short ones first: what a rule decides by is mostly one of these.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +26,8 @@ enum Map {
 
 #[derive(Debug)]
 pub(super) struct CompiledRule {
-    texts: Vec<(Field, Regex)>,
-    maps: Vec<(Map, Box<str>, Regex)>,
+    texts: Vec<(Field, Pattern)>,
+    maps: Vec<(Map, Box<str>, Pattern)>,
     min_count: u32,
     /// It has a pattern that is none.
     never: bool,
@@ -43,8 +39,8 @@ pub(super) struct InvalidPattern {
     pub(super) problem: String,
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(MAX_PROGRAM_BYTES).build().map_err(|error| {
+fn compile(pattern: &str) -> Result<Pattern, String> {
+    Pattern::compile(pattern).map_err(|error| {
         let hint = match pattern.strip_prefix('*') {
             Some(rest) => format!(
                 "; a leading `*` repeats nothing: for \"anywhere\", leave it out (`{}`)",
@@ -65,7 +61,7 @@ impl CompiledRule {
     pub(super) fn of(rule: &Rule) -> (Self, Vec<InvalidPattern>) {
         let mut invalid = Vec::new();
         let mut checked = |field: String, pattern: &str| match compile(pattern) {
-            Ok(regex) => Some(regex),
+            Ok(pattern) => Some(pattern),
             Err(problem) => {
                 invalid.push(InvalidPattern { field, problem });
                 None
@@ -103,10 +99,10 @@ impl CompiledRule {
     pub(super) fn hits(&self, event: &EnhancedEvent) -> bool {
         !self.never
             && (self.min_count == 0 || event.count() >= self.min_count)
-            && self.maps.iter().all(|(map, key, regex)| {
-                map.of(event).and_then(|map| map.get(&**key)).is_some_and(|value| regex.is_match(value))
+            && self.maps.iter().all(|(map, key, pattern)| {
+                map.of(event).and_then(|map| map.get(&**key)).is_some_and(|value| pattern.is_match(value))
             })
-            && self.texts.iter().all(|(field, regex)| regex.is_match(field.of(event)))
+            && self.texts.iter().all(|(field, pattern)| pattern.is_match(field.of(event)))
     }
 }
 

@@ -108,7 +108,8 @@ impl Admission {
 
     /// The position of an event; without a version if it is within a list.
     pub(super) fn position(&mut self, event: &Event, within_list: bool) -> Position {
-        let time = event.timestamp();
+        // By a clock that is ahead, all that happens until then would be taken for seen where only times tell.
+        let time = event.timestamp().map(|time| time.min(self.clock.now()));
         self.place.last_event = self.place.last_event.max(time);
         let resource_version = if within_list { None } else { self.place.version.clone() };
         Position { partition: self.partition.clone(), resource_version, time }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod checkpoint;
+mod conformance;
+mod faults;
 mod leader;
+mod lease_checkpoint;
 mod object;
 mod pipeline;
 mod source;

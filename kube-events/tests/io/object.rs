@@ -427,6 +427,26 @@ async fn the_cache_is_bounded_and_says_what_it_drops() {
     assert!(recorded.get("kube_events_object_evictions_total") >= 300);
 }
 
+/// A rollout gives all objects new versions: those of before are of no use, however often they were asked for.
+#[tokio::test(start_paused = true)]
+async fn what_is_new_replaces_what_was_popular() {
+    let sim = cluster().await;
+    let settings = Settings { capacity: 50, rate: 1e6, burst: 100_000, ..Settings::default() };
+    let objects = objects(&sim, settings);
+    for n in 0..50 {
+        sim.upsert(pod(&format!("p{n}"))).unwrap();
+    }
+    for version in ["1", "2", "3"] {
+        for _ in 0..40 {
+            for n in 0..50 {
+                objects.look_up(&involved(&format!("p{n}"), version)).await;
+            }
+        }
+    }
+    let reads = sim.requests().count(Verb::Get, "pods");
+    assert!((150..=300).contains(&reads), "one for each version, or two: {reads}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn hostile_references_make_no_requests() {
     let sim = cluster().await;

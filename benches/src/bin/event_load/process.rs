@@ -1,0 +1,30 @@
+//! What this process has used so far.
+
+use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// CPU and memory of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// User and system time, in seconds.
+    pub(crate) cpu: f64,
+    /// Resident memory, in megabytes (10^6 bytes).
+    pub(crate) resident_mb: f64,
+    /// The highest resident memory so far.
+    pub(crate) peak_mb: f64,
+}
+
+impl Usage {
+    pub(crate) fn now() -> Result<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+        let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        let status = std::fs::read_to_string("/proc/self/status").context("memory is read from /proc")?;
+        let field = |name: &str| -> Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such field")?;
+            let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+            Ok(kibibytes * 1024.0 / 1e6)
+        };
+        Ok(Self { cpu: micros as f64 / 1e6, resident_mb: field("VmRSS:")?, peak_mb: field("VmHWM:")? })
+    }
+}
