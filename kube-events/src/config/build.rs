@@ -47,7 +47,7 @@ impl Receiver {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(&self) -> Result<Built, SinkError> {
-        let mut options = outlet(&self.delivery);
+        let mut options = self.delivery.outlet_options();
         let body = body(&self.shape);
         let mut records = None;
         let sink: Arc<dyn sink::Sink> = match &self.sink {
@@ -97,6 +97,47 @@ impl Receiver {
     }
 }
 
+impl Delivery {
+    /// How an outlet treats its sink: what isn't given is as by [default](OutletOptions::default). A receiver's
+    /// [`build`](Receiver::build) adds what its sink wants besides.
+    ///
+    /// ```
+    /// use kube_events::config::{Config, Strictness};
+    /// use kube_events::sink::OverflowPolicy;
+    ///
+    /// let yaml = "receivers: [{name: dump, stdout: {}, delivery: {queue: {onFull: dropNewest}}}]";
+    /// let config = Config::parse(yaml, Strictness::Strict, &|_| None)?;
+    /// assert_eq!(config.receivers[0].delivery.outlet_options().policy, OverflowPolicy::DropNewest);
+    /// # Ok::<(), kube_events::config::ConfigError>(())
+    /// ```
+    pub fn outlet_options(&self) -> OutletOptions {
+        let default = OutletOptions::default();
+        let spill = self.spill_path.as_ref().map(|path| {
+            let spill = SpillOptions::new(path);
+            SpillOptions { max_bytes: self.spill_bytes.unwrap_or(spill.max_bytes), ..spill }
+        });
+        OutletOptions {
+            queue: self.queue_events.map_or(default.queue, Into::into),
+            policy: match self.on_full {
+                OnFull::DropOldest => OverflowPolicy::DropOldest,
+                OnFull::DropNewest => OverflowPolicy::DropNewest,
+            },
+            batch: BatchOptions {
+                events: self.batch_events.map_or(default.batch.events, Into::into),
+                bytes: self.batch_bytes.map_or(default.batch.bytes, Into::into),
+                age: self.batch_wait.unwrap_or(default.batch.age),
+            },
+            retry: RetryOptions {
+                first: self.retry_backoff.unwrap_or(default.retry.first),
+                longest: self.retry_max_backoff.unwrap_or(default.retry.longest),
+                timeout: self.timeout.unwrap_or(default.retry.timeout),
+                give_up_after: self.retry_for,
+            },
+            spill,
+        }
+    }
+}
+
 fn body(shape: &Shape) -> Body {
     let body = match (&shape.layout, shape.rich) {
         (Some(layout), _) => Body::layout(layout.clone()),
@@ -104,33 +145,6 @@ fn body(shape: &Shape) -> Body {
         (None, false) => Body::json(),
     };
     body.de_dot(shape.de_dot)
-}
-
-fn outlet(delivery: &Delivery) -> OutletOptions {
-    let default = OutletOptions::default();
-    let spill = delivery.spill_path.as_ref().map(|path| {
-        let spill = SpillOptions::new(path);
-        SpillOptions { max_bytes: delivery.spill_bytes.unwrap_or(spill.max_bytes), ..spill }
-    });
-    OutletOptions {
-        queue: delivery.queue_events.map_or(default.queue, Into::into),
-        policy: match delivery.on_full {
-            OnFull::DropOldest => OverflowPolicy::DropOldest,
-            OnFull::DropNewest => OverflowPolicy::DropNewest,
-        },
-        batch: BatchOptions {
-            events: delivery.batch_events.map_or(default.batch.events, Into::into),
-            bytes: delivery.batch_bytes.map_or(default.batch.bytes, Into::into),
-            age: delivery.batch_wait.unwrap_or(default.batch.age),
-        },
-        retry: RetryOptions {
-            first: delivery.retry_backoff.unwrap_or(default.retry.first),
-            longest: delivery.retry_max_backoff.unwrap_or(default.retry.longest),
-            timeout: delivery.timeout.unwrap_or(default.retry.timeout),
-            give_up_after: delivery.retry_for,
-        },
-        spill,
-    }
 }
 
 fn syslog(syslog: &Syslog, body: Body) -> Result<sink::Syslog, SinkError> {

