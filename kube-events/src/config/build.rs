@@ -105,9 +105,9 @@ impl Delivery {
     /// use kube_events::config::{Config, Strictness};
     /// use kube_events::sink::OverflowPolicy;
     ///
-    /// let yaml = "receivers: [{name: dump, stdout: {}, delivery: {queue: {onFull: dropNewest}}}]";
+    /// let yaml = "receivers: [{name: dump, stdout: {}, delivery: {queue: {onFull: block}}}]";
     /// let config = Config::parse(yaml, Strictness::Strict, &|_| None)?;
-    /// assert_eq!(config.receivers[0].delivery.outlet_options().policy, OverflowPolicy::DropNewest);
+    /// assert_eq!(config.receivers[0].delivery.outlet_options().policy, OverflowPolicy::Block);
     /// # Ok::<(), kube_events::config::ConfigError>(())
     /// ```
     pub fn outlet_options(&self) -> OutletOptions {
@@ -119,6 +119,7 @@ impl Delivery {
         OutletOptions {
             queue: self.queue_events.map_or(default.queue, Into::into),
             policy: match self.on_full {
+                OnFull::Block => OverflowPolicy::Block,
                 OnFull::DropOldest => OverflowPolicy::DropOldest,
                 OnFull::DropNewest => OverflowPolicy::DropNewest,
             },

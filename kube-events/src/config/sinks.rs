@@ -61,7 +61,7 @@ pub struct Shape {
 pub struct Delivery {
     /// `queue.events`: how many events wait at most.
     pub queue_events: Option<NonZeroUsize>,
-    /// `queue.onFull`: what goes when one more comes: `dropOldest` (the default) or `dropNewest`.
+    /// `queue.onFull`: what goes when one more comes: `dropOldest` (the default), `dropNewest`, or with `block` none.
     pub on_full: OnFull,
     /// `batch.events`: how many events go together at most.
     pub batch_events: Option<NonZeroUsize>,
@@ -91,6 +91,9 @@ pub enum OnFull {
     DropOldest,
     /// The event that comes.
     DropNewest,
+    /// None: the source waits, and with it all receivers for what comes later
+    /// ([`OverflowPolicy::Block`](crate::sink::OverflowPolicy::Block)).
+    Block,
 }
 
 /// Where a receiver sends to.
@@ -348,7 +351,7 @@ fn delivery(section: &mut Section<'_>, problems: &mut Problems) -> Delivery {
     let mut batch = section.section("batch", problems);
     let mut retry = section.section("retry", problems);
     let mut spill = section.section("spill", problems);
-    let words = [("dropOldest", OnFull::DropOldest), ("dropNewest", OnFull::DropNewest)];
+    let words = [("dropOldest", OnFull::DropOldest), ("dropNewest", OnFull::DropNewest), ("block", OnFull::Block)];
     let delivery = Delivery {
         queue_events: at_least_one(&mut queue, "events", problems),
         on_full: queue.choice("onFull", &words, problems).unwrap_or_default(),

@@ -14,7 +14,7 @@ use kube_events::event::{Deletion, EnhancedEvent, OccurrenceKind};
 use kube_events::object::Omitted;
 use kube_events::pipeline::{ElectionOptions, Phase, Pipeline, PipelineBuilder, PipelineError, PipelineOptions};
 use kube_events::route::{Route, Rule};
-use kube_events::sink::{Delivery, DeliveryError, EncodeError, OutletOptions, Record, Sink};
+use kube_events::sink::{Delivery, DeliveryError, EncodeError, OutletOptions, OverflowPolicy, Record, Sink};
 use kube_events::source::SourceOptions;
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng};
@@ -542,6 +542,31 @@ receivers:
     assert_eq!(sink.texts(), ["c"]);
     assert_eq!(sink.got()[0]["clusterName"], "prod");
     assert_eq!(sim.requests().count(cluster_sim::Verb::Get, "pods"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_that_blocks_holds_up_later_events_only() {
+    let sim = cluster().await;
+    let (stuck, other) = (Kept::default(), Kept::default());
+    stuck.hangs.store(true, Ordering::Relaxed);
+    let block = OutletOptions { queue: 1, policy: OverflowPolicy::Block, ..OutletOptions::default() };
+    let pipeline = builder(&sim)
+        .receiver("stuck", stuck.clone(), block)
+        .receiver("other", other.clone(), OutletOptions::default())
+        .spawn()
+        .await
+        .unwrap();
+    is_ready(&pipeline).await;
+    // One is on its way, one waits, and the third finds no room.
+    for name in ["a", "b", "c", "d"] {
+        happen(&sim, name);
+        sleep(SECOND).await;
+    }
+    assert_eq!(other.texts(), ["a", "b", "c"], "of the event that waits for room, nobody else waits");
+    stuck.hangs.store(false, Ordering::Relaxed);
+    sleep(MINUTE).await;
+    assert_eq!((stuck.texts(), other.texts()), (other.texts(), ["a", "b", "c", "d"].map(str::to_owned).to_vec()));
+    pipeline.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,6 +50,15 @@ fn how_it_is_delivered() {
     let spill = options.spill.unwrap();
     assert_eq!((spill.directory.to_str(), spill.max_bytes), (Some("/var/x"), 100));
     assert_eq!(build("stdout: {}").unwrap().options, kube_events::sink::OutletOptions::default());
+    let policies = [
+        ("dropOldest", OverflowPolicy::DropOldest),
+        ("dropNewest", OverflowPolicy::DropNewest),
+        ("block", OverflowPolicy::Block),
+    ];
+    for (word, policy) in policies {
+        let built = build(&format!("stdout: {{}}, delivery: {{queue: {{onFull: {word}}}}}")).unwrap();
+        assert_eq!(built.options.policy, policy);
+    }
 }
 
 #[test]
