@@ -91,7 +91,10 @@ impl Receiver {
             Sink::Loki(_) => return Err(SinkError::Feature { sink: "loki", feature: "http-sinks" }),
             #[cfg(not(feature = "otlp"))]
             Sink::Otlp(_) => return Err(SinkError::Feature { sink: "otlp", feature: "otlp" }),
-            Sink::Kafka(_) => return Err(SinkError::Missing { sink: "kafka" }),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(kafka) => Arc::new(self::kafka(kafka, body)?),
+            #[cfg(not(feature = "kafka"))]
+            Sink::Kafka(_) => return Err(SinkError::Feature { sink: "kafka", feature: "kafka" }),
         };
         Ok(Built { sink, options, records })
     }
@@ -162,25 +165,57 @@ fn syslog(syslog: &Syslog, body: Body) -> Result<sink::Syslog, SinkError> {
     Ok(sink::Syslog::new(SyslogOptions { tag: syslog.tag.clone(), body, ..options }))
 }
 
+#[cfg(any(feature = "http-sinks", feature = "kafka"))]
+fn tls(tls: &super::sinks::Tls) -> sink::TlsOptions {
+    sink::TlsOptions {
+        insecure_skip_verify: tls.insecure_skip_verify,
+        server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
+        ca_file: tls.ca_file.clone(),
+        client: tls.client.clone(),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(options: &super::sinks::Kafka, body: Body) -> Result<sink::Kafka, SinkError> {
+    use sink::kafka::{self, KafkaOptions, Sasl};
+
+    use super::sinks::{Compression, Mechanism};
+    let sasl = options.sasl.as_ref().map(|sasl| Sasl {
+        mechanism: match sasl.mechanism {
+            Mechanism::Plain => kafka::Mechanism::Plain,
+            Mechanism::Sha256 => kafka::Mechanism::ScramSha256,
+            Mechanism::Sha512 => kafka::Mechanism::ScramSha512,
+        },
+        username: sasl.username.clone(),
+        password: sasl.password.clone().unwrap_or_default(),
+    });
+    sink::Kafka::new(KafkaOptions {
+        client_id: options.client_id.clone(),
+        compression: match options.compression {
+            Compression::None => kafka::Compression::None,
+            Compression::Snappy => kafka::Compression::Snappy,
+            Compression::Gzip => kafka::Compression::Gzip,
+            Compression::Lz4 => kafka::Compression::Lz4,
+            Compression::Zstd => kafka::Compression::Zstd,
+        },
+        body,
+        tls: options.tls.as_ref().map(tls),
+        sasl,
+        ..KafkaOptions::new(&options.brokers, options.topic.as_str())
+    })
+}
+
 #[cfg(feature = "http-sinks")]
 mod http {
     use std::collections::BTreeMap;
 
-    use crate::config::sinks::{Loki, Search, Tls, Webhook};
+    use super::tls;
+    use crate::config::sinks::{Loki, Search, Webhook};
     use crate::layout::Template;
     use crate::sink::elasticsearch::SearchOptions;
     use crate::sink::loki::LokiOptions;
     use crate::sink::webhook::WebhookOptions;
-    use crate::sink::{self, Body, SinkError, Text, TlsOptions};
-
-    fn tls(tls: &Tls) -> TlsOptions {
-        TlsOptions {
-            insecure_skip_verify: tls.insecure_skip_verify,
-            server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
-            ca_file: tls.ca_file.clone(),
-            client: tls.client.clone(),
-        }
-    }
+    use crate::sink::{self, Body, SinkError, Text};
 
     fn texts<C: FromIterator<(String, Text)>>(templates: &BTreeMap<String, Template>) -> C {
         templates.iter().map(|(name, template)| (name.clone(), template.clone().into())).collect()

@@ -208,7 +208,7 @@ pub struct Kafka {
     pub client_id: String,
     /// `compressionCodec`.
     pub compression: Compression,
-    /// `version` of the brokers; empty: the newest.
+    /// `version` of the brokers, as kubernetes-event-exporter wants it. It is of no effect here: each broker is asked.
     pub version: String,
     /// `tls`, where its `enable` is true.
     pub tls: Option<Tls>,

@@ -1,7 +1,6 @@
 //! What the sinks over HTTP have in common: a client, and what an answer means for a batch.
 
 mod group;
-mod tls;
 
 use std::fmt;
 use std::io::Write;
@@ -16,14 +15,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Cause, DeliveryError, EncodeError, SinkError, Text};
 use crate::event::EnhancedEvent;
 
+pub(super) use super::excerpt::excerpt;
+pub(super) use super::tls::TlsOptions;
 pub(super) use group::{Group, groups, in_order};
-pub use tls::TlsOptions;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// The most of an answer that is read where it has a sentence in it, or two.
 pub(super) const SHORT: usize = 16 << 10;
-/// The most of an answer that is told.
-const EXCERPT: usize = 300;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A client with fixed headers.
@@ -160,26 +158,6 @@ impl Answer {
     }
 }
 
-/// The beginning of what someone else has written, on one line.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut words =
-        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|it| !it.is_empty());
-    let mut out = String::new();
-    while out.len() < EXCERPT
-        && let Some(word) = words.next()
-    {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-    }
-    if out.len() > EXCERPT {
-        out.truncate(out.floor_char_boundary(EXCERPT));
-        out.push('…');
-    }
-    out
-}
-
 /// An error with its causes: reqwest's own words say nothing but that a request failed.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -297,13 +275,6 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(retry_delay(text, now), want.map(Duration::from_secs), "{text}");
         }
-    }
-
-    #[test]
-    fn what_others_write_is_cut_and_put_on_one_line() {
-        assert_eq!(excerpt(" a\r\n\tb\u{7} c "), "a b c");
-        let long = excerpt(&"ö".repeat(1000));
-        assert!(long.len() <= EXCERPT + '…'.len_utf8() && long.ends_with('…'), "{long}");
     }
 
     #[test]
