@@ -67,7 +67,7 @@ impl Receiver {
                 wanted.max_backups = (file.max_backups > 0).then_some(file.max_backups);
                 Arc::new(sink::File::new(wanted, body))
             }
-            Sink::Syslog(syslog) => Arc::new(self::syslog(syslog, body)?),
+            Sink::Syslog(syslog) => Arc::new(self::syslog(syslog, body)),
             #[cfg(feature = "http-sinks")]
             Sink::Webhook(webhook) => {
                 if self.delivery.batch_events.is_none() {
@@ -151,18 +151,17 @@ fn body(shape: &Shape) -> Body {
     body.de_dot(shape.de_dot)
 }
 
-fn syslog(syslog: &Syslog, body: Body) -> Result<sink::Syslog, SinkError> {
+fn syslog(syslog: &Syslog, body: Body) -> sink::Syslog {
     use sink::syslog::{SyslogOptions, Transport};
     let transport = match syslog.network.as_str() {
         "tcp" | "tcp4" | "tcp6" => Transport::Tcp,
         "udp" | "udp4" | "udp6" => Transport::Udp,
-        other => {
-            let problem = format!("`{other}` is not spoken: give `tcp` or `udp`, and the address of a server");
-            return Err(SinkError::Option { option: "network", problem });
-        }
+        "unix" => Transport::Unix,
+        "unixgram" => Transport::UnixDatagram,
+        _ => Transport::Local,
     };
     let options = SyslogOptions::new(transport, syslog.address.as_str());
-    Ok(sink::Syslog::new(SyslogOptions { tag: syslog.tag.clone(), body, ..options }))
+    sink::Syslog::new(SyslogOptions { tag: syslog.tag.clone(), body, ..options })
 }
 
 #[cfg(any(feature = "http-sinks", feature = "kafka"))]

@@ -61,11 +61,27 @@ fn how_it_is_delivered() {
     }
 }
 
-#[test]
-fn what_is_not_here_is_told() {
-    let told = |receiver: &str| build(receiver).unwrap_err().to_string();
-    assert!(told("syslog: {network: unixgram, address: /dev/log}").contains("`unixgram`"));
-    build("syslog: {network: udp, address: \"127.0.0.1:514\"}").unwrap();
+#[cfg(unix)]
+#[tokio::test]
+async fn syslog_in_all_its_networks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let networks = [
+        format!("syslog: {{network: unixgram, address: \"{}\"}}", path.display()),
+        format!("syslog: {{network: \"\", address: \"{}\", tag: t}}", path.display()),
+    ];
+    for (network, tag) in networks.iter().zip(["kube-events", "t"]) {
+        send(build(network).unwrap(), &["A"]).await;
+        let mut got = vec![0; 4096];
+        let count = socket.recv(&mut got).await.unwrap();
+        let text = String::from_utf8_lossy(&got[..count]).into_owned();
+        let head = format!("<132>May  1 10:00:00 {tag}[{}]: {{", std::process::id());
+        assert!(text.starts_with(&head), "{text}");
+    }
+    for network in ["network: udp, address: \"127.0.0.1:514\"", "network: unix, address: /run/log", "tag: a"] {
+        build(&format!("syslog: {{{network}}}")).unwrap();
+    }
 }
 
 #[cfg(not(feature = "http-sinks"))]
