@@ -12,7 +12,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::http::{Denial, Http, TlsOptions, basic, excerpt, header, headers, shown, url};
+use super::excerpt::address;
+use super::http::{Http, TlsOptions, basic, excerpt, header, headers, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Refused, Sink, SinkError};
 use crate::event::EnhancedEvent;
 use crate::layout::IndexFormat;
@@ -194,7 +195,7 @@ impl Elasticsearch {
         let at = self.current.load(Ordering::Relaxed);
         let Some(url) = self.hosts.get(at % self.hosts.len()) else { return Ok(Delivery::default()) };
         let sent = self.http.post(url, "application/x-ndjson", HeaderMap::new(), self.lines(batch)?, MAX_ANSWER).await;
-        let checked = sent.and_then(|answer| answer.check(Denial::Credentials).map(|()| answer));
+        let checked = sent.and_then(|answer| answer.check().map(|()| answer));
         let answer = checked.inspect_err(|error| {
             if matches!(error, DeliveryError::Again { .. }) {
                 self.current.store(at.wrapping_add(1), Ordering::Relaxed);

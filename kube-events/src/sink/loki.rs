@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::http::{Denial, EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
+use super::excerpt::address;
+use super::http::{EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Sink, SinkError, Text};
 use crate::event::EnhancedEvent;
 
@@ -130,7 +131,7 @@ impl Loki {
         }
         let body = serde_json::to_vec(&Push { streams }).map_err(DeliveryError::refused)?;
         let headers = EventHeaders::parse(&headers);
-        self.http.post(&self.url, "application/json", headers, body, SHORT).await?.check(Denial::Credentials)?;
+        self.http.post(&self.url, "application/json", headers, body, SHORT).await?.check()?;
         Ok(Delivery::default())
     }
 }

@@ -6,7 +6,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Url;
 
-use super::http::{Denial, EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
+use super::excerpt::address;
+use super::http::{EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
 use super::stdout::lines;
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Sink, SinkError, Text};
 use crate::event::EnhancedEvent;
@@ -56,7 +57,9 @@ impl WebhookOptions {
 }
 
 /// Posts events as JSON. An answer of 2xx acknowledges them; 408, 425, 429, redirects and 5xx ask to come again, after
-/// `Retry-After` where it is there; everything else refuses them.
+/// `Retry-After` where it is there; so do 401, 403 and 407, until the credentials are set right; everything else refuses
+/// them. An endpoint that says 403 to single events, as firewalls do, wants
+/// [`RetryOptions::give_up_after`](super::RetryOptions::give_up_after).
 ///
 /// ```
 /// use kube_events::sink::webhook::{Requests, Webhook, WebhookOptions};
@@ -108,7 +111,7 @@ impl Webhook {
             Requests::Lines => ("application/x-ndjson", lines(&bodies)),
         };
         let headers = EventHeaders::parse(&headers);
-        self.http.post(&self.url, content_type, headers, body, SHORT).await?.check(Denial::Event)?;
+        self.http.post(&self.url, content_type, headers, body, SHORT).await?.check()?;
         Ok(Delivery::default())
     }
 }

@@ -134,3 +134,26 @@ async fn sinks_over_http() {
     let many = build(&format!("webhook: {{endpoint: \"{url}\"}}, delivery: {{batch: {{events: 5}}}}")).unwrap();
     assert_eq!(many.options.batch.events, 5);
 }
+
+#[cfg(feature = "otlp")]
+#[tokio::test]
+async fn credentials_that_are_not_taken_come_again_with_all_sinks() {
+    use crate::server::{Server, outcome, reply};
+    let statuses = ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"];
+    let receivers = [
+        "webhook: {endpoint: \"URL\"}",
+        "elasticsearch: {hosts: [\"URL\"], index: plain}",
+        "opensearch: {hosts: [\"URL\"], index: plain}",
+        "loki: {url: \"URL\", streamLabels: {a: b}}",
+        "otlp: {endpoint: \"URL\"}",
+    ];
+    for receiver in receivers {
+        let server = Server::new(statuses.map(|status| reply(status, "", "who are you"))).await;
+        let sink = build(&receiver.replace("URL", &server.url)).unwrap().sink;
+        let batch = [sink.encode(&event("A")).unwrap()];
+        for status in statuses {
+            let delivered = sink.deliver(&batch).await;
+            assert_eq!(outcome(&delivered).0, "again", "{receiver}: {status}: {delivered:?}");
+        }
+    }
+}

@@ -48,15 +48,6 @@ pub(super) struct Answer {
     location: Option<String>,
 }
 
-/// What 401 and 403 are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denial {
-    /// The sink's credentials, whatever is sent: they may be set right.
-    Credentials,
-    /// Perhaps this one event.
-    Event,
-}
-
 impl Http {
     pub(super) fn new(tls: &TlsOptions, headers: HeaderMap, gzip: bool) -> Result<Self, SinkError> {
         let client = Client::builder()
@@ -128,8 +119,9 @@ impl Answer {
     /// What the status says about all that was sent.
     ///
     /// 2xx: it is taken. 408, 425, 429 and 5xx: later, after `Retry-After`. Redirects are not followed: someone has to
-    /// change the address. Everything else is refused.
-    pub(super) fn check(&self, denial: Denial) -> Result<(), DeliveryError> {
+    /// change the address. 401, 403 and 407 are about the sink's credentials, whatever is sent, and someone has to set
+    /// these right: later too. Everything else is refused.
+    pub(super) fn check(&self) -> Result<(), DeliveryError> {
         let status = self.status;
         if status.is_success() {
             return Ok(());
@@ -142,9 +134,10 @@ impl Answer {
                 StatusCode::REQUEST_TIMEOUT
                     | StatusCode::TOO_EARLY
                     | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
                     | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            )
-            || denial == Denial::Credentials && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            );
         Err(if later { DeliveryError::Again { cause, after: self.after } } else { DeliveryError::Refused { cause } })
     }
 

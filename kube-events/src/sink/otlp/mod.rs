@@ -17,7 +17,8 @@ use prost::Message;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::http::{Denial, Http, SHORT, TlsOptions, excerpt, groups, headers, shown, url};
+use super::excerpt::address;
+use super::http::{Http, SHORT, TlsOptions, excerpt, groups, headers, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Refused, Sink, SinkError};
 use crate::event::EnhancedEvent;
 use record::{attribute, log_record};
@@ -63,7 +64,8 @@ impl OtlpOptions {
 /// `k8s.object.*`, `k8s.namespace.name`, and of built-in kinds `k8s.pod.name`, `k8s.pod.uid`, `k8s.pod.label.KEY`.
 ///
 /// Answers are read by the OTLP specification: 2xx is taken, 429, 502, 503 and 504 (and redirects) come again, all
-/// else is refused. Of a batch that was taken in part, the specification lets nobody know which records were refused,
+/// else is refused; but 401, 403 and 407, by which it would lose all until someone sets the credentials right, come
+/// again. Of a batch that was taken in part, the specification lets nobody know which records were refused,
 /// and forbids to send it again: so many are counted as refused.
 ///
 /// ```
@@ -131,12 +133,15 @@ impl Otlp {
         let is_later = status.is_redirection()
             || matches!(
                 status,
-                StatusCode::TOO_MANY_REQUESTS
+                StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                    | StatusCode::TOO_MANY_REQUESTS
                     | StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
             );
-        match answer.check(Denial::Event) {
+        match answer.check() {
             Err(DeliveryError::Again { cause, .. }) if !is_later => return Err(DeliveryError::Refused { cause }),
             checked => checked?,
         }
