@@ -52,7 +52,7 @@ pub use file::File;
 pub use kafka::Kafka;
 #[cfg(feature = "http-sinks")]
 pub use loki::Loki;
-pub use memory::{Memory, Records};
+pub use memory::{Channel, Events, Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 #[cfg(feature = "otlp")]
 pub use otlp::Otlp;
