@@ -1,6 +1,7 @@
 //! Receivers and the options of their sinks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use super::read::{Problems, Section};
 use super::yaml::Node;
 use crate::layout::{IndexFormat, Layout, Template};
+use crate::sink::excerpt::address;
 
 /// The keys of sinks that there are.
 pub(super) const KNOWN: [&str; 10] =
@@ -149,7 +151,7 @@ pub struct File {
 }
 
 /// Options of `webhook`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Webhook {
     /// `endpoint`.
     pub endpoint: String,
@@ -159,8 +161,15 @@ pub struct Webhook {
     pub tls: Tls,
 }
 
+impl fmt::Debug for Webhook {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
+}
+
 /// Options of `elasticsearch` and `opensearch`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Search {
     /// `hosts`.
     pub hosts: Vec<String>,
@@ -184,8 +193,16 @@ pub struct Search {
     pub tls: Tls,
 }
 
+impl fmt::Debug for Search {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| address(host)).collect();
+        f.debug_struct("Search").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
 /// Options of `loki`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loki {
     /// `url`.
     pub url: String,
@@ -195,6 +212,13 @@ pub struct Loki {
     pub headers: BTreeMap<String, Template>,
     /// `tls`.
     pub tls: Tls,
+}
+
+impl fmt::Debug for Loki {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loki").field("url", &address(&self.url)).finish_non_exhaustive()
+    }
 }
 
 /// Options of `kafka`.
@@ -265,7 +289,7 @@ pub struct Syslog {
 }
 
 /// Options of `otlp`, our addition.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Otlp {
     /// `endpoint`.
     pub endpoint: String,
@@ -279,6 +303,13 @@ pub struct Otlp {
     pub resource_attributes: BTreeMap<String, String>,
     /// `tls`.
     pub tls: Tls,
+}
+
+impl fmt::Debug for Otlp {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Otlp").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 pub(super) enum Read {

@@ -12,8 +12,8 @@ mod body;
 #[cfg(feature = "http-sinks")]
 pub mod elasticsearch;
 mod error;
-#[cfg(any(feature = "http-sinks", feature = "kafka"))]
-mod excerpt;
+#[cfg(any(feature = "config", feature = "http-sinks", feature = "kafka"))]
+pub(crate) mod excerpt;
 pub mod file;
 mod flight;
 #[cfg(feature = "http-sinks")]

@@ -26,7 +26,7 @@ pub enum Requests {
 }
 
 /// Where and what a [`Webhook`] posts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WebhookOptions {
     /// The address, with `http://` or `https://`.
     pub endpoint: String,
@@ -40,6 +40,13 @@ pub struct WebhookOptions {
     pub gzip: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
+}
+
+impl fmt::Debug for WebhookOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookOptions").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 impl WebhookOptions {

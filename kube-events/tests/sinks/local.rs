@@ -189,6 +189,19 @@ async fn a_file_that_others_rotate_is_opened_anew() {
 }
 
 #[tokio::test]
+async fn a_file_that_others_cut_goes_on_with_the_length_that_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = records(&File::new(file(directory.path()), Body::json()), &["A"])[0].len() as u64;
+    let options = FileOptions { max_bytes: one * 2 + 10, ..file(directory.path()) };
+    let sink = File::new(options.clone(), Body::json());
+    put(&sink, &["A", "B"]).await;
+    fs::OpenOptions::new().write(true).open(&options.path).unwrap().set_len(0).unwrap();
+    put(&sink, &["C"]).await;
+    assert_eq!(reasons(&fs::read(&options.path).unwrap()), ["C"]);
+    assert!(backups(&options).is_empty(), "there was room");
+}
+
+#[tokio::test]
 async fn a_half_line_of_an_earlier_process_is_ended() {
     let directory = tempfile::tempdir().unwrap();
     let options = file(directory.path());

@@ -6,7 +6,9 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::fmt::rfc2822;
 use reqwest::{Client, Response, Url};
@@ -184,16 +186,18 @@ pub(super) fn url(option: &'static str, text: &str) -> Result<Url, SinkError> {
     Ok(url)
 }
 
-/// An address for logs: without what may be secret in it.
+/// An address for logs.
 pub(super) fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    super::excerpt::address(url.as_str())
 }
 
 /// A header of fixed value; the value is marked as a secret and never told.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), SinkError> {
     let wrong = |what| SinkError::option("headers", format!("`{}`: {what}", excerpt(name)));
     let name = HeaderName::try_from(name).map_err(|_| wrong("this is no name of a header"))?;
+    if matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING) {
+        return Err(wrong("the body says it: leave it out"));
+    }
     let mut value =
         HeaderValue::try_from(value).map_err(|_| wrong("its value has letters that a header can't have"))?;
     value.set_sensitive(true);
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn addresses_are_shown_without_secrets() {
         let url = url("endpoint", "https://user:pass@example.com:8443/hook?token=secret").unwrap();
-        assert_eq!(shown(&url), "https://example.com:8443/hook");
+        assert_eq!(shown(&url), "https://example.com:8443");
         for wrong in ["ftp://example.com", "example.com/x", "http://"] {
             assert!(super::url("endpoint", wrong).is_err(), "{wrong}");
         }
@@ -283,6 +287,7 @@ mod tests {
     fn values_of_headers_are_never_told() {
         let error = header("X-Key", "hush\n").unwrap_err().to_string();
         assert!(error.contains("X-Key") && !error.contains("hush"), "{error}");
+        assert!(header("Content-Length", "5").is_err());
         let (_, value) = header("X-Key", "hush").unwrap();
         assert!(!format!("{value:?}").contains("hush"));
     }

@@ -27,7 +27,7 @@ use record::{attribute, log_record};
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Where logs go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OtlpOptions {
     /// The receiver's address; `/v1/logs` is added where it has no path.
     pub endpoint: String,
@@ -42,6 +42,13 @@ pub struct OtlpOptions {
     pub gzip: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
+}
+
+impl fmt::Debug for OtlpOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpOptions").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 impl OtlpOptions {
