@@ -273,3 +273,18 @@ proptest! {
         let _ = strict(&format!("{}{with}{}", &FULL[..from], &FULL[to..]));
     }
 }
+
+#[test]
+fn secrets_are_in_no_debug() {
+    let yaml = r"
+receivers:
+  - {name: a, webhook: {endpoint: 'https://u:hush@a/hush?x=hush', headers: {A: hush}, layout: {token: hush, b: 'x {{ .Reason }} hush'}}}
+  - {name: b, elasticsearch: {hosts: ['https://u:hush@a/'], index: x, password: hush, apiKey: hush, headers: {A: hush}}}
+  - {name: c, loki: {url: 'https://u:hush@a/', headers: {A: hush}, streamLabels: {a: b}}}
+  - {name: d, otlp: {endpoint: 'https://u:hush@a/', headers: {A: hush}}}
+  - {name: e, kafka: {brokers: ['a:1'], topic: t, sasl: {enable: true, username: u, password: hush}}}
+";
+    let config = Config::parse(yaml, Strictness::Strict, &|_| None).unwrap();
+    let told = format!("{config:?}");
+    assert!(!told.contains("hush") && told.contains("https://a"), "{told}");
+}

@@ -185,6 +185,26 @@ fn the_rich_form_adds_keys_and_changes_none() {
 }
 
 #[test]
+fn what_was_written_is_read_back() {
+    for case in cases() {
+        let mut event = enhance(decode(&case.event), case.object);
+        event.namespace_labels = Some(Arc::new([("team".to_owned(), "shop".to_owned())].into()));
+        event.owner_chain = vec![OwnerReference { kind: "Deployment".to_owned(), ..OwnerReference::default() }].into();
+        event.occurrence = Some(Occurrence { delta: 1, count: 3, kind: OccurrenceKind::Reset });
+        Arc::make_mut(&mut event.event).marks.message_cut = 7;
+        let rich = serde_json::to_vec(&event.rich()).unwrap();
+        assert_eq!(EnhancedEvent::from_json(&rich).unwrap(), event, "{}", case.name);
+        let short = EnhancedEvent::from_json(&event.to_json()).unwrap();
+        assert_eq!(short.to_json(), event.to_json(), "{}", case.name);
+        assert_eq!(
+            short.object.deletion,
+            if event.object.deletion.to_bool() { Deletion::Yes } else { Deletion::Unknown }
+        );
+    }
+    assert!(EnhancedEvent::from_json(b"[]").is_err());
+}
+
+#[test]
 fn counts_and_times_of_both_apis() {
     let at = |second: u32| format!("2024-05-01T10:00:{second:02}Z");
     let micro = |second: u32| format!("2024-05-01T10:00:{second:02}.000000Z");

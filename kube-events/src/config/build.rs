@@ -47,7 +47,7 @@ impl Receiver {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(&self) -> Result<Built, SinkError> {
-        let mut options = outlet(&self.delivery);
+        let mut options = self.delivery.outlet_options();
         let body = body(&self.shape);
         let mut records = None;
         let sink: Arc<dyn sink::Sink> = match &self.sink {
@@ -67,7 +67,7 @@ impl Receiver {
                 wanted.max_backups = (file.max_backups > 0).then_some(file.max_backups);
                 Arc::new(sink::File::new(wanted, body))
             }
-            Sink::Syslog(syslog) => Arc::new(self::syslog(syslog, body)?),
+            Sink::Syslog(syslog) => Arc::new(self::syslog(syslog, body)),
             #[cfg(feature = "http-sinks")]
             Sink::Webhook(webhook) => {
                 if self.delivery.batch_events.is_none() {
@@ -91,9 +91,54 @@ impl Receiver {
             Sink::Loki(_) => return Err(SinkError::Feature { sink: "loki", feature: "http-sinks" }),
             #[cfg(not(feature = "otlp"))]
             Sink::Otlp(_) => return Err(SinkError::Feature { sink: "otlp", feature: "otlp" }),
-            Sink::Kafka(_) => return Err(SinkError::Missing { sink: "kafka" }),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(kafka) => Arc::new(self::kafka(kafka, body)?),
+            #[cfg(not(feature = "kafka"))]
+            Sink::Kafka(_) => return Err(SinkError::Feature { sink: "kafka", feature: "kafka" }),
         };
         Ok(Built { sink, options, records })
+    }
+}
+
+impl Delivery {
+    /// How an outlet treats its sink: what isn't given is as by [default](OutletOptions::default). A receiver's
+    /// [`build`](Receiver::build) adds what its sink wants besides.
+    ///
+    /// ```
+    /// use kube_events::config::{Config, Strictness};
+    /// use kube_events::sink::OverflowPolicy;
+    ///
+    /// let yaml = "receivers: [{name: dump, stdout: {}, delivery: {queue: {onFull: block}}}]";
+    /// let config = Config::parse(yaml, Strictness::Strict, &|_| None)?;
+    /// assert_eq!(config.receivers[0].delivery.outlet_options().policy, OverflowPolicy::Block);
+    /// # Ok::<(), kube_events::config::ConfigError>(())
+    /// ```
+    pub fn outlet_options(&self) -> OutletOptions {
+        let default = OutletOptions::default();
+        let spill = self.spill_path.as_ref().map(|path| {
+            let spill = SpillOptions::new(path);
+            SpillOptions { max_bytes: self.spill_bytes.unwrap_or(spill.max_bytes), ..spill }
+        });
+        OutletOptions {
+            queue: self.queue_events.map_or(default.queue, Into::into),
+            policy: match self.on_full {
+                OnFull::Block => OverflowPolicy::Block,
+                OnFull::DropOldest => OverflowPolicy::DropOldest,
+                OnFull::DropNewest => OverflowPolicy::DropNewest,
+            },
+            batch: BatchOptions {
+                events: self.batch_events.map_or(default.batch.events, Into::into),
+                bytes: self.batch_bytes.map_or(default.batch.bytes, Into::into),
+                age: self.batch_wait.unwrap_or(default.batch.age),
+            },
+            retry: RetryOptions {
+                first: self.retry_backoff.unwrap_or(default.retry.first),
+                longest: self.retry_max_backoff.unwrap_or(default.retry.longest),
+                timeout: self.timeout.unwrap_or(default.retry.timeout),
+                give_up_after: self.retry_for,
+            },
+            spill,
+        }
     }
 }
 
@@ -106,66 +151,70 @@ fn body(shape: &Shape) -> Body {
     body.de_dot(shape.de_dot)
 }
 
-fn outlet(delivery: &Delivery) -> OutletOptions {
-    let default = OutletOptions::default();
-    let spill = delivery.spill_path.as_ref().map(|path| {
-        let spill = SpillOptions::new(path);
-        SpillOptions { max_bytes: delivery.spill_bytes.unwrap_or(spill.max_bytes), ..spill }
-    });
-    OutletOptions {
-        queue: delivery.queue_events.map_or(default.queue, Into::into),
-        policy: match delivery.on_full {
-            OnFull::DropOldest => OverflowPolicy::DropOldest,
-            OnFull::DropNewest => OverflowPolicy::DropNewest,
-        },
-        batch: BatchOptions {
-            events: delivery.batch_events.map_or(default.batch.events, Into::into),
-            bytes: delivery.batch_bytes.map_or(default.batch.bytes, Into::into),
-            age: delivery.batch_wait.unwrap_or(default.batch.age),
-        },
-        retry: RetryOptions {
-            first: delivery.retry_backoff.unwrap_or(default.retry.first),
-            longest: delivery.retry_max_backoff.unwrap_or(default.retry.longest),
-            timeout: delivery.timeout.unwrap_or(default.retry.timeout),
-            give_up_after: delivery.retry_for,
-        },
-        spill,
-    }
-}
-
-fn syslog(syslog: &Syslog, body: Body) -> Result<sink::Syslog, SinkError> {
+fn syslog(syslog: &Syslog, body: Body) -> sink::Syslog {
     use sink::syslog::{SyslogOptions, Transport};
     let transport = match syslog.network.as_str() {
         "tcp" | "tcp4" | "tcp6" => Transport::Tcp,
         "udp" | "udp4" | "udp6" => Transport::Udp,
-        other => {
-            let problem = format!("`{other}` is not spoken: give `tcp` or `udp`, and the address of a server");
-            return Err(SinkError::Option { option: "network", problem });
-        }
+        "unix" => Transport::Unix,
+        "unixgram" => Transport::UnixDatagram,
+        _ => Transport::Local,
     };
     let options = SyslogOptions::new(transport, syslog.address.as_str());
-    Ok(sink::Syslog::new(SyslogOptions { tag: syslog.tag.clone(), body, ..options }))
+    sink::Syslog::new(SyslogOptions { tag: syslog.tag.clone(), body, ..options })
+}
+
+#[cfg(any(feature = "http-sinks", feature = "kafka"))]
+fn tls(tls: &super::sinks::Tls) -> sink::TlsOptions {
+    sink::TlsOptions {
+        insecure_skip_verify: tls.insecure_skip_verify,
+        server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
+        ca_file: tls.ca_file.clone(),
+        client: tls.client.clone(),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(options: &super::sinks::Kafka, body: Body) -> Result<sink::Kafka, SinkError> {
+    use sink::kafka::{self, KafkaOptions, Sasl};
+
+    use super::sinks::{Compression, Mechanism};
+    let sasl = options.sasl.as_ref().map(|sasl| Sasl {
+        mechanism: match sasl.mechanism {
+            Mechanism::Plain => kafka::Mechanism::Plain,
+            Mechanism::Sha256 => kafka::Mechanism::ScramSha256,
+            Mechanism::Sha512 => kafka::Mechanism::ScramSha512,
+        },
+        username: sasl.username.clone(),
+        password: sasl.password.clone().unwrap_or_default(),
+    });
+    sink::Kafka::new(KafkaOptions {
+        client_id: options.client_id.clone(),
+        compression: match options.compression {
+            Compression::None => kafka::Compression::None,
+            Compression::Snappy => kafka::Compression::Snappy,
+            Compression::Gzip => kafka::Compression::Gzip,
+            Compression::Lz4 => kafka::Compression::Lz4,
+            Compression::Zstd => kafka::Compression::Zstd,
+        },
+        body,
+        tls: options.tls.as_ref().map(tls),
+        sasl,
+        ..KafkaOptions::new(&options.brokers, options.topic.as_str())
+    })
 }
 
 #[cfg(feature = "http-sinks")]
 mod http {
     use std::collections::BTreeMap;
 
-    use crate::config::sinks::{Loki, Search, Tls, Webhook};
+    use super::tls;
+    use crate::config::sinks::{Loki, Search, Webhook};
     use crate::layout::Template;
     use crate::sink::elasticsearch::SearchOptions;
     use crate::sink::loki::LokiOptions;
     use crate::sink::webhook::WebhookOptions;
-    use crate::sink::{self, Body, SinkError, Text, TlsOptions};
-
-    fn tls(tls: &Tls) -> TlsOptions {
-        TlsOptions {
-            insecure_skip_verify: tls.insecure_skip_verify,
-            server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
-            ca_file: tls.ca_file.clone(),
-            client: tls.client.clone(),
-        }
-    }
+    use crate::sink::{self, Body, SinkError, Text};
 
     fn texts<C: FromIterator<(String, Text)>>(templates: &BTreeMap<String, Template>) -> C {
         templates.iter().map(|(name, template)| (name.clone(), template.clone().into())).collect()

@@ -1,6 +1,7 @@
 //! Receivers and the options of their sinks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use super::read::{Problems, Section};
 use super::yaml::Node;
 use crate::layout::{IndexFormat, Layout, Template};
+use crate::sink::excerpt::address;
 
 /// The keys of sinks that there are.
 pub(super) const KNOWN: [&str; 10] =
@@ -61,7 +63,7 @@ pub struct Shape {
 pub struct Delivery {
     /// `queue.events`: how many events wait at most.
     pub queue_events: Option<NonZeroUsize>,
-    /// `queue.onFull`: what goes when one more comes: `dropOldest` (the default) or `dropNewest`.
+    /// `queue.onFull`: what goes when one more comes: `dropOldest` (the default), `dropNewest`, or with `block` none.
     pub on_full: OnFull,
     /// `batch.events`: how many events go together at most.
     pub batch_events: Option<NonZeroUsize>,
@@ -91,6 +93,9 @@ pub enum OnFull {
     DropOldest,
     /// The event that comes.
     DropNewest,
+    /// None: the source waits, and with it all receivers for what comes later
+    /// ([`OverflowPolicy::Block`](crate::sink::OverflowPolicy::Block)).
+    Block,
 }
 
 /// Where a receiver sends to.
@@ -146,7 +151,7 @@ pub struct File {
 }
 
 /// Options of `webhook`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Webhook {
     /// `endpoint`.
     pub endpoint: String,
@@ -156,8 +161,15 @@ pub struct Webhook {
     pub tls: Tls,
 }
 
+impl fmt::Debug for Webhook {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
+}
+
 /// Options of `elasticsearch` and `opensearch`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Search {
     /// `hosts`.
     pub hosts: Vec<String>,
@@ -181,8 +193,16 @@ pub struct Search {
     pub tls: Tls,
 }
 
+impl fmt::Debug for Search {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| address(host)).collect();
+        f.debug_struct("Search").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
 /// Options of `loki`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loki {
     /// `url`.
     pub url: String,
@@ -192,6 +212,13 @@ pub struct Loki {
     pub headers: BTreeMap<String, Template>,
     /// `tls`.
     pub tls: Tls,
+}
+
+impl fmt::Debug for Loki {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loki").field("url", &address(&self.url)).finish_non_exhaustive()
+    }
 }
 
 /// Options of `kafka`.
@@ -205,7 +232,7 @@ pub struct Kafka {
     pub client_id: String,
     /// `compressionCodec`.
     pub compression: Compression,
-    /// `version` of the brokers; empty: the newest.
+    /// `version` of the brokers, as kubernetes-event-exporter wants it. It is of no effect here: each broker is asked.
     pub version: String,
     /// `tls`, where its `enable` is true.
     pub tls: Option<Tls>,
@@ -262,7 +289,7 @@ pub struct Syslog {
 }
 
 /// Options of `otlp`, our addition.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Otlp {
     /// `endpoint`.
     pub endpoint: String,
@@ -276,6 +303,13 @@ pub struct Otlp {
     pub resource_attributes: BTreeMap<String, String>,
     /// `tls`.
     pub tls: Tls,
+}
+
+impl fmt::Debug for Otlp {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Otlp").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 pub(super) enum Read {
@@ -348,7 +382,7 @@ fn delivery(section: &mut Section<'_>, problems: &mut Problems) -> Delivery {
     let mut batch = section.section("batch", problems);
     let mut retry = section.section("retry", problems);
     let mut spill = section.section("spill", problems);
-    let words = [("dropOldest", OnFull::DropOldest), ("dropNewest", OnFull::DropNewest)];
+    let words = [("dropOldest", OnFull::DropOldest), ("dropNewest", OnFull::DropNewest), ("block", OnFull::Block)];
     let delivery = Delivery {
         queue_events: at_least_one(&mut queue, "events", problems),
         on_full: queue.choice("onFull", &words, problems).unwrap_or_default(),

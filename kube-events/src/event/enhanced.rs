@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Event, ObjectMetadata, OwnerReference, StringMap, time};
 
@@ -44,7 +44,7 @@ pub struct EnhancedEvent {
 }
 
 /// How many occurrences an emission of an event stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occurrence {
     /// Occurrences since the last emission.
     pub delta: u32,
@@ -55,7 +55,7 @@ pub struct Occurrence {
 }
 
 /// Why an event is emitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OccurrenceKind {
     /// It was not seen before.

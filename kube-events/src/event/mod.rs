@@ -12,6 +12,7 @@ mod json;
 mod lenient;
 mod model;
 mod object;
+mod read_back;
 mod time;
 
 pub use decode::{DecodeError, Limits};

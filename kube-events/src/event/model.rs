@@ -1,7 +1,7 @@
 //! The event as core/v1 has it. A text that is not there is empty.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::StringMap;
 
@@ -174,8 +174,8 @@ pub struct EventSeries {
 }
 
 /// An owner of an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     /// Group and version: `apps/v1`.
     pub api_version: String,

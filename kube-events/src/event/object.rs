@@ -1,7 +1,7 @@
 //! What is known of the object that an event is about.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OwnerReference, StringMap};
 
@@ -9,7 +9,7 @@ use super::{OwnerReference, StringMap};
 ///
 /// Kubernetes-event-exporter knows `true` and `false` only, and says `false` when it couldn't look.
 /// [`to_bool`](Self::to_bool) gives its word.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deletion {
     /// Nobody looked, or the look failed.

@@ -13,7 +13,7 @@ mod go;
 mod scope;
 mod template;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value};
 
@@ -53,10 +53,17 @@ pub struct LayoutProblem {
 /// assert_eq!(layout.render(&event)?, want);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Layout(Node);
 
-#[derive(Debug, Clone)]
+impl fmt::Debug for Layout {
+    /// Without its texts, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
 enum Node {
     Fixed(Value),
     Template(Box<Template>),

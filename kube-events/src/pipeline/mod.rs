@@ -28,8 +28,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use builder::PipelineBuilder;
-#[cfg(feature = "config")]
-pub use from_config::outlet_options;
 pub use options::{ElectionOptions, PipelineOptions};
 pub use status::{Phase, PipelineStatus};
 

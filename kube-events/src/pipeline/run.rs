@@ -275,10 +275,12 @@ impl Parts {
         if let Some(tap) = &self.on_event {
             tap(&event);
         }
-        for outlet in chosen {
+        // At once: a queue that blocks holds up what comes later, and not this event's way to the others.
+        let offers = chosen.map(|outlet| {
             let ack = ticket.clone().map_or_else(Ack::none, |ticket| Ack::new(places.progress().clone(), ticket));
-            outlet.offer(event.clone(), ack).await;
-        }
+            outlet.offer(event.clone(), ack)
+        });
+        join_all(offers).await;
     }
 }
 

@@ -12,7 +12,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::http::{Denial, Http, TlsOptions, basic, excerpt, header, headers, shown, url};
+use super::excerpt::address;
+use super::http::{Http, TlsOptions, basic, excerpt, header, headers, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Refused, Sink, SinkError};
 use crate::event::EnhancedEvent;
 use crate::layout::IndexFormat;
@@ -23,7 +24,7 @@ const MAX_ANSWER: usize = 16 << 20;
 const FILTER: &str = "errors,error.type,error.reason,items.*.status,items.*.error.type,items.*.error.reason";
 
 /// Where documents go, and as whom.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SearchOptions {
     /// Addresses, with `http://` or `https://`. When one fails, the next attempt is for the next.
     pub hosts: Vec<String>,
@@ -53,6 +54,14 @@ pub struct SearchOptions {
     pub tls: TlsOptions,
 }
 
+impl fmt::Debug for SearchOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| address(host)).collect();
+        f.debug_struct("SearchOptions").field("hosts", &hosts).finish_non_exhaustive()
+    }
+}
+
 impl SearchOptions {
     /// To these hosts, with the defaults.
     pub fn new(hosts: impl IntoIterator<Item = impl Into<String>>, index: IndexFormat) -> Self {
@@ -75,9 +84,9 @@ impl SearchOptions {
 
 /// Writes events as documents, by `_bulk`.
 ///
-/// Each document is answered for: those that find the server busy (429, 5xx, a blocked index) come again, those that it
-/// can't take (mappings, above all) are refused. Of a request as a whole, what asks for other credentials (401, 403)
-/// comes again as well.
+/// Each document is answered for: those that find the server busy (429, 5xx), the index blocked or not there, or rights
+/// missing (401, 403) come again, those that it can't take (mappings, above all) are refused. Of a request as a whole,
+/// what asks for other credentials comes again as well.
 ///
 /// ```
 /// use kube_events::layout::IndexFormat;
@@ -194,7 +203,7 @@ impl Elasticsearch {
         let at = self.current.load(Ordering::Relaxed);
         let Some(url) = self.hosts.get(at % self.hosts.len()) else { return Ok(Delivery::default()) };
         let sent = self.http.post(url, "application/x-ndjson", HeaderMap::new(), self.lines(batch)?, MAX_ANSWER).await;
-        let checked = sent.and_then(|answer| answer.check(Denial::Credentials).map(|()| answer));
+        let checked = sent.and_then(|answer| answer.check().map(|()| answer));
         let answer = checked.inspect_err(|error| {
             if matches!(error, DeliveryError::Again { .. }) {
                 self.current.store(at.wrapping_add(1), Ordering::Relaxed);
@@ -230,9 +239,10 @@ impl Elasticsearch {
                 200..=299 => {}
                 // It is there already.
                 409 if self.create => {}
-                429 | 500..=599 => delivery.again.push(index),
-                // An index that is read-only, as when disks are full.
-                403 if kind == "cluster_block_exception" => delivery.again.push(index),
+                // It is busy; or rights are missing, or the index is read-only, as when disks are full.
+                401 | 403 | 429 | 500..=599 => delivery.again.push(index),
+                // An index that is not there and not made by itself: somebody has to.
+                404 if kind == "index_not_found_exception" => delivery.again.push(index),
                 status => {
                     let reason = excerpt(&error.reason.unwrap_or_default());
                     delivery.refused.push(Refused { index, reason: format!("{status} {kind}: {reason}") });

@@ -89,12 +89,6 @@ pub enum SinkError {
         /// What to build with.
         feature: &'static str,
     },
-    /// It can be configured, but is not here yet.
-    #[error("the sink `{sink}` can't be sent to yet: change the receiver")]
-    Missing {
-        /// The key of the sink.
-        sink: &'static str,
-    },
     /// An option that can't be used.
     #[error("`{option}` of the sink can't be used: {problem}")]
     Option {
@@ -118,7 +112,7 @@ pub enum SinkError {
 
 impl SinkError {
     /// An option that can't be used.
-    #[cfg(feature = "http-sinks")]
+    #[cfg(any(feature = "http-sinks", feature = "kafka"))]
     pub(crate) fn option(option: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Option { option, problem: format!("{problem}") }
     }

@@ -48,7 +48,7 @@ impl FileOptions {
 
 /// Appends each event as a line to a file. See [`FileOptions`] for its rotation.
 ///
-/// It may be rotated by others too: a file that was renamed or removed is opened anew. What can't be written (no room,
+/// It may be rotated by others too: a file that was renamed or removed is opened anew, one that was cut goes on. What can't be written (no room,
 /// no right) is cut off again, and tried later.
 ///
 /// ```
@@ -99,10 +99,7 @@ impl Sink for File {
 }
 
 fn write(state: &mut Option<Open>, options: &FileOptions, lines: &[u8]) -> io::Result<()> {
-    if state.as_ref().is_some_and(|open| !is_at(&open.file, &options.path)) {
-        *state = None;
-    }
-    let mut open = match state.take() {
+    let mut open = match state.take().and_then(|open| still_at(open, &options.path)) {
         Some(open) => open,
         None => {
             prune(options);
@@ -155,18 +152,19 @@ fn ends_with_line(file: &mut fs::File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Whether the open file is still the one of that name.
+/// The open file, if it is still the one of that name, with the length that it has by now: others may have cut it.
 #[cfg(unix)]
-fn is_at(file: &fs::File, path: &Path) -> bool {
+fn still_at(open: Open, path: &Path) -> Option<Open> {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
-    // One that was cut short by others is opened anew as well: its length is another.
-    (open.dev(), open.ino()) == (named.dev(), named.ino())
+    let (ours, named) = (open.file.metadata().ok()?, fs::metadata(path).ok()?);
+    let is_same = (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+    is_same.then_some(Open { length: ours.len(), ..open })
 }
 
 #[cfg(not(unix))]
-fn is_at(_: &fs::File, path: &Path) -> bool {
-    path.exists()
+fn still_at(open: Open, path: &Path) -> Option<Open> {
+    let length = fs::metadata(path).ok()?.len();
+    Some(Open { length, ..open })
 }
 
 /// Stem and ending of the file's name, with the dash and the dot that stand beside the time.

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::http::{Denial, EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
+use super::excerpt::address;
+use super::http::{EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Sink, SinkError, Text};
 use crate::event::EnhancedEvent;
 
 /// Where lines go, and of which streams they are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LokiOptions {
     /// The whole address: `http://loki:3100/loki/api/v1/push`.
     pub url: String,
@@ -28,6 +29,13 @@ pub struct LokiOptions {
     pub gzip: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
+}
+
+impl fmt::Debug for LokiOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LokiOptions").field("url", &address(&self.url)).finish_non_exhaustive()
+    }
 }
 
 impl LokiOptions {
@@ -44,7 +52,7 @@ impl LokiOptions {
     }
 }
 
-/// Pushes events as lines, at the time when they happened. 2xx acknowledges a batch; of one that is refused (400: too
+/// Pushes events as lines, at the time when they happened, or now, if that is to come. 2xx acknowledges a batch; of one that is refused (400: too
 /// old, out of order, too many streams), each line is tried alone in the end, and Loki drops what it has already. 401
 /// and 403 come again.
 ///
@@ -130,7 +138,7 @@ impl Loki {
         }
         let body = serde_json::to_vec(&Push { streams }).map_err(DeliveryError::refused)?;
         let headers = EventHeaders::parse(&headers);
-        self.http.post(&self.url, "application/json", headers, body, SHORT).await?.check(Denial::Credentials)?;
+        self.http.post(&self.url, "application/json", headers, body, SHORT).await?.check()?;
         Ok(Delivery::default())
     }
 }
@@ -147,9 +155,9 @@ impl Sink for Loki {
 
     fn encode(&self, event: &EnhancedEvent) -> Result<Record, EncodeError> {
         let mut record = Record::new(event, self.body.encode(event)?);
-        if event.timestamp_ms().is_none() {
-            record.time_ms = Timestamp::now().as_millisecond();
-        }
+        // Loki refuses what is of more than ten minutes to come, as the clocks of nodes may have it.
+        let now = Timestamp::now().as_millisecond();
+        record.time_ms = event.timestamp_ms().map_or(now, |time| time.min(now));
         let labels = self.labels.iter().map(|(name, text)| Ok((name.clone(), text.render(event)?)));
         let place = Place { labels: labels.collect::<Result<_, EncodeError>>()?, headers: self.headers.render(event)? };
         record.target = serde_json::to_string(&place).map_err(|error| EncodeError(error.into()))?.into();

@@ -12,10 +12,14 @@ mod body;
 #[cfg(feature = "http-sinks")]
 pub mod elasticsearch;
 mod error;
+#[cfg(any(feature = "config", feature = "http-sinks", feature = "kafka"))]
+pub(crate) mod excerpt;
 pub mod file;
 mod flight;
 #[cfg(feature = "http-sinks")]
 mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "http-sinks")]
 pub mod loki;
 mod memory;
@@ -27,6 +31,8 @@ mod queue;
 mod spill;
 mod stdout;
 pub mod syslog;
+#[cfg(any(feature = "http-sinks", feature = "kafka"))]
+mod tls;
 #[cfg(feature = "http-sinks")]
 pub mod webhook;
 mod worker;
@@ -42,17 +48,19 @@ pub use body::{Body, Text};
 pub use elasticsearch::Elasticsearch;
 pub use error::{Cause, DeliveryError, EncodeError, Refused, SinkError, SpillError};
 pub use file::File;
-#[cfg(feature = "http-sinks")]
-pub use http::TlsOptions;
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;
 #[cfg(feature = "http-sinks")]
 pub use loki::Loki;
-pub use memory::{Memory, Records};
+pub use memory::{Channel, Events, Memory, Records};
 pub use options::{BatchOptions, OutletOptions, OverflowPolicy, RetryOptions, SpillOptions};
 #[cfg(feature = "otlp")]
 pub use otlp::Otlp;
 pub use outlet::{Ack, Drained, Outlet, OutletStatus};
 pub use stdout::Stdout;
 pub use syslog::Syslog;
+#[cfg(any(feature = "http-sinks", feature = "kafka"))]
+pub use tls::TlsOptions;
 #[cfg(feature = "http-sinks")]
 pub use webhook::Webhook;
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 /// What happens to an event that finds the queue full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OverflowPolicy {
-    /// Whoever offers it waits, and with it the source and all other sinks: nothing is dropped, and what the API server
-    /// forgets meanwhile may be missed.
+    /// Whoever offers it waits until there is room: nothing is dropped here. In a pipeline that holds up the source.
+    /// This event still goes to the other sinks, and what they have they deliver; later events come to nobody until
+    /// there is room. A watch that waits so long that the API server forgets what it was to tell (some minutes) goes
+    /// on from what is still there, and a gap is told. With a spill, only a disk that is full holds up.
     Block,
     /// The event that has waited longest is dropped and counted.
     #[default]

@@ -6,7 +6,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Url;
 
-use super::http::{Denial, EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
+use super::excerpt::address;
+use super::http::{EventHeaders, Group, Http, SHORT, TlsOptions, groups, in_order, shown, url};
 use super::stdout::lines;
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Sink, SinkError, Text};
 use crate::event::EnhancedEvent;
@@ -25,7 +26,7 @@ pub enum Requests {
 }
 
 /// Where and what a [`Webhook`] posts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WebhookOptions {
     /// The address, with `http://` or `https://`.
     pub endpoint: String,
@@ -39,6 +40,13 @@ pub struct WebhookOptions {
     pub gzip: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
+}
+
+impl fmt::Debug for WebhookOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookOptions").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 impl WebhookOptions {
@@ -56,7 +64,9 @@ impl WebhookOptions {
 }
 
 /// Posts events as JSON. An answer of 2xx acknowledges them; 408, 425, 429, redirects and 5xx ask to come again, after
-/// `Retry-After` where it is there; everything else refuses them.
+/// `Retry-After` where it is there; so do 401, 403 and 407, until the credentials are set right; everything else refuses
+/// them. An endpoint that says 403 to single events, as firewalls do, wants
+/// [`RetryOptions::give_up_after`](super::RetryOptions::give_up_after).
 ///
 /// ```
 /// use kube_events::sink::webhook::{Requests, Webhook, WebhookOptions};
@@ -108,7 +118,7 @@ impl Webhook {
             Requests::Lines => ("application/x-ndjson", lines(&bodies)),
         };
         let headers = EventHeaders::parse(&headers);
-        self.http.post(&self.url, content_type, headers, body, SHORT).await?.check(Denial::Event)?;
+        self.http.post(&self.url, content_type, headers, body, SHORT).await?.check()?;
         Ok(Delivery::default())
     }
 }

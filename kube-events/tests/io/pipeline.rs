@@ -13,7 +13,8 @@ use kube_events::event::{Deletion, EnhancedEvent, OccurrenceKind};
 use kube_events::object::Omitted;
 use kube_events::pipeline::{ElectionOptions, Phase, Pipeline, PipelineBuilder, PipelineError, PipelineOptions};
 use kube_events::route::{Route, Rule};
-use kube_events::sink::{Delivery, DeliveryError, EncodeError, OutletOptions, Record, Sink};
+use kube_events::sink::{Delivery, DeliveryError, EncodeError, OutletOptions, OverflowPolicy, Record, Sink};
+use kube_events::source::SourceOptions;
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -448,8 +449,6 @@ async fn objects_that_are_gone_and_owners_are_told() {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_says_how() {
     use kube_events::config::{Config, Strictness};
-    use kube_events::pipeline::outlet_options;
-    use kube_events::sink::OverflowPolicy;
     let yaml = r"
 clusterName: prod
 namespace: other
@@ -465,8 +464,7 @@ receivers:
     let config = Config::parse(yaml, Strictness::Strict, &|_| None).unwrap();
     let sim = cluster().await;
     let sink = Kept::default();
-    let options = outlet_options(&config.receivers[0].delivery);
-    assert_eq!((options.queue, options.policy, options.retry.timeout), (7, OverflowPolicy::DropNewest, 3 * SECOND));
+    let options = config.receivers[0].delivery.outlet_options();
     let pipeline = builder(&sim).config(&config).receiver("dump", sink.clone(), options).spawn().await.unwrap();
     is_ready(&pipeline).await;
     for (name, within, reason) in [("a", "web", "Good"), ("b", "other", "Noise"), ("c", "other", "Good")] {
@@ -479,6 +477,31 @@ receivers:
     assert_eq!(sink.texts(), ["c"]);
     assert_eq!(sink.got()[0]["clusterName"], "prod");
     assert_eq!(sim.requests().count(cluster_sim::Verb::Get, "pods"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_that_blocks_holds_up_later_events_only() {
+    let sim = cluster().await;
+    let (stuck, other) = (Kept::default(), Kept::default());
+    stuck.hangs.store(true, Ordering::Relaxed);
+    let block = OutletOptions { queue: 1, policy: OverflowPolicy::Block, ..OutletOptions::default() };
+    let pipeline = builder(&sim)
+        .receiver("stuck", stuck.clone(), block)
+        .receiver("other", other.clone(), OutletOptions::default())
+        .spawn()
+        .await
+        .unwrap();
+    is_ready(&pipeline).await;
+    // One is on its way, one waits, and the third finds no room.
+    for name in ["a", "b", "c", "d"] {
+        happen(&sim, name);
+        sleep(SECOND).await;
+    }
+    assert_eq!(other.texts(), ["a", "b", "c"], "of the event that waits for room, nobody else waits");
+    stuck.hangs.store(false, Ordering::Relaxed);
+    sleep(MINUTE).await;
+    assert_eq!((stuck.texts(), other.texts()), (other.texts(), ["a", "b", "c", "d"].map(str::to_owned).to_vec()));
+    pipeline.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,14 +50,38 @@ fn how_it_is_delivered() {
     let spill = options.spill.unwrap();
     assert_eq!((spill.directory.to_str(), spill.max_bytes), (Some("/var/x"), 100));
     assert_eq!(build("stdout: {}").unwrap().options, kube_events::sink::OutletOptions::default());
+    let policies = [
+        ("dropOldest", OverflowPolicy::DropOldest),
+        ("dropNewest", OverflowPolicy::DropNewest),
+        ("block", OverflowPolicy::Block),
+    ];
+    for (word, policy) in policies {
+        let built = build(&format!("stdout: {{}}, delivery: {{queue: {{onFull: {word}}}}}")).unwrap();
+        assert_eq!(built.options.policy, policy);
+    }
 }
 
-#[test]
-fn what_is_not_here_is_told() {
-    let told = |receiver: &str| build(receiver).unwrap_err().to_string();
-    assert!(told("kafka: {topic: a, brokers: [\"a:1\"]}").contains("`kafka`"));
-    assert!(told("syslog: {network: unixgram, address: /dev/log}").contains("`unixgram`"));
-    build("syslog: {network: udp, address: \"127.0.0.1:514\"}").unwrap();
+#[cfg(unix)]
+#[tokio::test]
+async fn syslog_in_all_its_networks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let networks = [
+        format!("syslog: {{network: unixgram, address: \"{}\"}}", path.display()),
+        format!("syslog: {{network: \"\", address: \"{}\", tag: t}}", path.display()),
+    ];
+    for (network, tag) in networks.iter().zip(["kube-events", "t"]) {
+        send(build(network).unwrap(), &["A"]).await;
+        let mut got = vec![0; 4096];
+        let count = socket.recv(&mut got).await.unwrap();
+        let text = String::from_utf8_lossy(&got[..count]).into_owned();
+        let head = format!("<132>May  1 10:00:00 {tag}[{}]: {{", std::process::id());
+        assert!(text.starts_with(&head), "{text}");
+    }
+    for network in ["network: udp, address: \"127.0.0.1:514\"", "network: unix, address: /run/log", "tag: a"] {
+        build(&format!("syslog: {{{network}}}")).unwrap();
+    }
 }
 
 #[cfg(not(feature = "http-sinks"))]
@@ -69,6 +93,8 @@ fn the_feature_is_named() {
         ("opensearch: {hosts: [\"http://a\"], index: x}", "http-sinks"),
         ("loki: {url: \"http://a\", streamLabels: {a: b}}", "http-sinks"),
         ("otlp: {endpoint: \"http://a\"}", "otlp"),
+        #[cfg(not(feature = "kafka"))]
+        ("kafka: {topic: a, brokers: [\"a:1\"]}", "kafka"),
     ];
     for (receiver, feature) in receivers {
         let error = build(receiver).unwrap_err();
@@ -107,4 +133,27 @@ async fn sinks_over_http() {
     assert!(error.to_string().contains("gRPC"), "{error}");
     let many = build(&format!("webhook: {{endpoint: \"{url}\"}}, delivery: {{batch: {{events: 5}}}}")).unwrap();
     assert_eq!(many.options.batch.events, 5);
+}
+
+#[cfg(feature = "otlp")]
+#[tokio::test]
+async fn credentials_that_are_not_taken_come_again_with_all_sinks() {
+    use crate::server::{Server, outcome, reply};
+    let statuses = ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"];
+    let receivers = [
+        "webhook: {endpoint: \"URL\"}",
+        "elasticsearch: {hosts: [\"URL\"], index: plain}",
+        "opensearch: {hosts: [\"URL\"], index: plain}",
+        "loki: {url: \"URL\", streamLabels: {a: b}}",
+        "otlp: {endpoint: \"URL\"}",
+    ];
+    for receiver in receivers {
+        let server = Server::new(statuses.map(|status| reply(status, "", "who are you"))).await;
+        let sink = build(&receiver.replace("URL", &server.url)).unwrap().sink;
+        let batch = [sink.encode(&event("A")).unwrap()];
+        for status in statuses {
+            let delivered = sink.deliver(&batch).await;
+            assert_eq!(outcome(&delivered).0, "again", "{receiver}: {status}: {delivered:?}");
+        }
+    }
 }

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
+use kube_events::event::{Deletion, ObjectMetadata, Occurrence, OccurrenceKind};
 use kube_events::sink::file::FileOptions;
-use kube_events::sink::{Body, Delivery, DeliveryError, File, Memory, Sink, Stdout};
+use kube_events::sink::{Body, Channel, Delivery, DeliveryError, File, Memory, Record, Sink, Stdout};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 
@@ -82,6 +83,31 @@ async fn the_program_gets_records_as_fast_as_it_takes_them() {
     sink.deliver(&batch[2..]).await.unwrap();
     drop(sink);
     assert_eq!(out.collect::<Vec<_>>().await, batch[1..]);
+}
+
+#[tokio::test]
+async fn the_program_gets_events_whole() {
+    let mut whole = event("A");
+    whole.object = std::sync::Arc::new(ObjectMetadata {
+        annotations: [("a.b".to_owned(), "c".to_owned())].into(),
+        deletion: Deletion::Terminating,
+        ..(*whole.object).clone()
+    });
+    whole.occurrence = Some(Occurrence { delta: 2, count: 5, kind: OccurrenceKind::Again });
+    whole.namespace_labels = Some(std::sync::Arc::default());
+    let (sink, mut out) = Channel::new(2);
+    let mut batch: Vec<_> = [&whole, &event("B"), &event("C")].map(|event| sink.encode(event).unwrap()).into();
+    batch.insert(1, Record { body: "no event".into(), ..batch[0].clone() });
+    let delivery = sink.deliver(&batch).await.unwrap();
+    assert_eq!((delivery.again, delivery.refused.len(), delivery.refused[0].index), (vec![3], 1, 1));
+    assert_eq!(out.recv().await.as_ref(), Some(&whole));
+    sink.deliver(&batch[3..]).await.unwrap();
+    drop(sink);
+    assert_eq!(out.collect::<Vec<_>>().await, [event("B"), event("C")]);
+    let (sink, out) = Channel::new(2);
+    drop(out);
+    let error = sink.deliver(&batch[..1]).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Refused { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -160,6 +186,19 @@ async fn a_file_that_others_rotate_is_opened_anew() {
     put(&sink, &["C"]).await;
     assert_eq!(reasons(&fs::read(moved).unwrap()), ["A"]);
     assert_eq!(reasons(&fs::read(&options.path).unwrap()), ["C"]);
+}
+
+#[tokio::test]
+async fn a_file_that_others_cut_goes_on_with_the_length_that_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = records(&File::new(file(directory.path()), Body::json()), &["A"])[0].len() as u64;
+    let options = FileOptions { max_bytes: one * 2 + 10, ..file(directory.path()) };
+    let sink = File::new(options.clone(), Body::json());
+    put(&sink, &["A", "B"]).await;
+    fs::OpenOptions::new().write(true).open(&options.path).unwrap().set_len(0).unwrap();
+    put(&sink, &["C"]).await;
+    assert_eq!(reasons(&fs::read(&options.path).unwrap()), ["C"]);
+    assert!(backups(&options).is_empty(), "there was room");
 }
 
 #[tokio::test]

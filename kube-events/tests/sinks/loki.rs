@@ -80,3 +80,14 @@ async fn labels_that_loki_would_not_take_are_told() {
         assert!(error.to_string().contains("streamLabels"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_time_to_come_is_now() {
+    let server = Server::new([]).await;
+    let sink = Loki::new(options(&server)).unwrap();
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut ahead = event("A");
+    std::sync::Arc::make_mut(&mut ahead.event).last_timestamp = Some(jiff::Timestamp::MAX);
+    let time = sink.encode(&ahead).unwrap().time_ms;
+    assert!((now..now + 60_000).contains(&time), "{time}");
+}

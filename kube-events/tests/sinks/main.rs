@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::duration_suboptimal_units, reason = "seconds are what is counted here")]
 
+#[cfg(feature = "kafka")]
+mod broker;
 #[cfg(feature = "config")]
 mod build;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod local;
 #[cfg(feature = "http-sinks")]
 mod loki;
@@ -11,7 +15,11 @@ mod loki;
 mod otlp;
 #[cfg(feature = "http-sinks")]
 mod search;
-#[cfg(feature = "http-sinks")]
+#[cfg(any(feature = "http-sinks", feature = "kafka"))]
+#[cfg_attr(
+    not(feature = "http-sinks"),
+    expect(dead_code, reason = "of it, sinks that speak no HTTP need but a word for outcomes")
+)]
 mod server;
 mod support;
 mod syslog;

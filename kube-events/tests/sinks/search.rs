@@ -67,15 +67,20 @@ async fn each_document_is_answered_for() {
         (503, "unavailable_shards_exception"),
         (403, "cluster_block_exception"),
         (409, "version_conflict_engine_exception"),
+        (403, "security_exception"),
+        (404, "index_not_found_exception"),
+        (404, "document_missing_exception"),
     ]);
     let server = Server::new([answer.clone(), answer]).await;
     let refused = |index, status: u16, kind: &str| Refused { index, reason: format!("{status} {kind}: so") };
     let mapping = refused(2, 400, "mapper_parsing_exception");
     let conflict = refused(5, 409, "version_conflict_engine_exception");
-    for (create, want) in [(false, vec![mapping.clone(), conflict]), (true, vec![mapping])] {
+    let missing = refused(8, 404, "document_missing_exception");
+    let cases = [(false, vec![mapping.clone(), conflict, missing.clone()]), (true, vec![mapping, missing])];
+    for (create, want) in cases {
         let sink = Elasticsearch::new(SearchOptions { create, ..options(&server) }).unwrap();
-        let delivery = sink.deliver(&records(&sink, &["A", "B", "C", "D", "E", "F"])).await.unwrap();
-        assert_eq!(delivery, Delivery { again: vec![1, 3, 4], refused: want }, "create: {create}");
+        let delivery = sink.deliver(&records(&sink, &["A", "B", "C", "D", "E", "F", "G", "H", "I"])).await.unwrap();
+        assert_eq!(delivery, Delivery { again: vec![1, 3, 4, 6, 7], refused: want }, "create: {create}");
     }
 }
 

@@ -100,3 +100,71 @@ fn what_an_event_lacks_is_a_dash() {
     let record = sink.encode(&bare).unwrap();
     assert!(record.body.starts_with(b"<134>1 - machine k8sevent - - - {"), "{record:?}");
 }
+
+#[cfg(unix)]
+mod local {
+    use tokio::net::{UnixDatagram, UnixListener};
+
+    use super::*;
+
+    fn local(reason: &str) -> String {
+        let json = String::from_utf8(event(reason).to_json()).unwrap();
+        format!("<132>May  1 10:00:00 k8sevent[{}]: {json}", std::process::id())
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_takes_datagrams() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut got = vec![0; 1 << 16];
+        for transport in [Transport::UnixDatagram, Transport::Local] {
+            let sink = Syslog::new(options(transport, &path.display()));
+            // Twice: a daemon that was started again is another one at the same place.
+            for reason in ["A", "B"] {
+                let _ = std::fs::remove_file(&path);
+                let socket = UnixDatagram::bind(&path).unwrap();
+                let mut batch = records(&sink, &[reason, "X", reason]);
+                // Longer than the system's buffers are.
+                batch[1].body = vec![b'x'; 16 << 20].into();
+                let delivered = match sink.deliver(&batch).await {
+                    Err(DeliveryError::Again { .. }) => sink.deliver(&batch).await,
+                    first => first,
+                };
+                let delivery = delivered.unwrap();
+                assert_eq!((delivery.refused.len(), delivery.refused[0].index), (1, 1));
+                for _ in 0..2 {
+                    let count = timeout(Duration::from_secs(5), socket.recv(&mut got)).await.unwrap().unwrap();
+                    assert_eq!(String::from_utf8_lossy(&got[..count]), local(reason));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_takes_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let listener = UnixListener::bind(&path).unwrap();
+        for transport in [Transport::Unix, Transport::Local] {
+            let sink = Syslog::new(options(transport, &path.display()));
+            sink.deliver(&records(&sink, &["A", "B"])).await.unwrap();
+            sink.close().await.unwrap();
+            let mut got = String::new();
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.read_to_string(&mut got).await.unwrap();
+            assert_eq!(got, format!("{}\n{}\n", local("A"), local("B")));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        for transport in [Transport::Unix, Transport::UnixDatagram, Transport::Local] {
+            let sink = Syslog::new(options(transport, &path.display()));
+            let error = sink.deliver(&records(&sink, &["A"])).await.unwrap_err();
+            let told = error.to_string();
+            assert!(matches!(error, DeliveryError::Again { .. }) && told.contains(path.to_str().unwrap()), "{told}");
+        }
+    }
+}

@@ -16,10 +16,10 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 use crate::server::{Request, exchange, outcome, reply};
 use crate::support::records;
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -32,30 +32,34 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    fn write(&self, directory: &Path) -> PathBuf {
+    pub(crate) fn write(&self, directory: &Path) -> PathBuf {
         let path = directory.join("ca.pem");
         std::fs::write(&path, self.0.pem()).unwrap();
         path
+    }
+
+    /// What a server presents for this name; it wants a certificate of the client if it is told to.
+    pub(crate) fn server(&self, name: &str, wants_client: bool) -> ServerConfig {
+        let (certificate, key) = self.sign(name);
+        let provider = Arc::new(crypto::ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = if wants_client {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.0.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        builder.with_single_cert(vec![certificate.der().clone()], key).unwrap()
     }
 }
 
 /// A server whose certificate is for this name, and which wants one of the client's if it is told to.
 async fn serve(authority: &Authority, name: &str, wants_client: bool, kept: Arc<Mutex<Vec<Request>>>) -> String {
-    let (certificate, key) = authority.sign(name);
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-    let builder = if wants_client {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        builder.with_client_cert_verifier(verifier)
-    } else {
-        builder.with_no_client_auth()
-    };
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = TlsAcceptor::from(Arc::new(authority.server(name, wants_client)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

@@ -1,13 +1,14 @@
 //! What the sinks over HTTP have in common: a client, and what an answer means for a batch.
 
 mod group;
-mod tls;
 
 use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::fmt::rfc2822;
 use reqwest::{Client, Response, Url};
@@ -16,14 +17,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Cause, DeliveryError, EncodeError, SinkError, Text};
 use crate::event::EnhancedEvent;
 
+pub(super) use super::excerpt::excerpt;
+pub(super) use super::tls::TlsOptions;
 pub(super) use group::{Group, groups, in_order};
-pub use tls::TlsOptions;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// The most of an answer that is read where it has a sentence in it, or two.
 pub(super) const SHORT: usize = 16 << 10;
-/// The most of an answer that is told.
-const EXCERPT: usize = 300;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A client with fixed headers.
@@ -48,15 +48,6 @@ pub(super) struct Answer {
     pub(super) is_whole: bool,
     after: Option<Duration>,
     location: Option<String>,
-}
-
-/// What 401 and 403 are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denial {
-    /// The sink's credentials, whatever is sent: they may be set right.
-    Credentials,
-    /// Perhaps this one event.
-    Event,
 }
 
 impl Http {
@@ -130,8 +121,9 @@ impl Answer {
     /// What the status says about all that was sent.
     ///
     /// 2xx: it is taken. 408, 425, 429 and 5xx: later, after `Retry-After`. Redirects are not followed: someone has to
-    /// change the address. Everything else is refused.
-    pub(super) fn check(&self, denial: Denial) -> Result<(), DeliveryError> {
+    /// change the address. 401, 403 and 407 are about the sink's credentials, whatever is sent, and someone has to set
+    /// these right: later too. Everything else is refused.
+    pub(super) fn check(&self) -> Result<(), DeliveryError> {
         let status = self.status;
         if status.is_success() {
             return Ok(());
@@ -144,9 +136,10 @@ impl Answer {
                 StatusCode::REQUEST_TIMEOUT
                     | StatusCode::TOO_EARLY
                     | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
                     | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            )
-            || denial == Denial::Credentials && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            );
         Err(if later { DeliveryError::Again { cause, after: self.after } } else { DeliveryError::Refused { cause } })
     }
 
@@ -158,26 +151,6 @@ impl Answer {
         let said = excerpt(&String::from_utf8_lossy(&self.body));
         if said.is_empty() { status.to_string() } else { format!("{status}: {said}") }
     }
-}
-
-/// The beginning of what someone else has written, on one line.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut words =
-        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|it| !it.is_empty());
-    let mut out = String::new();
-    while out.len() < EXCERPT
-        && let Some(word) = words.next()
-    {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-    }
-    if out.len() > EXCERPT {
-        out.truncate(out.floor_char_boundary(EXCERPT));
-        out.push('…');
-    }
-    out
 }
 
 /// An error with its causes: reqwest's own words say nothing but that a request failed.
@@ -213,16 +186,18 @@ pub(super) fn url(option: &'static str, text: &str) -> Result<Url, SinkError> {
     Ok(url)
 }
 
-/// An address for logs: without what may be secret in it.
+/// An address for logs.
 pub(super) fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    super::excerpt::address(url.as_str())
 }
 
 /// A header of fixed value; the value is marked as a secret and never told.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), SinkError> {
     let wrong = |what| SinkError::option("headers", format!("`{}`: {what}", excerpt(name)));
     let name = HeaderName::try_from(name).map_err(|_| wrong("this is no name of a header"))?;
+    if matches!(name, CONTENT_LENGTH | TRANSFER_ENCODING) {
+        return Err(wrong("the body says it: leave it out"));
+    }
     let mut value =
         HeaderValue::try_from(value).map_err(|_| wrong("its value has letters that a header can't have"))?;
     value.set_sensitive(true);
@@ -300,16 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn what_others_write_is_cut_and_put_on_one_line() {
-        assert_eq!(excerpt(" a\r\n\tb\u{7} c "), "a b c");
-        let long = excerpt(&"ö".repeat(1000));
-        assert!(long.len() <= EXCERPT + '…'.len_utf8() && long.ends_with('…'), "{long}");
-    }
-
-    #[test]
     fn addresses_are_shown_without_secrets() {
         let url = url("endpoint", "https://user:pass@example.com:8443/hook?token=secret").unwrap();
-        assert_eq!(shown(&url), "https://example.com:8443/hook");
+        assert_eq!(shown(&url), "https://example.com:8443");
         for wrong in ["ftp://example.com", "example.com/x", "http://"] {
             assert!(super::url("endpoint", wrong).is_err(), "{wrong}");
         }
@@ -319,6 +287,7 @@ mod tests {
     fn values_of_headers_are_never_told() {
         let error = header("X-Key", "hush\n").unwrap_err().to_string();
         assert!(error.contains("X-Key") && !error.contains("hush"), "{error}");
+        assert!(header("Content-Length", "5").is_err());
         let (_, value) = header("X-Key", "hush").unwrap();
         assert!(!format!("{value:?}").contains("hush"));
     }

@@ -17,7 +17,8 @@ use prost::Message;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::http::{Denial, Http, SHORT, TlsOptions, excerpt, groups, headers, shown, url};
+use super::excerpt::address;
+use super::http::{Http, SHORT, TlsOptions, excerpt, groups, headers, shown, url};
 use super::{Body, Delivery, DeliveryError, EncodeError, Record, Refused, Sink, SinkError};
 use crate::event::EnhancedEvent;
 use record::{attribute, log_record};
@@ -26,7 +27,7 @@ use record::{attribute, log_record};
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Where logs go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OtlpOptions {
     /// The receiver's address; `/v1/logs` is added where it has no path.
     pub endpoint: String,
@@ -41,6 +42,13 @@ pub struct OtlpOptions {
     pub gzip: bool,
     /// Options of TLS.
     pub tls: TlsOptions,
+}
+
+impl fmt::Debug for OtlpOptions {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpOptions").field("endpoint", &address(&self.endpoint)).finish_non_exhaustive()
+    }
 }
 
 impl OtlpOptions {
@@ -63,7 +71,8 @@ impl OtlpOptions {
 /// `k8s.object.*`, `k8s.namespace.name`, and of built-in kinds `k8s.pod.name`, `k8s.pod.uid`, `k8s.pod.label.KEY`.
 ///
 /// Answers are read by the OTLP specification: 2xx is taken, 429, 502, 503 and 504 (and redirects) come again, all
-/// else is refused. Of a batch that was taken in part, the specification lets nobody know which records were refused,
+/// else is refused; but 401, 403 and 407, by which it would lose all until someone sets the credentials right, come
+/// again. Of a batch that was taken in part, the specification lets nobody know which records were refused,
 /// and forbids to send it again: so many are counted as refused.
 ///
 /// ```
@@ -131,12 +140,15 @@ impl Otlp {
         let is_later = status.is_redirection()
             || matches!(
                 status,
-                StatusCode::TOO_MANY_REQUESTS
+                StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                    | StatusCode::TOO_MANY_REQUESTS
                     | StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
             );
-        match answer.check(Denial::Event) {
+        match answer.check() {
             Err(DeliveryError::Again { cause, .. }) if !is_later => return Err(DeliveryError::Refused { cause }),
             checked => checked?,
         }
