@@ -14,7 +14,6 @@ use kube_events::object::Omitted;
 use kube_events::pipeline::{ElectionOptions, Phase, Pipeline, PipelineBuilder, PipelineError, PipelineOptions};
 use kube_events::route::{Route, Rule};
 use kube_events::sink::{Delivery, DeliveryError, EncodeError, OutletOptions, OverflowPolicy, Record, Sink};
-use kube_events::source::SourceOptions;
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
