@@ -8,8 +8,8 @@ use crate::events::{EventStatus, Reason, SinkRow};
 use crate::status::{PushStatus, Row, State, Status};
 use crate::usage::{Talker, UsageStatus};
 
-const LINKS: &[&str] =
-    &["/metrics", "/status.json", "/self/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz"];
+/// Those beside the outputs.
+const LINKS: &[&str] = &["/healthz", "/livez", "/readyz"];
 
 const OUTPUTS: &[(&str, &str)] = &[
     ("/metrics", "everything: Prometheus' text, OpenMetrics or protobuf by Accept, compressed where accepted"),
@@ -59,13 +59,7 @@ pub(crate) fn live(status: &Status, history: &History) -> Markup {
 }
 
 fn talkers(usage: &UsageStatus) -> Markup {
-    const COLUMNS: &[Column<'_>] = &[
-        Column::text("Pod"),
-        Column::text("Namespace"),
-        Column::text("Node"),
-        Column::number("Processor"),
-        Column::number("Memory"),
-    ];
+    const COLUMNS: &[Column<'_>] = &[Column::text("Pod"), Column::number("Processor"), Column::number("Memory")];
     let rows = |talkers: &[Talker], by_cpu: bool| {
         let share = |talker: &Talker| if by_cpu { talker.cpu_cores } else { talker.memory_bytes as f64 };
         let most = talkers.first().map_or(0.0, share);
@@ -73,9 +67,7 @@ fn talkers(usage: &UsageStatus) -> Markup {
             let bar = bar(share(talker), most);
             let (cpu, memory) = (cores(talker.cpu_cores), bytes(talker.memory_bytes));
             Cells::new([
-                html! { (talker.pod) },
-                html! { (talker.namespace) },
-                html! { (talker.node) },
+                html! { (talker.pod) " " span.under { (talker.namespace) " on " (talker.node) } },
                 html! { (cpu) @if by_cpu { (bar) } },
                 html! { (memory) @if !by_cpu { (bar) } },
             ])

@@ -57,7 +57,8 @@ pub(crate) async fn keep(history: Arc<History>, watched: Watched) {
 fn samples(status: &Status) -> [Option<f64>; 6] {
     let usage = status.usage.as_ref().filter(|usage| usage.fresh + usage.stale > 0);
     [
-        Some(status.totals.events as f64),
+        // The first lists would dwarf all that follows.
+        status.synced.then_some(status.totals.events as f64),
         status.events.as_ref().filter(|events| events.synced).map(|events| events.occurrences as f64),
         usage.map(|usage| usage.cpu_cores),
         usage.map(|usage| usage.memory_bytes as f64),

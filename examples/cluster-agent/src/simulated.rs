@@ -104,7 +104,8 @@ async fn write_events(sim: Sim) {
 fn some_pods(sim: &Sim) -> Vec<Pod> {
     let pods = sim.list("v1", "pods").unwrap_or_default();
     let text = |pod: &Value, key: &str| pod["metadata"][key].as_str().unwrap_or_default().to_owned();
-    let some = pods.iter().take(PODS);
+    // From all namespaces.
+    let some = pods.iter().step_by((pods.len() / PODS).max(1)).take(PODS);
     some.map(|pod| Pod { namespace: text(pod, "namespace"), name: text(pod, "name"), uid: text(pod, "uid") }).collect()
 }
 

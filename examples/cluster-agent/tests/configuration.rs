@@ -90,8 +90,8 @@ async fn flags_win_over_the_environment_and_that_over_the_file() {
     agent.env("CLUSTER_AGENT_RESOURCES", "nodes").env("CLUSTER_AGENT_EVENTS", "off");
     let host = Host::start(agent).await;
     let url = format!("{}/status.json", host.url("serving at"));
-    let status = get_until(&url, |answer| answer.text().contains("\"synced\":true")).await.text();
-    let status: Value = serde_json::from_str(&status).unwrap();
+    let of = |answer: &support::Answer| serde_json::from_str::<Value>(&answer.text()).unwrap();
+    let status = of(&get_until(&url, |answer| of(answer)["synced"] == true).await);
     assert_eq!(status["resources"][0]["resource"], "nodes", "the environment's");
     assert_eq!((status["usage"].is_null(), status["events"].is_null()), (true, false), "the file's, the flag's");
     assert!(status["configuration"]["file"].as_str().unwrap().ends_with("agent.yaml"));

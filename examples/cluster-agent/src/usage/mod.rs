@@ -7,6 +7,7 @@ pub(crate) mod shared;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -76,6 +77,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 pub(crate) struct UsageSource {
     summary: KubeletSummary,
     shared: bool,
+    begun: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
     /// Tells of the shared watches, once ksm-core runs.
     lists: Option<Box<dyn FnOnce(Arc<Ksm>) -> futures::future::BoxFuture<'static, ()> + Send>>,
@@ -117,14 +119,16 @@ impl UsageSource {
             .spawn()?;
         let (out, events) = channel::<Event<Usage>>(QUEUE);
         let feeding = tokio::spawn(feed::feed(summary.clone(), namespaces, out));
+        let begun = Arc::new(AtomicBool::new(false));
+        let beginning = tokio::spawn(ask_all(summary.clone(), begun.clone()));
         let stream: BoxStream<'static, _> = events.map(Ok::<_, std::convert::Infallible>).boxed();
-        let source = Self { summary, shared, tasks: vec![feeding], lists };
+        let source = Self { summary, shared, begun, tasks: vec![feeding, beginning], lists };
         Ok((source, object::resource().stream(stream)))
     }
 
     /// What tells of it.
     pub(crate) fn told(&self) -> Told {
-        Told { summary: self.summary.clone(), shared: self.shared }
+        Told { summary: self.summary.clone(), shared: self.shared, begun: self.begun.clone() }
     }
 
     /// Goes on, now that ksm-core runs.
@@ -160,11 +164,21 @@ async fn fetcher(way: Way, cluster: &example_host::cluster::Cluster) -> anyhow::
     Ok(Box::new(direct.build()?))
 }
 
+/// Asks all nodes that there are once, so that nobody waits for an interval for the first figures. From then on each is
+/// asked at a place of its own.
+async fn ask_all(summary: KubeletSummary, begun: Arc<AtomicBool>) {
+    if summary.ready().await.is_ok() && summary.nodes().await.is_ok() {
+        begun.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What is told of usage.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     summary: KubeletSummary,
     shared: bool,
+    /// Whether all nodes that there were at first have been asked.
+    begun: Arc<AtomicBool>,
 }
 
 /// How it goes, as data.
@@ -247,7 +261,7 @@ impl Told {
 
     /// How it is, in words.
     pub(crate) fn part(&self, status: &UsageStatus) -> Part {
-        let UsageStatus { nodes, fresh, stale, unasked, pods, .. } = status;
+        let UsageStatus { nodes, fresh, stale, pods, .. } = status;
         let part = |health| Part::new(NAME, health).fresh(status.newest_seconds);
         if let Err(error) = self.summary.inventory().check() {
             let fails = self.summary.inventory().status().behind().is_some();
@@ -257,8 +271,8 @@ impl Told {
         let detail = format!("{pods} pods on {shown} of {all} nodes");
         let most = status.reasons.iter().max_by_key(|(_, nodes)| **nodes);
         match most {
-            // Each is asked for the first time at once, as many at a time as may be.
-            _ if *unasked > 0 => part(Health::Starting).detail(detail),
+            // Nodes that come later are asked at their own place within the interval, and that is no fault.
+            _ if !self.begun.load(Ordering::Relaxed) => part(Health::Starting).detail(detail),
             None => part(Health::Ok).detail(detail),
             Some((why, nodes)) => {
                 let health = if fresh + stale == 0 { Health::Failed } else { Health::Degraded };
