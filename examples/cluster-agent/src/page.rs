@@ -4,7 +4,7 @@ use example_host::page::{Column, History, Page, Row as Cells, Table, bar, figure
 use example_host::units::{age, ago, bytes, count};
 use maud::{Markup, html};
 
-use crate::events::{EventStatus, Reason, SinkRow};
+use crate::events::{EventStatus, Frequent, SinkRow};
 use crate::status::{PushStatus, Row, State, Status};
 use crate::usage::{Talker, UsageStatus};
 
@@ -88,7 +88,7 @@ fn cores(cores: f64) -> String {
 
 fn of_events(events: &EventStatus) -> Markup {
     let most = events.top.first().map_or(0, |reason| reason.occurrences);
-    let reason = |reason: &Reason| {
+    let reason = |reason: &Frequent| {
         let bar = bar(reason.occurrences as f64, most as f64);
         Cells::new([
             html! { (reason.reason) },

@@ -72,7 +72,7 @@ impl Needs {
 
     fn watching(resources: &[String], settings: &Settings) -> Self {
         let watched = kinds().into_iter().filter(|kind| resources.iter().any(|name| name == kind.resource));
-        let watched = watched.map(|kind| (kind.group.to_string(), kind.plural.clone(), kind.namespaced)).collect();
+        let watched = watched.map(|kind| (kind.group.clone(), kind.plural.clone(), kind.namespaced)).collect();
         let denied = |name: &String| settings.namespaces_denylist.contains(name);
         let namespaces = settings.namespaces.iter().filter(|name| !denied(name)).cloned().collect();
         Self { watched, namespaces, ..Self::default() }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use example_host::files::FileWatch;
 use example_host::page::{Health, Part};
+use example_host::units::ago;
 use ksm_core::Ksm;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -70,7 +71,7 @@ impl ConfigurationStatus {
         let Some(file) = &self.file else {
             return part(Health::Absent).reason("flags and environment alone: no file is named by --config");
         };
-        let part = |health| part(health).detail(file).fresh(Some(self.loaded_seconds));
+        let part = |health| part(health).detail(format!("{file}, taken up {}", ago(self.loaded_seconds)));
         if !self.problems.is_empty() {
             return part(Health::Degraded).reason(format!("what was in use stays: {}", self.problems.join("; ")));
         }

@@ -189,7 +189,7 @@ pub(crate) struct EventStatus {
     pub(crate) error: Option<String>,
     pub(crate) sinks: Vec<SinkRow>,
     /// The most frequent reasons, and how many occurrences each has.
-    pub(crate) top: Vec<Reason>,
+    pub(crate) top: Vec<Frequent>,
 }
 
 /// A sink.
@@ -207,7 +207,7 @@ pub(crate) struct SinkRow {
 
 /// A reason of events, over all namespaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Reason {
+pub(crate) struct Frequent {
     #[serde(rename = "type")]
     pub(crate) type_: String,
     pub(crate) reason: String,
@@ -235,7 +235,7 @@ impl Told {
         status.occurrences += status.other;
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by(|(one, ones), (other, others)| others.cmp(ones).then(one.cmp(other)));
-        let reason = |((type_, reason, kind), occurrences): ((&str, &str, &str), u64)| Reason {
+        let reason = |((type_, reason, kind), occurrences): ((&str, &str, &str), u64)| Frequent {
             type_: type_.to_owned(),
             reason: reason.to_owned(),
             kind: kind.to_owned(),

@@ -69,7 +69,7 @@ fn what_others_wrote_is_escaped() {
     status.usage =
         Some(UsageStatus { top_memory: vec![talker.clone()], top_cpu: vec![talker], ..UsageStatus::default() });
     let sinks = vec![SinkRow { name: BAD.to_owned(), error: Some(BAD.to_owned()), ..SinkRow::default() }];
-    let top = vec![Reason { reason: BAD.to_owned(), occurrences: 1, ..Reason::default() }];
+    let top = vec![Frequent { reason: BAD.to_owned(), occurrences: 1, ..Frequent::default() }];
     status.events = Some(EventStatus { sinks, top, ..EventStatus::default() });
     let shown = text(&status);
     assert!(!shown.contains("<script>") && shown.contains("a&lt;b"), "{shown}");

@@ -26,7 +26,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use self::object::Usage;
-use self::shared::Shared;
+use self::shared::{Lists, Shared};
 use crate::flags::{Switch, duration};
 use crate::scope::Namespaces;
 
@@ -80,7 +80,7 @@ pub(crate) struct UsageSource {
     begun: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
     /// Tells of the shared watches, once ksm-core runs.
-    lists: Option<Box<dyn FnOnce(Arc<Ksm>) -> futures::future::BoxFuture<'static, ()> + Send>>,
+    lists: Option<Lists>,
 }
 
 /// From where pods and nodes are known.
@@ -107,8 +107,7 @@ impl UsageSource {
             }
             Inventory::Shared(shared) => {
                 let (pods, nodes, tell) = shared.into_streams();
-                let lists: Box<dyn FnOnce(Arc<Ksm>) -> futures::future::BoxFuture<'static, ()> + Send> = Box::new(tell);
-                (KubeletSummary::from_streams(pods, nodes), Some(lists))
+                (KubeletSummary::from_streams(pods, nodes), Some(tell))
             }
         };
         let summary = builder

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ksm_core::{Change, Ksm, ResourceBuilder};
@@ -13,6 +13,9 @@ use kubelet_summary::inventory::{NodeRecord, PodRecord};
 
 /// How often it is looked whether the first lists are complete.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Tells when ksm-core's first lists are complete.
+pub(super) type Lists = Box<dyn FnOnce(Arc<Ksm>) -> BoxFuture<'static, ()> + Send>;
 
 type Events<K> = UnboundedReceiver<Result<Event<K>, watcher::Error>>;
 
@@ -84,15 +87,9 @@ impl Shared {
     }
 
     /// The streams, and what tells them when the first lists are complete: to be run beside.
-    pub(crate) fn into_streams(
-        self,
-    ) -> (
-        impl Stream<Item = Result<Event<PodRecord>, watcher::Error>>,
-        impl Stream<Item = Result<Event<NodeRecord>, watcher::Error>>,
-        impl FnOnce(Arc<Ksm>) -> futures::future::BoxFuture<'static, ()>,
-    ) {
+    pub(crate) fn into_streams(self) -> (Events<PodRecord>, Events<NodeRecord>, Lists) {
         let Self { pods, nodes, streams } = self;
-        let tell = move |ksm: Arc<Ksm>| -> futures::future::BoxFuture<'static, ()> {
+        let tell: Lists = Box::new(move |ksm: Arc<Ksm>| {
             Box::pin(async move {
                 let (mut pods, mut nodes) = (Some(pods), Some(nodes));
                 while pods.is_some() || nodes.is_some() {
@@ -115,7 +112,7 @@ impl Shared {
                     tokio::time::sleep(LOOK).await;
                 }
             })
-        };
+        });
         (streams.0, streams.1, tell)
     }
 }
