@@ -275,3 +275,22 @@ async fn shards_show_all_figures_and_counts_once() {
     assert_eq!(status(&hosts[1]).await["usage"]["shares_watches"], false);
     sim.shutdown().await;
 }
+
+#[tokio::test]
+async fn of_namespaces_that_are_not_shown_nothing_is_told() {
+    let sim = sim().await;
+    let pods = sim.list("v1", "pods").unwrap();
+    let shown = pods[0]["metadata"]["namespace"].as_str().unwrap().to_owned();
+    assert!(pods.iter().any(|pod| pod["metadata"]["namespace"] != shown.as_str()), "there are others");
+    let host = agent(&sim, &["--resources", "nodes,pods", "--namespaces", &shown]).await;
+    ready(&host).await;
+    let text = metrics_until(&host, "", |text| !samples(text, "pod_memory_working_set_bytes").is_empty()).await;
+    let memory = samples(&text, "pod_memory_working_set_bytes");
+    assert!(memory.iter().all(|sample| label(sample, "namespace") == Some(&*shown)), "{memory:?}");
+    let status = status(&host).await;
+    assert!(status["usage"]["pods"].as_u64().unwrap() < u64::from(PODS));
+    for talker in status["usage"]["top_memory"].as_array().unwrap() {
+        assert_eq!(talker["namespace"], shown.as_str());
+    }
+    sim.shutdown().await;
+}

@@ -76,6 +76,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// Documents on their way to series.
 pub(crate) struct UsageSource {
     summary: KubeletSummary,
+    namespaces: Namespaces,
     shared: bool,
     begun: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
@@ -117,17 +118,22 @@ impl UsageSource {
             .mode(Mode::Background)
             .spawn()?;
         let (out, events) = channel::<Event<Usage>>(QUEUE);
-        let feeding = tokio::spawn(feed::feed(summary.clone(), namespaces, out));
+        let feeding = tokio::spawn(feed::feed(summary.clone(), namespaces.clone(), out));
         let begun = Arc::new(AtomicBool::new(false));
         let beginning = tokio::spawn(ask_all(summary.clone(), begun.clone()));
         let stream: BoxStream<'static, _> = events.map(Ok::<_, std::convert::Infallible>).boxed();
-        let source = Self { summary, shared, begun, tasks: vec![feeding, beginning], lists };
+        let source = Self { summary, namespaces, shared, begun, tasks: vec![feeding, beginning], lists };
         Ok((source, object::resource().stream(stream)))
     }
 
     /// What tells of it.
     pub(crate) fn told(&self) -> Told {
-        Told { summary: self.summary.clone(), shared: self.shared, begun: self.begun.clone() }
+        Told {
+            summary: self.summary.clone(),
+            namespaces: self.namespaces.clone(),
+            shared: self.shared,
+            begun: self.begun.clone(),
+        }
     }
 
     /// Goes on, now that ksm-core runs.
@@ -175,6 +181,7 @@ async fn ask_all(summary: KubeletSummary, begun: Arc<AtomicBool>) {
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     summary: KubeletSummary,
+    namespaces: Namespaces,
     shared: bool,
     /// Whether all nodes that there were at first have been asked.
     begun: Arc<AtomicBool>,
@@ -250,11 +257,11 @@ impl Told {
             documents.extend(outcome.summary().cloned());
         }
         for document in &documents {
-            status.pods += document.pods.len();
+            status.pods += document.pods.iter().filter(|pod| self.namespaces.admit(pod.pod_ref.namespace())).count();
             status.cpu_cores += cores(document.node.cpu.usage_nano_cores.get());
             status.memory_bytes += document.node.memory.working_set_bytes.get().unwrap_or(0);
         }
-        (status.top_cpu, status.top_memory) = top(&documents);
+        (status.top_cpu, status.top_memory) = top(&documents, &self.namespaces);
         status
     }
 
@@ -286,8 +293,10 @@ fn cores(nanos: Option<u64>) -> f64 {
 }
 
 /// The pods that use most processor, and most memory.
-fn top(documents: &[Arc<Summary>]) -> (Vec<Talker>, Vec<Talker>) {
-    let pods = || documents.iter().flat_map(|document| document.pods.iter().map(move |pod| (document, pod)));
+fn top(documents: &[Arc<Summary>], namespaces: &Namespaces) -> (Vec<Talker>, Vec<Talker>) {
+    let admitted = |(_, pod): &(&Arc<Summary>, &PodStats)| namespaces.admit(pod.pod_ref.namespace());
+    let all = || documents.iter().flat_map(|document| document.pods.iter().map(move |pod| (document, pod)));
+    let pods = || all().filter(admitted);
     let most = |by: &dyn Fn(&PodStats) -> Option<u64>| {
         let mut most: Vec<(u64, &Arc<Summary>, &PodStats)> = Vec::with_capacity(2 * TOP);
         for (document, pod) in pods() {
