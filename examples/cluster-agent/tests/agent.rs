@@ -15,8 +15,8 @@ async fn start(flags: &[&str]) -> Host {
 
 async fn synced_status(host: &Host) -> Value {
     let url = format!("{}/status.json", host.url("serving at"));
-    let answer = get_until(&url, |answer| answer.text().contains("\"synced\":true")).await;
-    serde_json::from_str(&answer.text()).unwrap()
+    let of = |answer: &support::Answer| serde_json::from_str::<Value>(&answer.text()).unwrap();
+    of(&get_until(&url, |answer| of(answer)["synced"] == true).await)
 }
 
 #[tokio::test]
@@ -71,7 +71,8 @@ async fn series_of_simulated_nodes_tell_their_machines() {
 
 #[tokio::test]
 async fn it_serves_metrics_of_the_cluster_and_of_itself() {
-    let host = start(&[]).await;
+    // What kubelets say changes between two scrapes.
+    let host = start(&["--usage", "off"]).await;
     synced_status(&host).await;
     let url = host.url("serving at");
     let all = get(&format!("{url}/metrics")).await.text();
@@ -81,7 +82,8 @@ async fn it_serves_metrics_of_the_cluster_and_of_itself() {
     let nodes = get(&format!("{url}/metrics?resources=nodes")).await.text();
     assert!(nodes.contains("kube_node_info{") && !nodes.contains("kube_pod_info{"));
     assert!(get(&format!("{url}/self/metrics")).await.text().contains("ksm_core_synced{resource=\"pods\""));
-    for path in ["/healthz", "/livez", "/readyz"] {
+    get_until(&format!("{url}/-/ready"), |answer| answer.status == 200).await;
+    for path in ["/healthz", "/livez", "/readyz", "/-/healthy"] {
         assert_eq!(get(&format!("{url}{path}")).await.status, 200, "{path}");
     }
 }
@@ -122,11 +124,15 @@ async fn a_default_port_that_is_taken_is_no_reason_to_end_but_a_named_one_is() {
 
 #[tokio::test]
 async fn permissions_are_printed_for_what_is_watched() {
-    let ended = run(AGENT, &["--print-rbac", "--resources", "nodes,jobs"]).await;
+    let ended = run(AGENT, &["--print-rbac", "--resources", "nodes,jobs", "--usage", "off", "--events", "off"]).await;
     assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
     assert!(ended.stdout.contains("- leases") && ended.stdout.contains("namespace: amazon-cloudwatch"));
     assert!(ended.stdout.contains("- nodes") && ended.stdout.contains("- jobs") && !ended.stdout.contains("- pods"));
     let without = run(AGENT, &["--print-rbac", "--resources", "nodes", "--node-metadata", "off"]).await;
     assert!(!without.stdout.contains("leases"), "{}", without.stdout);
+    // Kubelets are asked about the pods on them, through the API server; events are watched.
+    for right in ["- nodes/proxy", "- pods", "- events"] {
+        assert!(without.stdout.contains(right), "{right} in {}", without.stdout);
+    }
     assert_eq!(run(AGENT, &["--print-rbac", "--resources", "cats"]).await.status.code(), Some(2));
 }
