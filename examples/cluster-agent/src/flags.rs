@@ -1,11 +1,20 @@
-//! The command line. Each flag can be given by the environment too: `--sim-pods` as `CLUSTER_AGENT_SIM_PODS`.
+//! The command line. Each flag can be given by the environment too: `--sim-pods` as `CLUSTER_AGENT_SIM_PODS`; and most by
+//! the configuration file.
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use example_host::cluster::ClusterFlags;
 use example_host::flags::with_environment;
-use ksm_core::options::{FilterFlags, ScopeFlags};
+use ksm_core::options::{FilterFlags, ScopeFlags, ShardFlags};
 
+use crate::events::EventFlags;
+use crate::file::File;
 use crate::nodes::NodeFlags;
+use crate::usage::UsageFlags;
 
 /// The port where none is named; one that is taken is no reason to end then.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
@@ -16,17 +25,42 @@ Examples:
   cluster-agent --sim --sim-pods 20000 --sim-churn 200
   cluster-agent --resources pods,nodes --namespaces web,shop --port 9000
   cluster-agent --node-metadata-pods --node-metadata-labels host_type,cloud_availability_zone
-  cluster-agent --print-rbac | kubectl apply -f -
+  cluster-agent --config cluster-agent.yaml --check
+  cluster-agent --usage off --events off --print-rbac | kubectl apply -f -
 
-Each flag can be given by the environment too: --sim-pods as CLUSTER_AGENT_SIM_PODS.
-The log level is set by RUST_LOG (debug, info, warn, ksm_core=debug).";
+Flags win over the environment (--sim-pods as CLUSTER_AGENT_SIM_PODS), that wins over the file of --config, and that over
+the defaults. The log level is set by RUST_LOG (debug, info, warn, ksm_core=debug).";
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    #[value(alias = "true")]
+    On,
+    #[value(alias = "false")]
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
 
 /// The state of a cluster as metrics, and a page to look at.
 ///
 /// Watches the cluster of your kubeconfig or, inside a pod, its own; where there is neither, it simulates one.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "cluster-agent", version, after_help = EXAMPLES)]
 pub(crate) struct Flags {
+    /// A file of options, as YAML; watched while it runs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Check flags, environment and file, say what is wrong, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the permissions that the agent needs, as YAML, and end
+    #[arg(long)]
+    pub(crate) print_rbac: bool,
     #[command(flatten)]
     pub(crate) cluster: ClusterFlags,
     #[command(flatten)]
@@ -34,31 +68,152 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) scopes: ScopeFlags,
     #[command(flatten)]
+    pub(crate) shards: ShardFlags,
+    #[command(flatten)]
     pub(crate) nodes: NodeFlags,
+    #[command(flatten)]
+    pub(crate) usage: UsageFlags,
+    #[command(flatten)]
+    pub(crate) events: EventFlags,
+    #[command(flatten)]
+    pub(crate) push: PushFlags,
     /// Where to serve; `::` for all addresses
     #[arg(long, default_value = "127.0.0.1", help_heading = "Serving")]
     pub(crate) host: String,
     /// The port to serve at; 0: any that is free [default: 8080, or any that is free]
     #[arg(long, help_heading = "Serving")]
     pub(crate) port: Option<u16>,
-    /// Print the permissions that the agent needs, as YAML, and end
-    #[arg(long)]
-    pub(crate) print_rbac: bool,
 }
 
-/// The command line and the environment; ends the program where they are wrong.
-pub(crate) fn parse() -> Flags {
-    let matches = command().get_matches();
-    Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+/// The flags about pushing.
+#[derive(Debug, Clone, Args, PartialEq, Eq)]
+#[command(next_help_heading = "Pushing")]
+pub(crate) struct PushFlags {
+    /// Whether all metrics are pushed to an OpenTelemetry collector, too; by the OTEL_EXPORTER_OTLP_* variables where
+    /// nothing else is said
+    #[arg(long = "otlp", value_enum, default_value_t = Switch::Off, id = "otlp")]
+    pub(crate) wanted: Switch,
+    /// The collector's URL [default: $OTEL_EXPORTER_OTLP_ENDPOINT, or http://localhost:4318]
+    #[arg(long = "otlp-endpoint", value_name = "URL", id = "otlp_endpoint")]
+    pub(crate) endpoint: Option<String>,
+    /// The time between two pushes
+    #[arg(long = "otlp-interval", value_name = "DURATION", default_value = "60s", value_parser = push_interval, id = "otlp_interval")]
+    pub(crate) interval: Duration,
+}
+
+/// A duration as `500ms`, `30s`, `5m` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let wrong = || "a duration is wanted, as 500ms, 30s, 5m or 1h".to_owned();
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs).ok_or_else(wrong),
+        "h" => number.checked_mul(3600).map(Duration::from_secs).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}
+
+fn push_interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|interval| match interval.as_secs() {
+        1..=3_600 => Ok(interval),
+        _ => Err("an interval is from 1s to 1h".to_owned()),
+    })
 }
 
 fn command() -> clap::Command {
-    with_environment(Flags::command(), "CLUSTER_AGENT", &["print-rbac"])
+    with_environment(Flags::command(), "CLUSTER_AGENT", &["print-rbac", "check"])
+}
+
+/// The command line as it was given, and the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    arguments: Vec<OsString>,
+    /// Flags that the command line or the environment gives.
+    flags: Vec<String>,
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Given {
+    /// Reads both; ends the program where they are wrong.
+    pub(crate) fn read() -> Self {
+        Self::of(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches_from(&arguments)?;
+        let is_given = |id: &&clap::Id| {
+            matches!(matches.value_source(id.as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let given = matches.ids().filter(is_given).map(ToString::to_string).collect::<Vec<_>>();
+        let command = command();
+        let long = |id: &String| {
+            let mut arguments = command.get_arguments();
+            arguments.find(|argument| argument.get_id() == id.as_str()).and_then(|argument| argument.get_long())
+        };
+        let flags = given.iter().filter_map(|id| long(id).map(str::to_owned)).collect();
+        Ok(Self { arguments, flags, config: Flags::from_arg_matches(&matches)?.config })
+    }
+
+    /// Whether the command line or the environment says it.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|given| given == flag)
+    }
+
+    /// The flags that hold, with those of the file where nobody else gives them.
+    pub(crate) fn with(&self, file: &File) -> Result<Flags, Vec<String>> {
+        let wants_sim = ["sim", "sim-nodes", "sim-pods", "sim-churn", "sim-seed"].iter().any(|flag| self.has(flag));
+        let program = self.arguments.first().cloned().unwrap_or_else(|| "cluster-agent".into());
+        let mut arguments = vec![program];
+        arguments.extend(self.arguments.iter().skip(1).cloned());
+        let mut problems = Vec::new();
+        for entry in &file.flags {
+            let argument = OsString::from(format!("--{}={}", entry.flag, entry.value));
+            // Each by itself, so that what is wrong is told with its place.
+            if let Err(error) = command().try_get_matches_from([OsString::from("cluster-agent"), argument.clone()]) {
+                problems.push(format!("{}: {}: {}", entry.place, entry.key, first_line(&error)));
+            }
+            // A simulated cluster is asked for instead of the file's.
+            let is_void = self.has(entry.flag) || (wants_sim && entry.key.starts_with("cluster."));
+            if !is_void {
+                arguments.push(argument);
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let parsed = command().try_get_matches_from(arguments).and_then(|matches| Flags::from_arg_matches(&matches));
+        parsed.map_err(|error| vec![first_line(&error)])
+    }
+}
+
+impl Given {
+    /// A message about a flag, as one about the file's key where that gave it.
+    pub(crate) fn placed(&self, file: &File, message: String) -> String {
+        let flag = message.strip_prefix("--").and_then(|rest| rest.split([':', ' ']).next());
+        if flag.is_some_and(|flag| self.has(flag)) { message } else { file.placed(message) }
+    }
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn given(flags: &[&str]) -> Given {
+        Given::of([&["cluster-agent"], flags].concat().into_iter().map(OsString::from).collect()).unwrap()
+    }
+
+    fn file(text: &str) -> File {
+        File::parse(text, "agent.yaml").unwrap()
+    }
 
     #[test]
     fn flags_and_variables_are_sound() {
@@ -69,8 +224,39 @@ mod tests {
         };
         assert_eq!(name("sim-pods").unwrap(), "CLUSTER_AGENT_SIM_PODS");
         assert_eq!(name("metric-labels-allowlist").unwrap(), "CLUSTER_AGENT_METRIC_LABELS_ALLOWLIST");
-        assert_eq!(name("print-rbac"), None);
+        assert_eq!(name("usage").unwrap(), "CLUSTER_AGENT_USAGE");
+        assert_eq!([name("print-rbac"), name("check")], [None, None]);
         command.debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file_and_that_over_defaults() {
+        let file = file("serve: {port: 9, host: '::'}\nusage: {enabled: false}\nscope: {namespaces: [a, b]}\n");
+        let flags = given(&["--port", "7"]).with(&file).unwrap();
+        assert_eq!((flags.port, flags.host.as_str()), (Some(7), "::"));
+        assert_eq!((flags.usage.wanted, flags.events.wanted), (Switch::Off, Switch::On));
+        assert_eq!(flags.scopes.namespaces, ["a,b"]);
+        assert!(given(&["--usage=on"]).with(&file).unwrap().usage.wanted.is_on());
+        assert!(given(&["--sim"]).with(&self::file("cluster: {context: c}")).unwrap().cluster.wants_sim());
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_their_places() {
+        let text = "serve:\n  port: high\nusage:\n  interval: 1s\n  via: mail\n";
+        let told = given(&[]).with(&file(text)).unwrap_err();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("agent.yaml:2:9: serve.port: invalid value 'high'"), "{told:?}");
+        assert!(told[1].starts_with("agent.yaml:4:13: usage.interval: ") && told[1].contains("from 10s to 1h"));
+        assert!(told[2].starts_with("agent.yaml:5:8: usage.via: invalid value 'mail'"), "{told:?}");
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        for wrong in ["", "5", "s", "1d", "-1s", "99999999999999999999s", "9999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,52 +1,60 @@
-//! The state of a cluster as metrics, and a page to look at.
+//! The state of a cluster as metrics, what its pods use, what happens in it, and a page to look at.
 
+mod agent;
 mod enrich;
+mod events;
+mod file;
 mod flags;
 mod nodes;
+mod options;
 mod page;
+mod plots;
 mod progress;
 mod rbac;
+mod reload;
+mod routes;
+mod scope;
 mod simulated;
 mod status;
+mod usage;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use example_host::cluster::{Cluster, Unconfigured};
 use example_host::endpoints::Endpoints;
-use example_host::page::{FRESH, live};
 use example_host::server::{Timeouts, listen_or_any, serve, url_of};
 use example_host::telemetry::Telemetry;
 use example_host::{log_to_stderr, stop};
-use ksm_core::engine::default_names;
-use ksm_core::options::{OptionErrors, Selection};
 use ksm_core::scrape::{Encoding, Scraper};
-use ksm_core::{Ksm, Settings, WatchOptions};
 
-use crate::flags::{DEFAULT_PORT, Flags};
-use crate::nodes::Nodes;
+use crate::agent::Agent;
+use crate::file::File;
+use crate::flags::{DEFAULT_PORT, Given};
+use crate::options::Options;
+use crate::reload::{Configuration, Running};
 use crate::status::Watched;
 
 fn main() -> ExitCode {
-    let flags = flags::parse();
-    let (resources, settings) = match what(&flags) {
-        Ok(what) => what,
-        Err(errors) => {
-            for error in errors.0 {
-                eprintln!("cluster-agent: {error}");
+    let given = Given::read();
+    log_to_stderr();
+    let (options, file) = match Options::read(&given) {
+        Ok(options) => options,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("cluster-agent: {problem}");
             }
             return ExitCode::from(2);
         }
     };
-    log_to_stderr();
-    let outcome = if flags.print_rbac {
-        rbac::yaml(&resources, &settings, flags.nodes.namespace(&resources)).map(|yaml| print!("{yaml}"))
+    let outcome = if options.flags.check {
+        println!("flags, environment and file are right");
+        Ok(())
+    } else if options.flags.print_rbac {
+        rbac::yaml(&options).map(|yaml| print!("{yaml}"))
     } else {
-        run_to_end(flags, resources, settings)
+        run_to_end(given, options, file)
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,55 +65,59 @@ fn main() -> ExitCode {
     }
 }
 
-/// Which resources are watched, and how.
-fn what(flags: &Flags) -> Result<(Vec<String>, Settings), OptionErrors> {
-    let Selection { resources, mut settings } = flags.filter.resolve(&[])?;
-    flags.scopes.apply(&mut settings)?;
-    let resources = resources.unwrap_or_else(|| default_names().into_iter().map(str::to_owned).collect());
-    Ok((resources, settings))
-}
-
-fn run_to_end(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow::Result<()> {
+fn run_to_end(given: Given, options: Options, file: File) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(flags, resources, settings))
+    runtime.block_on(run(given, options, file))
 }
 
-async fn run(flags: Flags, resources: Vec<String>, settings: Settings) -> anyhow::Result<()> {
+async fn run(given: Given, options: Options, started: File) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(|recorder| recorder)?;
     node_lease::telemetry::describe();
-    let listener = listen_or_any(&flags.host, flags.port, DEFAULT_PORT).await?;
+    kubelet_summary::telemetry::describe();
+    kube_events::telemetry::describe();
+    let listener = listen_or_any(&options.flags.host, options.flags.port, DEFAULT_PORT).await?;
     let url = url_of(&listener)?;
-    let cluster = flags.cluster.connect(Unconfigured::Simulate).await?;
-    let semantic = flags.scopes.list_semantic();
-    let ksm = Ksm::builder()
-        .client(cluster.client.clone())
-        .settings(settings)
-        .watch_options(WatchOptions { semantic, ..WatchOptions::default() });
-    let mut nodes = Nodes::start(&flags.nodes, &resources, &cluster).await?;
-    let ksm = match &mut nodes {
-        Some(nodes) => nodes.watch(ksm, &resources)?,
-        None => ksm.resources(resources)?,
-    };
-    let ksm = Arc::new(ksm.spawn()?);
+    let cluster = options.flags.cluster.connect(Unconfigured::Simulate).await?;
+    let agent = Agent::start(&options, &cluster).await?;
     announce(&cluster, &url);
+    let ksm = agent.ksm.clone();
     let scraper = Arc::new(Scraper::new(ksm.clone()).encoding(Encoding::GzipCached));
     let endpoints = Endpoints { scraper, client: cluster.client.clone(), telemetry, auth: None };
+    let configuration = Configuration::new(given.config.clone());
     let watched = Watched {
-        ksm: ksm.clone(),
+        sources: agent.sources.clone(),
         cluster: cluster.description.clone().into(),
         simulated: cluster.is_simulated(),
         since: Instant::now(),
-        nodes: nodes.as_ref().map(Nodes::told),
+        configuration: configuration.clone(),
     };
-    let following = nodes.map(|nodes| nodes.follow(ksm.clone()));
-    let progress = tokio::spawn(progress::until_synced(ksm.clone()));
-    serve(listener, routes(endpoints, watched), Timeouts::default(), stop).await;
-    progress.abort();
-    if let Some(following) = following {
-        following.shutdown().await;
+    let running = Running {
+        given,
+        started,
+        options,
+        ksm: ksm.clone(),
+        events: agent.events.clone(),
+        namespaces: agent.namespaces.clone(),
+        ordinal: agent.ordinal,
+        configuration,
+    };
+    let history = plots::history();
+    let beside = [
+        tokio::spawn(running.follow()),
+        tokio::spawn(plots::keep(history.clone(), watched.clone())),
+        tokio::spawn(async move {
+            // Only a template that is none fails, and there is only one.
+            let _ = progress::until_synced(ksm).await;
+        }),
+    ];
+    serve(listener, routes::routes(endpoints, watched, history), Timeouts::default(), stop).await;
+    for task in beside {
+        task.abort();
+        // What it held is given back with it.
+        let _ = task.await;
     }
-    ksm.shutdown().await;
+    agent.shutdown().await;
     cluster.shutdown().await;
     Ok(())
 }
@@ -120,15 +132,4 @@ fn announce(cluster: &Cluster, url: &str) {
         println!("watching {}", cluster.description);
         eprintln!("Open {url} in a browser. Without access to this cluster, try --sim.");
     }
-}
-
-fn routes(endpoints: Endpoints, watched: Watched) -> Router {
-    let main = endpoints.main();
-    Router::new()
-        .route("/", get(async |State(watched): State<Watched>| page::page(&watched.status()).respond()))
-        .route("/live", get(async |State(watched): State<Watched>| live(page::live(&watched.status()))))
-        .route("/status.json", get(async |State(watched): State<Watched>| (FRESH, Json(watched.status()))))
-        .with_state(watched)
-        .route("/self/metrics", get(async move || endpoints.own_metrics()))
-        .merge(main)
 }

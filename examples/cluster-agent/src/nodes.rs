@@ -4,31 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 use example_host::cluster::Cluster;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use ksm_core::{BuildError, Ksm, KsmBuilder, ResourceBuilder};
+use ksm_core::{Ksm, ResourceBuilder};
 use node_lease::{Attribute, CacheState, Enricher, LeaseCache, NodeChange, WriterHandle};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::enrich::NodeLabels;
+use crate::flags::Switch;
 use crate::simulated;
 use crate::status::{NodeMetadata, State};
+use crate::usage::object::{self, Usage};
 
 /// How long the Leases may take to be listed before everything else is: objects that come later have their labels at
 /// once, instead of being touched twice.
 const HEAD_START: Duration = Duration::from_secs(2);
-
-/// Whether something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    On,
-    Off,
-}
 
 /// The flags about nodes' metadata.
 #[derive(Debug, Clone, Args)]
@@ -36,7 +31,7 @@ pub(crate) enum Switch {
 pub(crate) struct NodeFlags {
     /// Whether series of nodes get labels of the machine under them, which lease-writer or the CloudWatch agent
     /// publishes on each node as a Lease
-    #[arg(long = "node-metadata", value_enum, default_value_t = Switch::On)]
+    #[arg(long = "node-metadata", value_enum, default_value_t = Switch::On, id = "node_metadata")]
     wanted: Switch,
     /// The namespace of these Leases
     #[arg(long = "node-metadata-namespace", value_name = "NAMESPACE", default_value = "amazon-cloudwatch")]
@@ -45,7 +40,9 @@ pub(crate) struct NodeFlags {
     #[arg(long = "node-metadata-labels", value_name = "LABELS", value_delimiter = ',', value_parser = attribute())]
     labels: Vec<Attribute>,
     /// Put them on the series of the nodes' pods, too
-    #[arg(long = "node-metadata-pods")]
+    #[arg(long = "node-metadata-pods", num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set,
+        overrides_with = "pods")]
     pods: bool,
 }
 
@@ -63,7 +60,7 @@ impl NodeFlags {
     /// The resources whose series get labels.
     fn series(&self, resources: &[String]) -> Vec<&'static str> {
         let wanted = [("nodes", true), ("pods", self.pods)];
-        let on = self.wanted == Switch::On;
+        let on = self.wanted.is_on();
         let is_watched = |name: &str| resources.iter().any(|resource| resource == name);
         wanted.into_iter().filter(|(name, wanted)| on && *wanted && is_watched(name)).map(|(name, _)| name).collect()
     }
@@ -121,20 +118,29 @@ impl Nodes {
         Ok(Some(Self { told, labels, changes, simulated }))
     }
 
-    /// Adds the resources, those enriched whose series get labels.
-    pub(crate) fn watch(&mut self, ksm: KsmBuilder, resources: &[String]) -> Result<KsmBuilder, BuildError> {
-        let (labels, series) = (&mut self.labels, &self.told.series);
-        resources.iter().try_fold(ksm, |ksm, name| match name.as_str() {
-            "nodes" if series.contains(&"nodes") => {
-                let nodes = ResourceBuilder::<Node>::builtin();
-                Ok(ksm.resource(labels.enrich("nodes", nodes, |node| node.metadata.name.as_deref())))
-            }
-            "pods" if series.contains(&"pods") => {
-                let pods = ResourceBuilder::<Pod>::builtin();
-                Ok(ksm.resource(labels.enrich("pods", pods, |pod| pod.spec.as_ref()?.node_name.as_deref())))
-            }
-            other => ksm.resources([other]),
-        })
+    /// Gives nodes their labels, if they are to have them.
+    pub(crate) fn enrich_nodes(&mut self, nodes: ResourceBuilder<Node>) -> ResourceBuilder<Node> {
+        if !self.told.series.contains(&"nodes") {
+            return nodes;
+        }
+        self.labels.enrich("nodes", nodes, |node| node.metadata.name.as_deref())
+    }
+
+    /// Gives pods those of their nodes.
+    pub(crate) fn enrich_pods(&mut self, pods: ResourceBuilder<Pod>) -> ResourceBuilder<Pod> {
+        if !self.told.series.contains(&"pods") {
+            return pods;
+        }
+        self.labels.enrich("pods", pods, |pod| pod.spec.as_ref()?.node_name.as_deref())
+    }
+
+    /// Gives figures of nodes what nodes have, and those of pods what pods have.
+    pub(crate) fn enrich_usage(&mut self, usage: ResourceBuilder<Usage>) -> ResourceBuilder<Usage> {
+        match (self.told.series.contains(&"nodes"), self.told.series.contains(&"pods")) {
+            (_, true) => self.labels.enrich(object::NAME, usage, Usage::node),
+            (true, false) => self.labels.enrich(object::NAME, usage, Usage::node_itself),
+            (false, false) => usage,
+        }
     }
 
     /// What is told of it.

@@ -1,114 +1,183 @@
-//! The page at `/`: how every watched resource is doing.
+//! The page at `/`: how every part is doing, who talks most, and what is watched.
 
-use example_host::page::Page;
-use example_host::units::{age, bytes, count};
+use example_host::page::{Column, History, Page, Row as Cells, Table, bar, figures, outputs, parts, state};
+use example_host::units::{age, ago, bytes, count};
 use maud::{Markup, html};
 
-use crate::status::{NodeMetadata, Row, State, Status};
+use crate::events::{EventStatus, Reason, SinkRow};
+use crate::status::{PushStatus, Row, State, Status};
+use crate::usage::{Talker, UsageStatus};
 
-const STYLE: &str = include_str!("page.css");
+const LINKS: &[&str] =
+    &["/metrics", "/status.json", "/self/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz"];
 
-const LINKS: &[&str] = &["/metrics", "/status.json", "/self/metrics", "/healthz", "/livez", "/readyz"];
+const OUTPUTS: &[(&str, &str)] = &[
+    ("/metrics", "everything: Prometheus' text, OpenMetrics or protobuf by Accept, compressed where accepted"),
+    ("/metrics?resources=usage", "what kubelets say of nodes, pods, containers and volumes"),
+    ("/metrics?resources=eventcounts", "how often events occurred"),
+    ("/self/metrics", "the agent itself"),
+    ("/status.json", "this page as data"),
+    ("/-/ready", "whether all parts have begun"),
+    ("/-/healthy", "how each part is"),
+];
 
 /// The page.
-pub(crate) fn page(status: &Status) -> Page<'_> {
+pub(crate) fn page<'a>(status: &'a Status, history: &History) -> Page<'a> {
     Page {
         title: "cluster-agent",
-        style: STYLE,
+        style: "",
         about: ("cluster", &status.cluster),
         simulated: status.simulated,
-        live: live(status),
+        live: live(status, history),
         links: LINKS,
     }
 }
 
 /// What changes.
-pub(crate) fn live(status: &Status) -> Markup {
+pub(crate) fn live(status: &Status, history: &History) -> Markup {
     let totals = &status.totals;
-    let namespaces = status.resources.iter().any(|resource| resource.namespace.is_some());
+    let mut numbers = vec![
+        ("Synced", format!("{} of {}", totals.synced, status.resources.len())),
+        ("Objects", count(totals.objects as u64)),
+        ("Series", count(status.series)),
+        ("Memory", bytes(status.bytes as u64)),
+        ("Changes", count(totals.events)),
+        ("Errors", count(totals.errors)),
+        ("Up for", age(status.uptime_seconds)),
+    ];
+    numbers.extend(status.shard.clone().map(|shard| ("Shard", shard)));
     html! {
-        dl.totals {
-            (total("Synced", &format!("{} of {}", totals.synced, status.resources.len())))
-            (total("Objects", &count(totals.objects as u64)))
-            (total("Series", &count(totals.series)))
-            (total("Memory", &bytes(totals.bytes as u64)))
-            (total("Events", &count(totals.events)))
-            (total("Errors", &count(totals.errors)))
-            (total("Up for", &age(status.uptime_seconds)))
-        }
-        @if let Some(nodes) = &status.node_metadata { (node_metadata(nodes)) }
-        div.table tabindex="0" role="region" aria-labelledby="watched" {
-            // Roles are said, since browsers forget a table's own where the narrow layout makes it a block.
-            table role="table" {
-                caption id="watched" { "Watched resources" }
-                thead role="rowgroup" {
-                    tr role="row" {
-                        th role="columnheader" scope="col" { "Resource" }
-                        @if namespaces { th role="columnheader" scope="col" { "Namespace" } }
-                        th role="columnheader" scope="col" { "State" }
-                        th.number role="columnheader" scope="col" { "Objects" }
-                        th.number role="columnheader" scope="col" { "Series" }
-                        th.number role="columnheader" scope="col" { "Memory" }
-                        th.number role="columnheader" scope="col" { "Events" }
-                        th.number role="columnheader" scope="col" { "Last event" }
-                    }
-                }
-                tbody role="rowgroup" {
-                    @for resource in &status.resources { (row(resource, namespaces)) }
-                }
-            }
+        (figures(&numbers))
+        (parts(&status.parts))
+        (history.html())
+        @if let Some(usage) = &status.usage { (talkers(usage)) }
+        @if let Some(events) = &status.events { (of_events(events)) }
+        (resources(&status.resources))
+        (outputs(OUTPUTS))
+        @if let Some(push) = &status.push { (pushed(push)) }
+    }
+}
+
+fn talkers(usage: &UsageStatus) -> Markup {
+    const COLUMNS: &[Column<'_>] = &[
+        Column::text("Pod"),
+        Column::text("Namespace"),
+        Column::text("Node"),
+        Column::number("Processor"),
+        Column::number("Memory"),
+    ];
+    let rows = |talkers: &[Talker], by_cpu: bool| {
+        let share = |talker: &Talker| if by_cpu { talker.cpu_cores } else { talker.memory_bytes as f64 };
+        let most = talkers.first().map_or(0.0, share);
+        let row = |talker: &Talker| {
+            let bar = bar(share(talker), most);
+            let (cpu, memory) = (cores(talker.cpu_cores), bytes(talker.memory_bytes));
+            Cells::new([
+                html! { (talker.pod) },
+                html! { (talker.namespace) },
+                html! { (talker.node) },
+                html! { (cpu) @if by_cpu { (bar) } },
+                html! { (memory) @if !by_cpu { (bar) } },
+            ])
+        };
+        talkers.iter().map(row).collect()
+    };
+    let empty = "No kubelet has told anything yet.";
+    let cpu =
+        Table { id: "top-cpu", title: "Most processor", columns: COLUMNS, rows: rows(&usage.top_cpu, true), empty };
+    let memory =
+        Table { id: "top-memory", title: "Most memory", columns: COLUMNS, rows: rows(&usage.top_memory, false), empty };
+    html! { (cpu.html()) (memory.html()) }
+}
+
+fn cores(cores: f64) -> String {
+    if cores < 1.0 { format!("{:.0}m", cores * 1000.0) } else { format!("{cores:.2}") }
+}
+
+fn of_events(events: &EventStatus) -> Markup {
+    let most = events.top.first().map_or(0, |reason| reason.occurrences);
+    let reason = |reason: &Reason| {
+        let bar = bar(reason.occurrences as f64, most as f64);
+        Cells::new([
+            html! { (reason.reason) },
+            html! { (reason.type_) },
+            html! { (reason.kind) },
+            html! { (count(reason.occurrences)) (bar) },
+        ])
+    };
+    let columns = [Column::text("Reason"), Column::text("Type"), Column::text("Of"), Column::number("Occurrences")];
+    let rows = events.top.iter().map(reason).collect();
+    let empty = "No event occurred since the agent began to count.";
+    let reasons = Table { id: "top-events", title: "Most frequent events", columns: &columns, rows, empty };
+    let sink = |sink: &SinkRow| {
+        let (class, word) = if sink.error.is_some() { ("bad", "failing") } else { ("good", "ok") };
+        let note = sink.error.as_ref().map(|error| html! { span.error { (error) } });
+        let numbers = [sink.delivered, sink.queued, sink.dropped + sink.refused, sink.failures].map(count);
+        let cells = [html! { (sink.name) }, state(class, word)].into_iter();
+        Cells::new(cells.chain(numbers.map(|number| html! { (number) }))).note(note)
+    };
+    let columns = [
+        Column::text("Sink"),
+        Column::state("State"),
+        Column::number("Delivered"),
+        Column::number("Waiting"),
+        Column::number("Lost"),
+        Column::number("Failures"),
+    ];
+    let rows = events.sinks.iter().map(sink).collect();
+    let sinks = Table { id: "sinks", title: "Sinks of events", columns: &columns, rows, empty: "" };
+    html! {
+        (reasons.html())
+        @if !events.sinks.is_empty() { (sinks.html()) }
+    }
+}
+
+fn pushed(push: &PushStatus) -> Markup {
+    html! {
+        section aria-labelledby="push" {
+            h2 id="push" { "Pushed by OTLP" }
+            (figures(&[
+                ("Accepted", count(push.sent)),
+                ("Rejected", count(push.rejected)),
+                ("Dropped", count(push.dropped)),
+                ("Waiting", count(push.queued as u64)),
+            ]))
         }
     }
 }
 
-fn total(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
+fn resources(resources: &[Row]) -> Markup {
+    let namespaces = resources.iter().any(|resource| resource.namespace.is_some());
+    let numbers = ["Objects", "Series", "Memory", "Changes", "Last change"].map(Column::number);
+    let columns: Vec<Column<'_>> = [Column::text("Resource")]
+        .into_iter()
+        .chain(namespaces.then_some(Column::text("Namespace")))
+        .chain([Column::state("State")])
+        .chain(numbers)
+        .collect();
+    let row = |resource: &Row| {
+        let name = html! { a href=(format!("/metrics?resources={}", resource.resource)) { (resource.resource) } };
+        let namespace = html! { (resource.namespace.as_deref().unwrap_or("all")) };
+        let last = resource.last_event_seconds.map_or_else(|| "never".to_owned(), ago);
+        let numbers = [
+            count(resource.objects as u64),
+            count(resource.series),
+            bytes(resource.bytes as u64),
+            count(resource.events),
+            last,
+        ];
+        let cells = [name].into_iter().chain(namespaces.then_some(namespace)).chain([how(resource)]);
+        let has_note = resource.last_error.is_some() || resource.skipped > 0;
+        Cells::new(cells.chain(numbers.map(|number| html! { (number) }))).note(has_note.then(|| note(resource)))
+    };
+    let rows = resources.iter().map(row).collect();
+    let empty = "Nothing is watched.";
+    Table { id: "watched", title: "Watched resources", columns: &columns, rows, empty }.html()
 }
 
-/// What the Leases of the nodes' metadata give.
-fn node_metadata(nodes: &NodeMetadata) -> Markup {
+fn how(resource: &Row) -> Markup {
     html! {
-        section.nodes aria-labelledby="nodes" {
-            h2 id="nodes" { "Node metadata" }
-            p {
-                (word(nodes.state)) " " span.since { "for " (age(nodes.state_seconds)) }
-                ": " strong { (count(nodes.nodes)) @if nodes.nodes == 1 { " node" } @else { " nodes" } }
-                " by their Leases in " code { (nodes.namespace) } ", as labels of the series of "
-                (nodes.series.join(" and "))
-            }
-            @if let Some(error) = &nodes.error { p.error { (error) } }
-        }
-    }
-}
-
-fn word(state: State) -> Markup {
-    html! { span class=(format!("state {}", state.class())) { (state.word()) } }
-}
-
-fn row(resource: &Row, namespaces: bool) -> Markup {
-    let columns = if namespaces { "8" } else { "7" };
-    html! {
-        tr role="row" {
-            th role="rowheader" scope="row" { a href=(format!("/metrics?resources={}", resource.resource)) { (resource.resource) } }
-            @if namespaces { td.namespace role="cell" { (resource.namespace.as_deref().unwrap_or("all")) } }
-            td.status role="cell" { (state(resource)) }
-            td.number role="cell" data-name="Objects" { (count(resource.objects as u64)) }
-            td.number role="cell" data-name="Series" { (count(resource.series)) }
-            td.number role="cell" data-name="Memory" { (bytes(resource.bytes as u64)) }
-            td.number role="cell" data-name="Events" { (count(resource.events)) }
-            td.number role="cell" data-name="Last event" {
-                @match resource.last_event_seconds { Some(seconds) => (ago(seconds)), None => "never" }
-            }
-        }
-        @if resource.last_error.is_some() || resource.skipped > 0 {
-            tr.note role="row" { td role="cell" colspan=(columns) { (note(resource)) } }
-        }
-    }
-}
-
-fn state(resource: &Row) -> Markup {
-    html! {
-        (word(resource.state))
+        (state(resource.state.class(), resource.state.word()))
         @match (resource.state, resource.synced_seconds) {
             (State::Synced, Some(seconds)) => { " " span.since { "for " (age(seconds)) } }
             (State::Listing, _) if resource.listing > 0 => { " " span.since { (count(resource.listing)) " so far" } }
@@ -132,81 +201,5 @@ fn note(resource: &Row) -> Markup {
     }
 }
 
-fn ago(seconds: u64) -> String {
-    if seconds == 0 { "now".to_owned() } else { format!("{} ago", age(seconds)) }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::status::{LastError, Totals};
-
-    fn resource(state: State) -> Row {
-        Row {
-            resource: "pods".to_owned(),
-            namespace: None,
-            state,
-            synced_seconds: (state == State::Synced).then_some(61),
-            objects: 1_234,
-            listing: 500,
-            series: 60_000,
-            bytes: 3 << 20,
-            events: 5_000,
-            last_event_seconds: Some(0),
-            errors: 0,
-            skipped: 0,
-            last_error: None,
-        }
-    }
-
-    fn status(resources: Vec<Row>) -> Status {
-        let totals = Totals::default();
-        let cluster = "c".to_owned();
-        Status { simulated: false, cluster, synced: true, uptime_seconds: 5, node_metadata: None, resources, totals }
-    }
-
-    #[test]
-    fn a_resource_shows_its_state_and_links_to_its_metrics() {
-        let text = live(&status(vec![resource(State::Synced)])).into_string();
-        for part in ["href=\"/metrics?resources=pods\"", ">synced</span>", "1 min", "1,234", "60,000", "3.0 MiB", "now"]
-        {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        assert!(live(&status(vec![resource(State::Listing)])).into_string().contains("500 so far"));
-        assert!(!text.contains("Namespace"), "no column without namespaces");
-    }
-
-    #[test]
-    fn what_others_wrote_is_escaped() {
-        let mut failing = resource(State::Failing);
-        failing.last_error = Some(LastError { message: "<script>alert(1)</script>".to_owned(), seconds: 3 });
-        failing.namespace = Some("a<b".to_owned());
-        let text = live(&status(vec![failing])).into_string();
-        assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && text.contains("a&lt;b"), "{text}");
-        assert!(text.contains("not listed yet") && text.contains("3 s ago"));
-    }
-
-    #[test]
-    fn node_metadata_that_can_not_be_read_say_why() {
-        let mut status = status(Vec::new());
-        assert!(!live(&status).into_string().contains("Node metadata"), "nothing where it is off");
-        let mut nodes = NodeMetadata {
-            namespace: "amazon-cloudwatch".to_owned(),
-            state: State::Synced,
-            state_seconds: 90,
-            nodes: 50,
-            series: vec!["nodes", "pods"],
-            labels: Vec::new(),
-            error: None,
-        };
-        status.node_metadata = Some(nodes.clone());
-        let text = live(&status).into_string();
-        for part in ["state good\">synced", "for 1 min", "50 nodes", "amazon-cloudwatch", "nodes and pods"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        (nodes.state, nodes.error) = (State::Failing, Some("403 <b>".to_owned()));
-        status.node_metadata = Some(nodes);
-        let text = live(&status).into_string();
-        assert!(text.contains("state bad\">failing") && text.contains("403 &lt;b&gt;"), "{text}");
-    }
-}
+mod tests;

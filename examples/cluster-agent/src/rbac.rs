@@ -1,4 +1,4 @@
-//! The permissions that the agent needs: `list` and `watch` on exactly what it watches.
+//! The permissions that the agent needs: `list` and `watch` on exactly what it watches, and what each part needs beside.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,12 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ksm_core::Settings;
-use ksm_core::catalog::{Kind, kinds};
+use ksm_core::catalog::kinds;
+use ksm_core::options::ShardChoice;
 use serde::Serialize;
+
+use crate::options::Options;
+use crate::usage::Way;
 
 const NAME: &str = "cluster-agent";
 /// Where the agent is expected to run.
@@ -17,35 +21,113 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// The Role for the Leases of nodes' metadata, beside the one for what is watched in their namespace.
 const NODE_METADATA: &str = "cluster-agent-node-metadata";
 
-/// The objects that allow the agent to watch `resources` within the settings' namespaces, and the Leases of `leases`, as
-/// YAML documents.
-pub(crate) fn yaml(resources: &[String], settings: &Settings, leases: Option<&str>) -> anyhow::Result<String> {
-    let watched: Vec<Kind> =
-        kinds().into_iter().filter(|kind| resources.iter().any(|name| name == kind.resource)).collect();
-    let home = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
-    let mut documents = vec![
-        document(&Namespace { metadata: home, ..Namespace::default() })?,
-        document(&ServiceAccount { metadata: named(Some(NAMESPACE)), ..ServiceAccount::default() })?,
-    ];
-    let (namespaced, cluster_wide): (Vec<Kind>, Vec<Kind>) =
-        watched.into_iter().partition(|kind| kind.namespaced && !settings.namespaces.is_empty());
-    if !cluster_wide.is_empty() {
-        let rules = Some(rules(&cluster_wide));
-        documents.push(document(&ClusterRole { metadata: named(None), rules, ..ClusterRole::default() })?);
-        let (role_ref, subjects) = (role_ref("ClusterRole", NAME), Some(subjects()));
-        documents.push(document(&ClusterRoleBinding { metadata: named(None), role_ref, subjects })?);
+/// The Role for the agent's own StatefulSet, which says which shard it is.
+const SHARDS: &str = "cluster-agent-shards";
+
+/// What the agent needs rights for.
+#[derive(Debug, Default)]
+struct Needs {
+    /// What is listed and watched, and whether that lives in namespaces.
+    watched: Vec<(String, String, bool)>,
+    /// The namespaces that are watched; all if there are none.
+    namespaces: Vec<String>,
+    /// The namespace of the Leases of nodes' metadata.
+    leases: Option<String>,
+    /// The subresource of nodes by which kubelets are asked.
+    kubelets: Option<&'static str>,
+    /// What events are about is looked up, for where they are sent.
+    objects: bool,
+    /// The namespace of the agent's StatefulSet.
+    shards: Option<String>,
+}
+
+/// The objects that allow the agent what these options ask of it, as YAML documents.
+pub(crate) fn yaml(options: &Options) -> anyhow::Result<String> {
+    Needs::of(options).yaml()
+}
+
+impl Needs {
+    fn of(options: &Options) -> Self {
+        let Options { flags, resources, settings, .. } = options;
+        let (usage, events) = (flags.usage.wanted.is_on(), flags.events.wanted.is_on());
+        let mut needs = Self::watching(resources, settings);
+        needs.leases = flags.nodes.namespace(resources).map(str::to_owned);
+        if usage {
+            needs.kubelets = Some(match flags.usage.via {
+                Way::Proxy => "nodes/proxy",
+                Way::Direct => "nodes/stats",
+            });
+            needs.watch("", "pods", true);
+            needs.watch("", "nodes", false);
+        }
+        if events {
+            needs.watch("", "events", true);
+        }
+        needs.objects = events && options.export.as_ref().is_some_and(|export| !export.config.omit_lookup);
+        if let ShardChoice::ByPod { namespace, .. } = &options.shard {
+            needs.shards = Some(namespace.clone());
+        }
+        needs
     }
-    if !namespaced.is_empty() {
-        for namespace in settings.namespaces.iter().filter(|name| !settings.namespaces_denylist.contains(name)) {
-            documents.extend(role(named(Some(namespace)), rules(&namespaced))?);
+
+    fn watching(resources: &[String], settings: &Settings) -> Self {
+        let watched = kinds().into_iter().filter(|kind| resources.iter().any(|name| name == kind.resource));
+        let watched = watched.map(|kind| (kind.group.to_string(), kind.plural.clone(), kind.namespaced)).collect();
+        let denied = |name: &String| settings.namespaces_denylist.contains(name);
+        let namespaces = settings.namespaces.iter().filter(|name| !denied(name)).cloned().collect();
+        Self { watched, namespaces, ..Self::default() }
+    }
+
+    fn watch(&mut self, group: &str, plural: &str, namespaced: bool) {
+        if !self.watched.iter().any(|(known, name, _)| known == group && name == plural) {
+            self.watched.push((group.to_owned(), plural.to_owned(), namespaced));
         }
     }
-    if let Some(namespace) = leases {
-        let metadata = ObjectMeta { name: Some(NODE_METADATA.to_owned()), ..named(Some(namespace)) };
-        documents.extend(role(metadata, vec![rule("coordination.k8s.io", vec!["leases".to_owned()])])?);
+
+    fn yaml(&self) -> anyhow::Result<String> {
+        let home = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
+        let mut documents = vec![
+            document(&Namespace { metadata: home, ..Namespace::default() })?,
+            document(&ServiceAccount { metadata: named(Some(NAMESPACE)), ..ServiceAccount::default() })?,
+        ];
+        let within = |(_, _, namespaced): &&(String, String, bool)| *namespaced && !self.namespaces.is_empty();
+        let (namespaced, cluster_wide): (Vec<_>, Vec<_>) = self.watched.iter().partition(within);
+        let mut everywhere = rules(&cluster_wide);
+        everywhere.extend(self.kubelets.map(|path| rule("", vec![path.to_owned()], &["get"])));
+        if self.objects {
+            // Events are about anything, and what can't be read is told as unknown.
+            let of_anything = ["pods", "nodes", "namespaces"].map(str::to_owned).to_vec();
+            everywhere.push(rule("", of_anything, &["get"]));
+            let workloads = ["deployments", "replicasets", "statefulsets", "daemonsets"].map(str::to_owned).to_vec();
+            everywhere.push(rule("apps", workloads, &["get"]));
+            everywhere.push(rule("batch", ["jobs", "cronjobs"].map(str::to_owned).to_vec(), &["get"]));
+        }
+        if !everywhere.is_empty() {
+            let rules = Some(everywhere);
+            documents.push(document(&ClusterRole { metadata: named(None), rules, ..ClusterRole::default() })?);
+            let (role_ref, subjects) = (role_ref("ClusterRole", NAME), Some(subjects()));
+            documents.push(document(&ClusterRoleBinding { metadata: named(None), role_ref, subjects })?);
+        }
+        if !namespaced.is_empty() {
+            for namespace in &self.namespaces {
+                documents.extend(role(named(Some(namespace)), rules(&namespaced))?);
+            }
+        }
+        let part = |name: &str, namespace: &str| ObjectMeta { name: Some(name.to_owned()), ..named(Some(namespace)) };
+        if let Some(namespace) = &self.leases {
+            let leases = rule("coordination.k8s.io", vec!["leases".to_owned()], WATCH);
+            documents.extend(role(part(NODE_METADATA, namespace), vec![leases])?);
+        }
+        if let Some(namespace) = &self.shards {
+            let own =
+                [rule("", vec!["pods".to_owned()], &["get"]), rule("apps", vec!["statefulsets".to_owned()], WATCH)];
+            documents.extend(role(part(SHARDS, namespace), own.to_vec())?);
+        }
+        Ok(documents.join("---\n"))
     }
-    Ok(documents.join("---\n"))
 }
+
+const WATCH: &[&str] = &["list", "watch"];
 
 /// A Role, and its binding to the agent.
 fn role(metadata: ObjectMeta, rules: Vec<PolicyRule>) -> anyhow::Result<[String; 2]> {
@@ -60,19 +142,19 @@ fn named(namespace: Option<&str>) -> ObjectMeta {
 }
 
 /// A rule per API group.
-fn rules(kinds: &[Kind]) -> Vec<PolicyRule> {
+fn rules(watched: &[&(String, String, bool)]) -> Vec<PolicyRule> {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for kind in kinds {
-        groups.entry(&kind.group).or_default().push(kind.plural.clone());
+    for (group, plural, _) in watched {
+        groups.entry(group).or_default().push(plural.clone());
     }
-    groups.into_iter().map(|(group, resources)| rule(group, resources)).collect()
+    groups.into_iter().map(|(group, resources)| rule(group, resources, WATCH)).collect()
 }
 
-fn rule(group: &str, resources: Vec<String>) -> PolicyRule {
+fn rule(group: &str, resources: Vec<String>, verbs: &[&str]) -> PolicyRule {
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(resources),
-        verbs: vec!["list".to_owned(), "watch".to_owned()],
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
         ..PolicyRule::default()
     }
 }
@@ -93,6 +175,10 @@ fn document(object: &impl Serialize) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn yaml(resources: &[String], settings: &Settings, leases: Option<&str>) -> anyhow::Result<String> {
+        Needs { leases: leases.map(str::to_owned), ..Needs::watching(resources, settings) }.yaml()
+    }
 
     #[test]
     fn all_namespaces_need_one_cluster_role() {
@@ -185,5 +271,32 @@ mod tests {
         assert_eq!(rules[0].resources.as_deref(), Some(&["leases".to_owned()][..]));
         // The one for what is watched there is another.
         assert!(text.matches("name: cluster-agent\n").count() > 1 && text.contains(NODE_METADATA), "{text}");
+    }
+
+    #[test]
+    fn each_part_needs_its_own() {
+        let mut needs = Needs::watching(&["deployments".to_owned()], &Settings::default());
+        needs.watch("", "events", true);
+        needs.watch("apps", "deployments", true);
+        needs.kubelets = Some("nodes/proxy");
+        needs.objects = true;
+        needs.shards = Some("agents".to_owned());
+        let text = needs.yaml().unwrap();
+        let documents: Vec<&str> = text.split("---\n").collect();
+        let role: ClusterRole = serde_saphyr::from_str(documents[2]).unwrap();
+        let rules = role.rules.unwrap().into_iter();
+        let rules: Vec<String> =
+            rules.map(|rule| format!("{} {}", rule.verbs.join(","), rule.resources.unwrap().join(","))).collect();
+        let want = [
+            "list,watch events",
+            "list,watch deployments",
+            "get nodes/proxy",
+            "get pods,nodes,namespaces",
+            "get deployments,replicasets,statefulsets,daemonsets",
+            "get jobs,cronjobs",
+        ];
+        assert_eq!(rules, want);
+        let role: Role = serde_saphyr::from_str(documents[4]).unwrap();
+        assert_eq!(role.metadata.namespace.as_deref(), Some("agents"));
     }
 }

@@ -78,8 +78,10 @@ fn labels(machine: &Machine) -> String {
 
 async fn agent(sim: &Sim, flags: &[&str]) -> Host {
     let url = sim.url();
+    let off = ["--usage", "off", "--events", "off"];
     let fixed = ["--port", "0", "--apiserver", &url, "--resources", "nodes,pods,deployments,namespaces"];
-    let host = Host::start(command(AGENT, &[&fixed, flags].concat())).await;
+    let fixed = [&fixed[..], &off].concat();
+    let host = Host::start(command(AGENT, &[&fixed[..], flags].concat())).await;
     get_until(&format!("{}/readyz", host.url("serving at")), |answer| answer.status == 200).await;
     host
 }
@@ -178,7 +180,7 @@ async fn without_rights_on_leases_it_runs_on_and_says_so_until_they_are_given() 
     let error = told["error"].as_str().unwrap();
     assert!(error.contains("403") && error.contains("grant that verb"), "{error}");
     let page = get(&host.url("serving at")).await.text();
-    assert!(page.contains("state bad\">failing") && page.contains("grant that verb"), "{page}");
+    assert!(page.contains("state bad\">failed") && page.contains("grant that verb"), "{page}");
 
     sim.allow_all();
     let url = format!("{}/metrics?resources=nodes", host.url("serving at"));

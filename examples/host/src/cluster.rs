@@ -87,6 +87,7 @@ impl fmt::Debug for Cluster {
 
 struct Simulation {
     sim: Sim,
+    rate: f64,
     churn: JoinHandle<()>,
     cancel: CancellationToken,
 }
@@ -177,7 +178,7 @@ impl ClusterFlags {
         let churn = tokio::spawn(async move { drive(&churning, churn, rate, stop).await });
         let description = format!("{nodes} nodes, {pods} pods, {rate} events per second, at {}", sim.url());
         let cluster = Cluster::new(sim.kube_config(), description)?;
-        Ok(Cluster { simulation: Some(Simulation { sim, churn, cancel }), ..cluster })
+        Ok(Cluster { simulation: Some(Simulation { sim, rate, churn, cancel }), ..cluster })
     }
 }
 
@@ -218,9 +219,14 @@ impl Cluster {
         self.simulation.as_ref().map(|simulation| &simulation.sim)
     }
 
+    /// How much changes in a simulated cluster, per second; nothing is known of a real one.
+    pub fn churn(&self) -> f64 {
+        self.simulation.as_ref().map_or(0.0, |simulation| simulation.rate)
+    }
+
     /// Ends a simulation.
     pub async fn shutdown(self) {
-        if let Some(Simulation { sim, churn, cancel }) = self.simulation {
+        if let Some(Simulation { sim, churn, cancel, .. }) = self.simulation {
             cancel.cancel();
             // It ends by its token; if it panicked, there is nothing to wait for.
             let _ = churn.await;

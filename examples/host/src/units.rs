@@ -36,6 +36,11 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
+/// How long ago: `now`, `3 min ago`.
+pub fn ago(seconds: u64) -> String {
+    if seconds == 0 { "now".to_owned() } else { format!("{} ago", age(seconds)) }
+}
+
 /// The second one only if there is something of it.
 fn two((large, unit): (u64, &str), (small, smaller): (u64, &str)) -> String {
     if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
@@ -50,6 +55,7 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1023, 1536, 5 << 20, 3 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 MiB", "3.0 GiB"]);
         assert_eq!([0, 59, 60, 7_500, 90_000].map(age), ["0 s", "59 s", "1 min", "2 h 5 min", "1 d 1 h"]);
+        assert_eq!([0, 60].map(ago), ["now", "1 min ago"]);
         assert_eq!([3_600, 3_659, 172_800].map(age), ["1 h", "1 h", "2 d"]);
     }
 }

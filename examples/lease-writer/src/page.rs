@@ -1,7 +1,7 @@
 //! The page at `/`: what is written about this node, and how that goes.
 
 use example_host::page::Page;
-use example_host::units::age;
+use example_host::units::{age, ago};
 use maud::{Markup, html};
 
 use crate::status::Status;
@@ -55,10 +55,6 @@ pub(crate) fn live(status: &Status) -> Markup {
 
 fn fact(name: &str, value: &str) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
-}
-
-fn ago(seconds: u64) -> String {
-    if seconds == 0 { "now".to_owned() } else { format!("{} ago", age(seconds)) }
 }
 
 #[cfg(test)]
