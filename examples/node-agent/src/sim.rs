@@ -127,7 +127,8 @@ impl Simulated {
         let created = self.runtime.create(pod, container).await?;
         let id = &created.container.id;
         if let Some((pid, cgroup)) = pid.zip(self.runtime.cgroup_of(id)) {
-            // Its directory is there once it is created.
+            // It is in its cgroup before anybody is told of it.
+            fs::create_dir_all(&cgroup).context("no cgroup for the load")?;
             fs::write(cgroup.join("cgroup.procs"), pid.to_string()).context("the load can't be put into its cgroup")?;
         }
         self.loads.extend(load);
