@@ -103,9 +103,8 @@ pub(crate) fn live(status: &Status, history: &History) -> Markup {
         ("Pods by kubelet", status.pods.map_or_else(unknown, |pods| count(pods as u64))),
         ("Up for", age(status.uptime_seconds)),
     ];
-    if let (Some(samples), Some(lost)) = (status.samples, status.lost) {
+    if let Some(samples) = status.samples {
         numbers.push(("Samples", count(samples)));
-        numbers.push(("Lost", count(lost)));
     }
     html! {
         (figures(&numbers))
