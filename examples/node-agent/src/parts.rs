@@ -61,8 +61,8 @@ impl State {
     }
 
     /// It does nothing that it should.
-    pub(crate) fn failed(&self, reason: impl ToString) {
-        self.set(Health::Failed, Some(reason.to_string()));
+    pub(crate) fn failed(&self, reason: impl Into<String>) {
+        self.set(Health::Failed, Some(reason.into()));
     }
 
     /// Says what it does, in a few words.

@@ -223,7 +223,7 @@ impl Perf {
                     Ok(count) => {
                         self.state
                             .detail(format!("{count} containers counted, every {} s", self.flags.interval.as_secs()));
-                        self.state.ok_but(note.clone());
+                        self.state.ok_but(Some(note.clone()));
                     }
                     Err(error) => return self.state.failed(format!("{error:#}")),
                 }
@@ -299,7 +299,7 @@ impl Perf {
         let events = capabilities.counters.iter().map(|it| Event::named(&it.name, &it.note));
         let columns = Columns::new(events.collect(), false)?;
         let mut config = ParquetConfig::new(directory);
-        config.prefix = crate::NAME.to_owned();
+        crate::NAME.clone_into(&mut config.prefix);
         config.file_bytes = self.flags.file_size << 20;
         config.file_age = self.flags.file_age;
         // A file is of whole row groups.
@@ -324,7 +324,7 @@ impl Perf {
 }
 
 /// What is counted, and what is not and why: of equal reasons, one.
-fn note(capabilities: &Capabilities) -> Option<String> {
+fn note(capabilities: &Capabilities) -> String {
     let names: Vec<_> = capabilities.counters.iter().map(|counter| counter.name.as_str()).collect();
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for missing in &capabilities.missing {
@@ -335,5 +335,5 @@ fn note(capabilities: &Capabilities) -> Option<String> {
         }
     }
     let missing = reasons.into_iter().map(|(reason, events)| format!("; not counted: {}: {reason}", events.join(", ")));
-    Some(format!("counted: {}{}", names.join(", "), missing.collect::<String>()))
+    format!("counted: {}{}", names.join(", "), missing.collect::<String>())
 }
