@@ -26,6 +26,8 @@ const LOADS: usize = 60;
 const TURN: Duration = Duration::from_millis(50);
 /// The variable by which a process knows that it is a load, with its share of a processor in thousandths.
 const LOAD: &str = "NODE_AGENT_SIMULATED_LOAD";
+/// And the variable with the id of the process that it is to end with.
+const PARENT: &str = "NODE_AGENT_SIMULATED_LOAD_OF";
 /// What the names of cgroups begin with; the process's id follows.
 const CGROUP: &str = "node-agent-sim-";
 
@@ -117,7 +119,12 @@ impl Simulated {
             let share = [2, 4, 1, 9, 3, 25, 1, 6].get(self.loads.len() % 8).copied().unwrap_or(1);
             let program = std::env::current_exe().context("where is this program?")?;
             let mut command = Command::new(program);
-            command.env(LOAD, share.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+                .env(LOAD, share.to_string())
+                .env(PARENT, std::process::id().to_string())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             Some(command.kill_on_drop(true).spawn().context("no simulated load")?)
         } else {
             None
@@ -189,8 +196,9 @@ fn directories(root: &Path) -> anyhow::Result<Place> {
 /// Whether this process is a simulated container's; then it works until its parent is gone.
 pub(crate) fn is_load() -> bool {
     let Some(share) = std::env::var(LOAD).ok().and_then(|share| share.parse::<u32>().ok()) else { return false };
-    let parent = rustix::process::getppid();
-    while rustix::process::getppid() == parent {
+    // By its id as it said it itself: who is gone before this line must not be taken for who came after it.
+    let parent = std::env::var(PARENT).ok().and_then(|parent| parent.parse::<i32>().ok());
+    while rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) == parent {
         let begun = Instant::now();
         let mut number = 1_u64;
         while begun.elapsed() < TURN * share.min(1_000) / 1_000 {

@@ -127,6 +127,8 @@ async fn each_part_is_switched_off_alone() {
         for other in others.into_iter().filter(|other| *other != "perf") {
             assert!(line(&told, other).starts_with(&format!("{other}: ok")), "{told}");
         }
+        // Killed, it would leave its cgroups to the next simulation.
+        assert_eq!(host.terminate().await.status.code(), Some(0));
     }
 }
 
