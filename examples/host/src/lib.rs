@@ -4,6 +4,8 @@
 
 #[cfg(feature = "cluster")]
 pub mod auth;
+#[cfg(feature = "node")]
+pub mod clock;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 #[cfg(feature = "cluster")]
@@ -15,10 +17,14 @@ pub mod exit;
 pub mod files;
 #[cfg(feature = "cluster")]
 pub mod flags;
+#[cfg(feature = "node")]
+pub mod names;
 #[cfg(feature = "cluster")]
 pub mod page;
 #[cfg(feature = "cluster")]
 mod passwords;
+#[cfg(feature = "parquet")]
+pub mod recording;
 #[cfg(feature = "nri")]
 pub mod runtime;
 #[cfg(feature = "cluster")]

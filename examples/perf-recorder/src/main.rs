@@ -1,8 +1,6 @@
 //! Records what each container and cgroup does to Parquet.
 
 mod flags;
-mod names;
-mod writer;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +13,9 @@ use cgroup_perf::output::Event;
 use cgroup_perf::output::arrow::Columns;
 use cgroup_perf::sample::Batch;
 use cgroup_perf::tree::Tree;
+use example_host::clock::monotonic;
+use example_host::names::Names;
+use example_host::recording::{Recorded, Recording, host};
 use example_host::{exit, log_to_stderr_by_default, runtime, stop};
 use futures::StreamExt;
 use nri_plugin::Connector;
@@ -26,8 +27,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::flags::Flags;
-use crate::names::Names;
-use crate::writer::Recorded;
 
 const NAME: &str = "perf-recorder";
 /// How often the tree of cgroups is looked at, and the writer reminded of the time. Samples of a container that is new
@@ -50,7 +49,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let stopped = stop::on_signal()?;
     let index = ContainerIndex::builder(CgroupFs::discover()?).build();
     let names = Arc::new(Names::new(index.clone(), Tree::new(Hierarchy::discover()?.mount)?));
-    names.look(writer::monotonic())?;
+    names.look(monotonic())?;
     let asked = !flags.no_nri && flags.socket.exists();
     let connector =
         asked.then(|| runtime::connect(&index, NAME, Endpoint::Socket(flags.socket.clone()))).transpose()?;
@@ -67,9 +66,9 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let counters = perf.capabilities().counters.iter();
     let columns = Columns::new(counters.map(|it| Event::named(&it.name, &it.note)).collect(), flags.per_task)?;
     let mut config = flags.parquet();
-    config.host = writer::host().unwrap_or_default();
+    config.host = host().unwrap_or_default();
     config.metadata.push(("perf_recorder.capabilities".to_owned(), perf.capabilities().to_string()));
-    let (batches, thread) = writer::start(config, columns, Arc::clone(&names))?;
+    let (batches, recording) = Recording::start(config, columns, Arc::clone(&names))?;
 
     let begun = Instant::now();
     let stop = async {
@@ -112,7 +111,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     if let Some(connector) = connector {
         let _ = connector.shutdown().await;
     }
-    let recorded = thread.join().map_err(|_| anyhow!("the writer's thread panicked"))?;
+    let recorded = recording.finish()?;
     println!("{}", summary(&recorded.context("the files can't be completed")?, took));
     Ok(())
 }
@@ -126,7 +125,7 @@ async fn look(names: &Arc<Names>, connector: Option<&Connector>) {
         let is_joined = connector.is_some_and(|connector| matches!(*connector.states().borrow(), State::Joined { .. }));
         names.set_runtime(is_joined);
         let its = Arc::clone(names);
-        let looked = tokio::task::spawn_blocking(move || its.look(writer::monotonic())).await;
+        let looked = tokio::task::spawn_blocking(move || its.look(monotonic())).await;
         if let Ok(Err(error)) = looked {
             tracing::error!("{error}: new containers have no names");
         }

@@ -1,11 +1,13 @@
 //! Whose a cgroup is, by the index of containers: a resolver.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cgroup_perf::resolver::{Interner, Labels, Lookup, Resolver};
 use cgroup_perf::sample::CgroupId;
+use cgroup_perf::totals::Totals;
 use cgroup_perf::tree::{Progress, ScanError, Tree};
 use nri_plugin::index::{Container, ContainerIndex, Kind};
 use parking_lot::{Mutex, RwLock};
@@ -17,7 +19,7 @@ const ENTRIES: usize = 100_000;
 ///
 /// The index knows the cgroups of containers. Of any other it does not know whether it is nobody's or new: that is what
 /// the tree is for. One that was there before the index looked, and that it knows no container of, is nobody's.
-pub(crate) struct Names {
+pub struct Names {
     index: ContainerIndex,
     tree: Mutex<Tree>,
     /// Of all cgroups in the tree, the container's id, or none for what is nobody's.
@@ -27,8 +29,15 @@ pub(crate) struct Names {
     interner: Mutex<Interner>,
 }
 
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
 impl Names {
-    pub(crate) fn new(index: ContainerIndex, tree: Tree) -> Self {
+    /// Knows nothing before the first [`look`](Self::look).
+    pub fn new(index: ContainerIndex, tree: Tree) -> Self {
         Self {
             index,
             tree: Mutex::new(tree),
@@ -39,12 +48,17 @@ impl Names {
     }
 
     /// Whether there is a runtime that tells names.
-    pub(crate) fn set_runtime(&self, is_there: bool) {
+    pub fn set_runtime(&self, is_there: bool) {
         self.has_runtime.store(is_there, Ordering::Relaxed);
     }
 
     /// Looks at the tree of cgroups. To be called now and then, on a thread that may wait for files.
-    pub(crate) fn look(&self, now: u64) -> Result<(), ScanError> {
+    pub fn look(&self, now: u64) -> Result<(), ScanError> {
+        self.look_with(&mut Totals::new(&[]), now)
+    }
+
+    /// The same, where totals are kept: those of what is gone go to what is above it.
+    pub fn look_with(&self, totals: &mut Totals, now: u64) -> Result<(), ScanError> {
         let mut tree = self.tree.lock();
         // In this order: what the tree has by now, the index sees too.
         while tree.scan(ENTRIES, now)? == Progress::Going {}
@@ -53,8 +67,7 @@ impl Names {
         let owner = |cgroup| own(cgroup).or_else(|| tree.ancestors(cgroup).find_map(|(above, _)| own(above)));
         let living = tree.iter().filter(|(_, node)| node.removed.is_none());
         *self.seen.write() = living.map(|(cgroup, _)| (cgroup, owner(cgroup))).collect();
-        // Nothing is counted here: what is gone goes.
-        tree.settle(&mut cgroup_perf::totals::Totals::new(&[]), now);
+        tree.settle(totals, now);
         Ok(())
     }
 

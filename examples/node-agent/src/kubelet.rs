@@ -1,0 +1,116 @@
+//! What the node's kubelet says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use example_host::page::Health;
+use kubelet_summary::exposition::{Family, collect};
+use kubelet_summary::fetch::{AddressType, Direct, DirectError, NodeTarget, Token, Trust};
+use kubelet_summary::storage::Attribution;
+use kubelet_summary::{NodeOutcome, Summary, SummaryCache};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::flags::Flags;
+use crate::parts::{Backoff, State, chain};
+use crate::text::Text;
+
+/// How often the cache is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where the kubelet is, and who is believed to be it.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) node: NodeTarget,
+    pub(crate) trust: Option<Trust>,
+    pub(crate) token: Option<Token>,
+}
+
+impl Way {
+    pub(crate) fn of(flags: &Flags, node: &str) -> Self {
+        let address = flags.kubelet_address.as_deref().unwrap_or("127.0.0.1");
+        let node = NodeTarget::new(node).address(AddressType::InternalIp, address).port(flags.kubelet_port);
+        let trust = flags.kubelet_ca.clone().map(Trust::PemFile);
+        let trust = if flags.kubelet_insecure { Some(Trust::Insecure) } else { trust };
+        Self { node, trust, token: flags.kubelet_token_file.clone().map(Token::File) }
+    }
+
+    fn fetcher(&self) -> Result<Direct, DirectError> {
+        let mut direct = Direct::builder();
+        if let Some(trust) = &self.trust {
+            direct = direct.trust(trust.clone());
+        }
+        if let Some(token) = &self.token {
+            direct = direct.token(token.clone());
+        }
+        direct.build()
+    }
+}
+
+/// The kubelet's documents.
+#[derive(Debug, Default)]
+pub(crate) struct Kubelet {
+    last: Mutex<Option<Arc<Summary>>>,
+}
+
+impl Kubelet {
+    /// Asks until `stop`.
+    pub(crate) async fn run(&self, way: Way, every: Duration, state: &State, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
+        let cache = loop {
+            let built = way.fetcher().map_err(|error| chain(&error));
+            let spawned = built
+                .and_then(|direct| SummaryCache::builder(direct).ttl(every).spawn().map_err(|error| chain(&error)));
+            match spawned {
+                Ok(cache) => break cache,
+                Err(error) => state.failed(error),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
+                return;
+            }
+        };
+        cache.put(&way.node);
+        let mut turns = tokio::time::interval(LOOK);
+        while stop.run_until_cancelled(turns.tick()).await.is_some() {
+            self.look(cache.peek(&way.node.name), state);
+        }
+        cache.shutdown().await;
+    }
+
+    fn look(&self, outcome: Option<NodeOutcome>, state: &State) {
+        let Some(outcome) = outcome else { return };
+        *self.last.lock() = outcome.summary().cloned();
+        if let Some(document) = outcome.document() {
+            let (pods, age) = (document.summary.pods.len(), document.age.as_secs());
+            state.detail(format!("{pods} pods, {}", example_host::units::ago(age)));
+        }
+        let reason = outcome.reason().map(|reason| match reason.error() {
+            Some(error) => chain(&**error),
+            None => reason.to_string(),
+        });
+        match (&outcome, reason) {
+            (NodeOutcome::Fresh(_), _) => state.ok(),
+            // The next attempt is under way.
+            (NodeOutcome::Stale { reason, .. }, _) if reason.error().is_none() => state.ok(),
+            (NodeOutcome::Stale { .. }, reason) => state.set(Health::Degraded, reason),
+            (NodeOutcome::Missing { reason, last: None }, _) if reason.error().is_none() => {
+                state.set(Health::Starting, None);
+            }
+            (NodeOutcome::Missing { .. }, reason) => state.failed(reason.unwrap_or_default()),
+        }
+    }
+
+    /// The last document that may be used.
+    pub(crate) fn summary(&self) -> Option<Arc<Summary>> {
+        self.last.lock().clone()
+    }
+
+    /// Its families. The samples' own times are left out: Prometheus gives them a scrape's.
+    pub(crate) fn metrics(&self, text: &mut Text) {
+        let Some(summary) = self.summary() else { return };
+        let mut emit = |family: &'static Family, labels: &[(&str, &str)], value: f64, _: Option<i64>| {
+            text.sample((family.name, family.kind.name(), family.help), labels, value);
+        };
+        collect(&summary, Attribution::Measured, |_| None, &mut emit);
+    }
+}
