@@ -133,16 +133,24 @@ fn walk(usage: &Usage, samples: &mut Samples<'_>) {
         Some(Figures::Node(summary)) => {
             samples.identity(&[("node", &summary.node.node_name)]);
             collect_node(&summary.node, &mut |family, labels, value, _| put(samples, family.name, labels, 1, value));
-            collect_claims(summary, &mut |family, labels, value, _| put(samples, family.name, labels, 1, value));
+            collect_claims(&summary.node.node_name, &summary.pods, &mut |family, labels, value, _| {
+                put(samples, family.name, labels, 1, value);
+            });
         }
         Some(Figures::Pod { summary, index, resources }) => {
             let Some(pod) = summary.pods.get(*index) else { return };
             let (node, uid) = (&*summary.node.node_name, usage.uid());
             let names = [("namespace", pod.pod_ref.namespace()), ("pod", pod.pod_ref.name())];
             samples.identity(&[names[0], names[1], ("uid", uid), ("node", node)]);
-            collect_pod(node, pod, resources.as_ref(), Attribution::Measured, &mut |family, labels, value, _| {
-                put(samples, family.name, labels, 4, value);
-            });
+            collect_pod(
+                &summary.node,
+                pod,
+                resources.as_ref(),
+                Attribution::Measured,
+                &mut |family, labels, value, _| {
+                    put(samples, family.name, labels, 4, value);
+                },
+            );
         }
     }
 }
