@@ -73,11 +73,11 @@ fn run_to_end(flags: &Flags) -> anyhow::Result<()> {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        run(flags, &configuration, receivers, own).await
+        run(flags, &configuration, receivers, &own).await
     })
 }
 
-async fn run(flags: &Flags, configuration: &Configuration, receivers: Vec<Receiver>, own: Own) -> anyhow::Result<()> {
+async fn run(flags: &Flags, configuration: &Configuration, receivers: Vec<Receiver>, own: &Own) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let config = &configuration.config;
     let telemetry = Telemetry::install(|recorder| Prefixed::new(&config.metrics_name_prefix, recorder))?;
@@ -100,7 +100,7 @@ async fn run(flags: &Flags, configuration: &Configuration, receivers: Vec<Receiv
     };
     let recent = (!flags.serving.no_page).then(|| Arc::new(Recent::new(flags.serving.page_events)));
     let (builder, memories) = with_receivers(Pipeline::builder(cluster.client.clone()).config(config), receivers);
-    let pipeline = with_the_rest(builder, flags, configuration, &own, &cluster, recent.clone()).spawn().await?;
+    let pipeline = with_the_rest(builder, flags, configuration, own, &cluster, recent.clone()).spawn().await?;
     let watched = Watched::new(pipeline, stop.clone(), config.leader_election.enabled);
     let watching = watched.clone();
     let ending = AbortOnDropHandle::new(tokio::spawn(async move {

@@ -27,7 +27,7 @@ pub(crate) struct About {
     pub(crate) simulated: bool,
 }
 
-pub(crate) fn page<'a>(about: &'a About, live: Markup) -> Page<'a> {
+pub(crate) fn page(about: &About, live: Markup) -> Page<'_> {
     let (simulated, about) = (about.simulated, ("cluster", about.cluster.as_str()));
     Page { title: "event-exporter", style: STYLE, about, simulated, live, links: LINKS }
 }

@@ -31,9 +31,10 @@ pub(crate) fn plan(configuration: &Configuration, delivery: &DeliveryFlags, own:
     line("objects", objects(config));
     line(
         "election",
-        match config.leader_election.enabled {
-            true => format!("by the Lease {}/{}", own.namespace, config.leader_election.id),
-            false => "none: this is the only one".to_owned(),
+        if config.leader_election.enabled {
+            format!("by the Lease {}/{}", own.namespace, config.leader_election.id)
+        } else {
+            "none: this is the only one".to_owned()
         },
     );
     line("checkpoint", checkpoint(delivery, own));
