@@ -215,9 +215,9 @@ fn with_two_dashes(command: &clap::Command, args: impl IntoIterator<Item = OsStr
 
 /// The command line and the environment; ends the program where they are wrong.
 pub(crate) fn parse() -> Flags {
-    let mut command = with_environment(Flags::command(), "EVENT_EXPORTER", &["check"]);
+    let command = with_environment(Flags::command(), "EVENT_EXPORTER", &["check"]);
     let args = with_two_dashes(&command, std::env::args_os());
-    let matches = command.get_matches_from_mut(args);
+    let matches = command.get_matches_from(args);
     Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

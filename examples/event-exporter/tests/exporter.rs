@@ -266,8 +266,12 @@ async fn check_says_what_it_does_and_all_that_is_wrong() {
     let config = world.config(&format!("{STDOUT}leaderElection: {{enabled: true}}\n"));
     let good = run(EXPORTER, &["-conf", &config, "-check", "--own-namespace", "shop"]).await;
     assert_eq!(good.status.code(), Some(0), "{}", good.stderr);
-    let wanted =
-        ["dump: standard output", "all → send to dump", "the Lease shop/kubernetes-event-exporter", "warning: leaderElection"];
+    let wanted = [
+        "dump: standard output",
+        "all → send to dump",
+        "the Lease shop/kubernetes-event-exporter",
+        "warning: leaderElection",
+    ];
     for part in wanted {
         assert!(good.stdout.contains(part), "{part} in {}", good.stdout);
     }

@@ -65,7 +65,7 @@ fn every_field_is_one() {
 
 #[test]
 fn the_pod_may_do_as_little_as_it_needs() {
-    let pod = deployment().spec.unwrap().template.spec.unwrap();
+    let pod = deployment().spec.template.spec.unwrap();
     let all = pod.security_context.as_ref().unwrap();
     assert_eq!(all.run_as_non_root, Some(true));
     assert_eq!(all.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
@@ -90,7 +90,7 @@ async fn when(sim: &Sim, place: &ObjectRef, wanted: impl Fn(&Value) -> bool) {
 async fn all_that_is_granted_is_used_and_nothing_is_missing() {
     let sim = Sim::builder().rbac(true).population(&PopulationSpec::new(1, 20)).start().await.unwrap();
     sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})).unwrap();
-    let pod = deployment().spec.unwrap().template.spec.unwrap();
+    let pod = deployment().spec.template.spec.unwrap();
     assert_eq!(pod.service_account_name.as_deref(), USER.rsplit(':').next());
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -107,14 +107,21 @@ async fn all_that_is_granted_is_used_and_nothing_is_missing() {
     }
     let kubeconfig = file("kubeconfig", &serde_json::to_string(&sim.kubeconfig_as(USER)).unwrap());
     // What differs from a pod: where its files are, and its port.
-    let args: Vec<String> = pod.containers[0].args.iter().flatten().cloned().map(|arg| {
-        arg.replace("/etc/event-exporter/config.yaml", &config).replace("=:2112", "=127.0.0.1:0")
-    }).collect();
+    let args: Vec<String> = pod.containers[0]
+        .args
+        .iter()
+        .flatten()
+        .cloned()
+        .map(|arg| arg.replace("/etc/event-exporter/config.yaml", &config).replace("=:2112", "=127.0.0.1:0"))
+        .collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let variables: Vec<&str> = pod.containers[0].env.iter().flatten().map(|variable| &*variable.name).collect();
     assert_eq!(variables, ["K8S_NAMESPACE", "K8S_POD_NAME"]);
     let mut command = exporter(&args);
-    command.env("KUBECONFIG", kubeconfig).env("K8S_NAMESPACE", "monitoring").env("K8S_POD_NAME", "event-exporter-x7k2p");
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env("K8S_NAMESPACE", "monitoring")
+        .env("K8S_POD_NAME", "event-exporter-x7k2p");
     let mut exporter = Exporter::start(command).await;
     let reads = |answer: &support::Answer| answer.text() == "ok: it reads events\n";
     get_until(&format!("{}/-/ready", exporter.url), reads).await;
