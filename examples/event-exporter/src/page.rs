@@ -45,10 +45,7 @@ pub(crate) fn live(how: &State, recent: &Recent, filter: &Filter, now: Timestamp
             ("Dropped or refused", count(lost)),
             ("Gaps", count(status.gaps)),
         ]))
-        section aria-labelledby="parts" {
-            h2 id="parts" { "Source and receivers" }
-            (parts(&all_parts(how)))
-        }
+        (parts(&all_parts(how)))
         (events(recent, filter, now))
     }
 }
@@ -122,7 +119,6 @@ fn events(recent: &Recent, filter: &Filter, now: Timestamp) -> Markup {
             Column::text("Object"),
             Column::state("Type"),
             Column::text("Reason"),
-            Column::text("From"),
             Column::number("Times"),
             Column::number("Last seen"),
         ],
@@ -201,12 +197,14 @@ fn row(seen: &Seen, now: Timestamp) -> Row {
         },
         state(class, &seen.type_),
         html! { (seen.reason) },
-        html! { (seen.component) },
         html! { (count(seen.count.into())) },
         when(seen.time, now),
     ];
-    let note = (!seen.message.is_empty()).then(|| html! { (seen.message) });
-    Row::new(cells).note(note)
+    let note = html! {
+        (seen.message)
+        @if !seen.component.is_empty() { " " span.gone { "from " (seen.component) } }
+    };
+    Row::new(cells).note(Some(note))
 }
 
 /// How long ago; what a clock that is ahead wrote is now.

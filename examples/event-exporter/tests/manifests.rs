@@ -89,7 +89,7 @@ async fn when(sim: &Sim, place: &ObjectRef, wanted: impl Fn(&Value) -> bool) {
 #[tokio::test]
 async fn all_that_is_granted_is_used_and_nothing_is_missing() {
     let sim = Sim::builder().rbac(true).population(&PopulationSpec::new(1, 20)).start().await.unwrap();
-    sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})).unwrap();
+    sim.upsert(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})).unwrap();
     let pod = deployment().spec.template.spec.unwrap();
     assert_eq!(pod.service_account_name.as_deref(), USER.rsplit(':').next());
     let folder = tempfile::tempdir().unwrap();

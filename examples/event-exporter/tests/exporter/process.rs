@@ -1,4 +1,5 @@
 //! The exporter as a process: what it tells people is on standard error, events are on standard output.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::process::ExitStatus;
 
