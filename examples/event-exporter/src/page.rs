@@ -1,6 +1,7 @@
 //! A page for a person: how it goes, and the last events, by filters.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use example_host::page::{Column, Health, Page, Part, Row, Table, figures, parts, state};
 use example_host::units::{ago, count};
@@ -89,7 +90,8 @@ fn receiver(name: &str, outlet: &OutletStatus) -> Part {
         (outlet.refused, "refused"),
     ];
     for (number, what) in others.into_iter().filter(|(number, _)| *number > 0) {
-        told.push_str(&format!(", {} {what}", count(number)));
+        // A String takes any text.
+        let _ = write!(told, ", {} {what}", count(number));
     }
     let part = Part::new(name, health).detail(told);
     match &outlet.last_error {

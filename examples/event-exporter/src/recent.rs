@@ -186,8 +186,8 @@ pub(crate) mod tests {
         EnhancedEvent::new(event, Arc::new(ObjectMetadata::gone()))
     }
 
-    fn found(recent: &Recent, filter: Filter) -> Vec<String> {
-        recent.wanted(&filter, 100).0.iter().map(|seen| seen.reason.clone()).collect()
+    fn found(recent: &Recent, filter: &Filter) -> Vec<String> {
+        recent.wanted(filter, 100).0.iter().map(|seen| seen.reason.clone()).collect()
     }
 
     #[test]
@@ -196,7 +196,7 @@ pub(crate) mod tests {
         for (reason, message) in [("A", "x"), ("B", &*"ä".repeat(MAX_MESSAGE)), ("C", "x")] {
             recent.add(&event(reason, message));
         }
-        assert_eq!(found(&recent, Filter::default()), ["C", "B"]);
+        assert_eq!(found(&recent, &Filter::default()), ["C", "B"]);
         let (shown, found, there) = recent.wanted(&Filter::default(), 1);
         assert_eq!((shown.len(), found, there), (1, 2, 2));
         let longest = recent.wanted(&Filter::default(), 2).0[1].message.len();
@@ -212,7 +212,7 @@ pub(crate) mod tests {
         let filter = |set: fn(&mut Filter)| {
             let mut filter = Filter::default();
             set(&mut filter);
-            found(&recent, filter)
+            found(&recent, &filter)
         };
         assert_eq!(filter(|filter| filter.reason = "back".to_owned()), ["BackOff"]);
         assert_eq!(filter(|filter| filter.text = " STOPPING ".to_owned()), ["Killing"]);
