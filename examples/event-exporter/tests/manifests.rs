@@ -111,7 +111,6 @@ async fn all_that_is_granted_is_used_and_nothing_is_missing() {
         .args
         .iter()
         .flatten()
-        .cloned()
         .map(|arg| arg.replace("/etc/event-exporter/config.yaml", &config).replace("=:2112", "=127.0.0.1:0"))
         .collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
