@@ -1,8 +1,9 @@
 //! The frame of a page for a person: a head, what changes, and links; and the blocks that what changes is built of.
 //!
 //! A page is whole without a script, and has a link to load it again. With one, `page.js` fetches the part that changes
-//! (`/live`) every two seconds and puts it in place of the old one where something changed. Everything is in the page
-//! itself: nothing else may be loaded or run, whatever an error message brings along.
+//! (`/live`, with the page's query) every two seconds and puts it in place of the old one where something changed. A form
+//! in it asks for the page with another query, and needs no script. Everything is in the page itself: nothing else may be
+//! loaded or run, whatever an error message brings along.
 //!
 //! ```
 //! use example_host::page::{Column, Health, Page, Part, Row, Table, figures, outputs, parts};
@@ -70,7 +71,7 @@ impl Page<'_> {
         let nonce = Uuid::new_v4().simple().to_string();
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+             img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         );
         let guards = [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
         ([(CONTENT_SECURITY_POLICY, policy)], guards, FRESH, Html(self.html(&nonce).into_string())).into_response()

@@ -5,7 +5,7 @@
   const refresh = async () => {
     if (document.hidden) return;
     try {
-      const answer = await fetch("/live", { signal: AbortSignal.timeout(5000) });
+      const answer = await fetch("/live" + location.search, { signal: AbortSignal.timeout(5000) });
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = document.createElement("template");
       fresh.innerHTML = await answer.text();
