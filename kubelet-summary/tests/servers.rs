@@ -10,6 +10,7 @@ use cluster_sim::population::PopulationSpec;
 use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, ResourceExt};
 use kubelet_summary::fetch::{Fetcher, NodeProxy, Peer};
 use kubelet_summary::query::NodeGap;
@@ -76,7 +77,7 @@ async fn nothing_of_a_document_is_lost(client: Client) -> bool {
     let memory = &said["node"]["memory"]["workingSetBytes"];
     assert_eq!(node.cpu.usage_core_nano_seconds.get(), cpu.as_u64());
     assert_eq!(node.memory.working_set_bytes.get(), memory.as_u64());
-    for pod in decoded.summary.pods.iter() {
+    for pod in &decoded.summary.pods {
         let said = pods.iter().filter(|said| said["podRef"]["uid"] == pod.pod_ref.uid());
         let figures: Vec<_> = said.map(|said| said["ephemeral-storage"]["usedBytes"].as_u64()).collect();
         assert!(figures.contains(&pod.ephemeral_storage.used_bytes.get()), "{figures:?}");
@@ -139,8 +140,8 @@ async fn real<F: Future<Output = bool>>(case: impl FnOnce(Client) -> F) {
         eprintln!("skipped: set {REAL} to the path of a kubeconfig to run this against a real API server");
         return;
     };
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let kubeconfig = Kubeconfig::read_from(path).unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     config.default_retry = false;
     if !case(Client::try_from(config).unwrap()).await {
         eprintln!("skipped: this server has no kubelets that answer");
