@@ -56,13 +56,14 @@ async fn the_last_handle_stops_it_too() {
     assert_eq!(kubelets.calls(), before);
 }
 
-/// Does not give way when it is cancelled.
-struct Stubborn;
+/// Does not give way when it is cancelled. Says when it has begun.
+struct Stubborn(tokio::sync::mpsc::UnboundedSender<()>);
 
 impl Fetcher for Stubborn {
     fn fetch<'a>(&'a self, _: &'a NodeTarget) -> BoxFuture<'a, Result<Summary, FetchError>> {
         async {
-            std::thread::sleep(Duration::from_millis(500));
+            self.0.send(()).unwrap();
+            std::thread::sleep(Duration::from_secs(3));
             Ok(Summary::default())
         }
         .boxed()
@@ -71,16 +72,16 @@ impl Fetcher for Stubborn {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_is_bounded_in_time_whatever_the_fetcher_does() {
-    let cache = SummaryCache::builder(Stubborn).shutdown_timeout(Duration::from_millis(20)).build();
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let cache = SummaryCache::builder(Stubborn(begun)).shutdown_timeout(Duration::from_millis(20)).build();
     let waiting = tokio::spawn({
         let cache = cache.clone();
         async move { cache.get(&node("n")).await }
     });
-    while cache.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    begins.recv().await.unwrap();
     let start = std::time::Instant::now();
     cache.shutdown().await;
-    assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+    // Before the fetcher is through, whose thread nobody can take from it.
+    assert!(start.elapsed() < Duration::from_millis(2_500), "{:?}", start.elapsed());
     assert!(waiting.await.unwrap().is_missing());
 }

@@ -87,6 +87,12 @@ impl Kubelet {
         Ok(Self { address, requests, written, task })
     }
 
+    /// Listens no longer when this returns.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        _ = (&mut self.task).await;
+    }
+
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().clone()
     }
