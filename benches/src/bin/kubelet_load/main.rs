@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use cluster_sim::population::{Population, PopulationSpec};
 use kubelet_summary::fetch::NodeProxy;
@@ -35,6 +35,9 @@ struct Args {
     /// Kubelets that are asked at once.
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    /// For how many seconds a document is good: more than a cycle takes. As long is waited between cycles.
+    #[arg(long, default_value_t = 60)]
+    ttl: u64,
     /// How often all of them are asked.
     #[arg(long, default_value_t = 3)]
     cycles: u32,
@@ -93,13 +96,14 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
     // A failure is a result here, not something to wait for.
     config.default_retry = false;
     let client = kube::Client::try_from(config)?;
+    let ttl = Duration::from_secs(args.ttl);
     let parts = if args.all_parts { Parts::ALL } else { Parts::USAGE };
     let summary = KubeletSummary::builder(client.clone())
         .fetcher(NodeProxy::new(client).parts(parts))
         .concurrency(args.in_flight)
         .deadline(DEADLINE)
-        // As short as it can be: each question below asks all kubelets again.
-        .ttl(Duration::from_millis(1))
+        // A document that is older than two of them when its turn is over is served to nobody.
+        .ttl(ttl)
         .spawn()?;
     let begun = Instant::now();
     summary.ready().await.map_err(|error: NotReady| anyhow::anyhow!("{error}"))?;
@@ -114,7 +118,10 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
         let (begun, cpu) = (Instant::now(), used()?);
         let usage = summary.usage(&Scope::all()).await?;
         let took = begun.elapsed().as_secs_f64();
-        ensure!(usage.missing.is_empty(), "{} is missing of {} nodes", usage.missing.len(), args.nodes);
+        if let Some(first) = usage.missing.first() {
+            bail!("{} of {} nodes are missing: {}: {}", usage.missing.len(), args.nodes, first.node, first.reason);
+        }
+        ensure!(took < args.ttl as f64, "a cycle took {took:.1} s: only what takes less than --ttl asks each once");
         println!(
             "cycle {cycle}: {} pods in {took:.1} s, {:.0} kubelets/s, {:.1} CPU-s",
             usage.values.len(),
@@ -122,7 +129,8 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
             used()?.saturating_sub(cpu).as_secs_f64()
         );
         drop(usage);
-        sleep(Duration::from_secs(1)).await;
+        // Each kubelet may be asked again a TTL after it was.
+        sleep(if cycle < args.cycles { ttl } else { Duration::from_secs(1) }).await;
         println!("  {:.0} MB resident, {:.0} MB at most", resident()?, peak()?);
         if std::io::stdout().is_terminal() {
             std::io::stdout().flush()?;
