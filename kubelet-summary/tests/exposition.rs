@@ -168,7 +168,7 @@ fn a_claim_of_many_pods_is_there_once_with_its_latest_sample() {
         summary(&json!({"node": {"nodeName": "n1"}, "pods": [pod("a", 5, 1), pod("b", 7, 2), pod("c", 6, 3)]}));
     let mut lines = Vec::new();
     collect_claims("n1", &document.pods, &mut |family, labels, value, time| {
-        lines.push(line(family, labels, value, time))
+        lines.push(line(family, labels, value, time));
     });
     let labels = r#"node="n1",namespace="shop",persistentvolumeclaim="shared""#;
     assert_eq!(lines, [format!("kubelet_volume_stats_used_bytes{{{labels}}} 2 {MILLIS}")]);

@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use super::generate::Shape;
 use super::values::full;
 
+/// Text of a document with so many entries.
+type Document<'a> = &'a dyn Fn(usize) -> String;
+
 const SMALL: Shape = Shape { pods: 3, containers: 2, volumes: 2, pressure: true };
 
 #[test]
@@ -80,7 +83,6 @@ fn lists_are_kept_up_to_their_limits_and_the_rest_is_counted() {
     };
     let named = |number| many(number, r#"{"name": "@"}"#);
     let system = |number| format!(r#"{{"node": {{"systemContainers": [{}]}}}}"#, named(number));
-    type Document<'a> = &'a dyn Fn(usize) -> String;
     let lists: [(&str, usize, Document<'_>); 8] = [
         ("pods", limits::PODS, &pods),
         ("node.systemContainers", limits::CONTAINERS, &system),
