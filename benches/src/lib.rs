@@ -9,6 +9,11 @@ use ksm_core::{AllowLists, Builtin, FamilyFilter, FamilySet, MemoryStore, Object
 
 use cluster_sim::population::{Population, PopulationSpec};
 
+/// The examples of the project's README compile: this package has all crates at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadMe;
+
 /// The families of pods that are on by default.
 pub fn default_families() -> FamilySet {
     enabled_families(Pod::RESOURCE.families, &FamilyFilter::default(), &AllowLists::default())

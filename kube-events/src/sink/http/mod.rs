@@ -56,6 +56,11 @@ impl Http {
             .tls_backend_preconfigured(tls.config()?)
             // A redirect would carry the headers' secrets elsewhere, and turn a POST into a GET.
             .redirect(reqwest::redirect::Policy::none())
+            // Answers are short, and what is asked for does not hang on features that others turn on.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .connect_timeout(CONNECT)
             .user_agent(USER_AGENT)
             .build()
