@@ -62,9 +62,9 @@ pub struct SwapStats {
 /// Pressure stall information of the three resources (`cpu.psi`, `memory.psi`, `io.psi`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// Processor; sampled at the time of [`CpuStats`], which is repeated here in case that isn't kept.
+    /// Processor; sampled at the time of [`CpuStats`](super::CpuStats), which is repeated here in case that isn't kept.
     pub cpu: Psi,
-    /// Memory; sampled at the time of [`MemoryStats`].
+    /// Memory; sampled at the time of [`MemoryStats`](super::MemoryStats).
     pub memory: Psi,
     /// Input and output.
     pub io: Psi,
