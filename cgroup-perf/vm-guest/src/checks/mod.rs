@@ -88,7 +88,7 @@ async fn capabilities() -> Result<Line> {
         hook: format!("{:?}", given.hook),
         timer: format!("{:?}", given.timer),
         timer_reason: given.timer_reason.clone(),
-        hierarchy: format!("{:?}", given.hierarchy),
+        hierarchy: format!("{:?}", given.hierarchy.layout),
         groups: given.groups,
         hardware: given.hardware(),
         counters: given.counters.iter().map(|counter| counter.name.clone()).collect(),
