@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use benches::process::Usage;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
@@ -16,17 +17,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(3);
 /// Of one core; more is work.
 const IDLE: f64 = 0.03;
-
-/// CPU and memory so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    /// User and system time, in seconds.
-    pub(crate) cpu: f64,
-    /// In megabytes (10^6 bytes).
-    pub(crate) resident_mb: f64,
-    /// The most that it ever had.
-    pub(crate) peak_mb: f64,
-}
 
 /// What it took until a program became quiet.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::Cluster;
-use crate::program::{Program, Usage};
+use crate::program::Program;
 use crate::scrape::{Scrape, scrape};
 
 /// As Prometheus does it by the usual configurations of agents.
@@ -148,7 +148,7 @@ async fn scrapes(program: &Program, url: &str, gzip: bool, times: u32) -> Result
 
 async fn live(program: &Program, url: &str, cluster: &mut Cluster, effort: &Effort) -> Result<Living> {
     cluster.churn(effort.churn).await?;
-    let (before, began): (Usage, Instant) = (program.usage()?, Instant::now());
+    let (before, began) = (program.usage()?, Instant::now());
     let mut ticks = interval(SCRAPE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -1,6 +1,7 @@
 //! What the benchmarks share: pods to work on, and a store to put them into.
 
 pub mod events;
+pub mod process;
 
 use k8s_openapi::api::core::v1::Pod;
 use ksm_core::decode::{PathTree, from_json};

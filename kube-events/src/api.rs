@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::BodyExt;
 use k8s_openapi::serde_json;
 use kube::Client;
@@ -110,6 +111,11 @@ impl ApiError {
             Self::Status { code, .. } => Some(*code),
             _ => None,
         }
+    }
+
+    /// Whether the server answered with this status.
+    pub(crate) fn is(&self, status: StatusCode) -> bool {
+        self.code() == Some(status.as_u16())
     }
 
     /// How long the server asks to wait.

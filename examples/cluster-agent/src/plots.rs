@@ -1,15 +1,11 @@
 //! What is plotted: the last five minutes, a sample every few seconds.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use example_host::page::{History, Kind, Track};
-use example_host::units::{bytes, count};
+use example_host::page::{History, Kind, Track, of_bytes};
+use example_host::units::count;
 
 use crate::status::{Status, Watched};
-
-const EVERY: Duration = Duration::from_secs(5);
-const KEEP: usize = 61;
 
 const TRACKS: &[Track] = &[
     Track { title: "Changes of objects", kind: Kind::Counter, show: per_second },
@@ -29,28 +25,18 @@ fn cores(value: f64) -> String {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is plotted is not negative")]
-fn of_bytes(value: f64) -> String {
-    bytes(value as u64)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is plotted is not negative")]
 fn number(value: f64) -> String {
     count(value as u64)
 }
 
 /// An empty one.
 pub(crate) fn history() -> Arc<History> {
-    Arc::new(History::new(TRACKS, EVERY, KEEP))
+    Arc::new(History::of_five_minutes(TRACKS))
 }
 
 /// Takes samples, for ever.
 pub(crate) async fn keep(history: Arc<History>, watched: Watched) {
-    let mut ticks = tokio::time::interval(history.every());
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
-        history.sample(Instant::now(), &samples(&watched.status()));
-    }
+    history.keep(|| samples(&watched.status())).await;
 }
 
 /// In the order of the tracks.

@@ -3,45 +3,25 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../host/tests/support/manifests.rs"]
+mod manifests;
 #[path = "../../host/tests/support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use serde::Serialize;
+use manifests::{deploy, manifests, of_kind, typed};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value};
 use support::run;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_cluster-agent");
 
-fn deploy() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
-}
-
-fn documents(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect("YAML")).collect()
-}
-
-/// The files that a kustomization lists, in its own folder.
-fn manifests(folder: &str) -> Vec<Value> {
-    let folder = deploy().join(folder);
-    let listed = documents(&folder.join("kustomization.yaml")).remove(0);
-    let files = listed["resources"].as_array().unwrap().iter().map(|file| file.as_str().unwrap());
-    files.filter(|file| !file.starts_with("..")).flat_map(|file| documents(&folder.join(file))).collect()
-}
-
-/// As the type has it: fields that it does not know are lost.
-fn typed<K: DeserializeOwned + Serialize>(document: &Value) -> Value {
-    serde_json::to_value(from_value::<K>(document.clone()).unwrap()).unwrap()
-}
-
 fn of<K: DeserializeOwned>(folder: &str, kind: &str) -> K {
-    from_value(manifests(folder).into_iter().find(|object| object["kind"] == kind).unwrap()).unwrap()
+    of_kind(manifests(folder), kind)
 }
 
 fn pods() -> [PodSpec; 2] {

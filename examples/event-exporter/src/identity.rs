@@ -1,5 +1,6 @@
 //! What this program is in its cluster: its namespace and its name among candidates.
 
+use example_host::host_name;
 use uuid::Uuid;
 
 use crate::flags::DeliveryFlags;
@@ -28,14 +29,4 @@ impl Own {
         });
         Self { namespace: namespace.unwrap_or_else(|| "default".to_owned()), name }
     }
-}
-
-#[cfg(unix)]
-fn host_name() -> Option<String> {
-    nix::unistd::gethostname().ok()?.into_string().ok()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> Option<String> {
-    None
 }

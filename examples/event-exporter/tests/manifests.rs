@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../host/tests/support/manifests.rs"]
+mod manifests;
 #[path = "../../host/tests/support/mod.rs"]
 mod support;
 mod exporter {
@@ -10,7 +12,6 @@ mod exporter {
 }
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use cluster_sim::population::PopulationSpec;
 use cluster_sim::{ObjectRef, Sim};
@@ -18,37 +19,23 @@ use exporter::process::{Exporter, exporter};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, from_value, json};
+use manifests::{manifests, of_kind, typed};
+use serde_json::{Value, json};
 use support::{PATIENCE, get_until};
 
 const USER: &str = "system:serviceaccount:monitoring:event-exporter";
 
-/// What `kubectl apply -k` applies.
-fn manifests() -> Vec<Value> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/event-exporter");
-    let documents = |file: &str| -> Vec<Value> {
-        let text = std::fs::read_to_string(folder.join(file)).unwrap();
-        text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect(file)).collect()
-    };
-    let listed = documents("kustomization.yaml").remove(0);
-    let files: Vec<&str> = listed["resources"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
-    files.into_iter().flat_map(documents).collect()
+fn all() -> Vec<Value> {
+    manifests("event-exporter")
 }
 
 fn deployment() -> Deployment {
-    from_value(manifests().into_iter().find(|object| object["kind"] == "Deployment").unwrap()).unwrap()
-}
-
-/// As the type has it: fields that it does not know are lost.
-fn typed<K: DeserializeOwned + Serialize>(document: &Value) -> Value {
-    serde_json::to_value(from_value::<K>(document.clone()).unwrap()).unwrap()
+    of_kind(all(), "Deployment")
 }
 
 #[test]
 fn every_field_is_one() {
-    for document in manifests() {
+    for document in all() {
         let known = match document["kind"].as_str().unwrap() {
             "ServiceAccount" => typed::<ServiceAccount>(&document),
             "Role" => typed::<Role>(&document),
@@ -99,7 +86,7 @@ async fn all_that_is_granted_is_used_and_nothing_is_missing() {
         path.to_str().unwrap().to_owned()
     };
     let mut config = String::new();
-    for object in manifests() {
+    for object in all() {
         if object["kind"] == "ConfigMap" {
             config = file("config.yaml", object["data"]["config.yaml"].as_str().unwrap());
         }

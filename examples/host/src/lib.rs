@@ -17,6 +17,8 @@ pub mod exit;
 pub mod files;
 #[cfg(feature = "cluster")]
 pub mod flags;
+#[cfg(feature = "lease")]
+pub mod metadata;
 #[cfg(feature = "node")]
 pub mod names;
 #[cfg(feature = "cluster")]
@@ -46,6 +48,16 @@ use tracing_subscriber::EnvFilter;
 /// Warnings. kube's client logs each failed request as an error, ksm-core says it again with the resource and what
 /// follows from it: once is enough.
 const DEFAULT_FILTER: &str = "warn,kube_client::client::builder=off";
+
+/// This machine's name, where it has one that is text.
+#[cfg(feature = "cluster")]
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = nix::unistd::gethostname().ok()?.into_string().ok();
+    #[cfg(not(unix))]
+    let name = None;
+    name
+}
 
 /// Logs to standard error what `RUST_LOG` admits; warnings without it.
 pub fn log_to_stderr() {

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use example_host::cluster::ClusterFlags;
 use example_host::flags::with_environment;
+use example_host::metadata::{Choice, SourceKind};
 use jiff::SignedDuration;
 use node_lease::source::aws::Imds;
 use node_lease::{Contract, ContractError, OnStop, Owner};
@@ -69,19 +70,11 @@ pub(crate) struct SourceFlags {
     pub(crate) v1_fallback: bool,
 }
 
-/// What tells the metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SourceKind {
-    /// The service of the cloud that this is, and the Node object for what it does not tell
-    Auto,
-    /// EC2's instance metadata service
-    Aws,
-    /// Compute Engine's metadata server
-    Gce,
-    /// Azure's instance metadata service
-    Azure,
-    /// The Node object in the API server
-    Node,
+impl SourceFlags {
+    pub(crate) fn choice(&self, simulated: bool) -> Choice<'_> {
+        let endpoint = self.imds_endpoint.as_deref();
+        Choice { kind: self.source, endpoint, v1_fallback: self.v1_fallback, simulated }
+    }
 }
 
 /// What the Lease is like.

@@ -2,7 +2,6 @@
 
 mod flags;
 mod page;
-mod source;
 mod status;
 
 use std::process::ExitCode;
@@ -19,7 +18,7 @@ use example_host::endpoints::prometheus_text;
 use example_host::page::{FRESH, live};
 use example_host::server::{Timeouts, listen_or_any, serve, url_of};
 use example_host::telemetry::Telemetry;
-use example_host::{log_to_stderr_by_default, stop};
+use example_host::{host_name, log_to_stderr_by_default, stop};
 use node_lease::{ContractError, LeaseWriter, SourceError, StopOutcome, WriterError};
 
 use crate::flags::{DEFAULT_PORT, Flags};
@@ -60,7 +59,7 @@ async fn run(mut flags: Flags) -> anyhow::Result<()> {
     }
     let node = flags.node_name.unwrap_or_default();
     let holder = flags.pod_name.or_else(host_name).unwrap_or_default();
-    let source = source::of(&flags.source, cluster.client.clone(), &node, cluster.is_simulated())?;
+    let source = flags.source.choice(cluster.is_simulated()).source(cluster.client.clone(), &node)?;
     let writer = LeaseWriter::builder(cluster.client.clone(), source, &*node, &*flags.namespace, &*holder)
         .contract(contract.clone())
         .owner(flags.lease.owner())
@@ -107,16 +106,6 @@ async fn on_simulated_node(sim: &Sim, flags: &mut Flags) -> anyhow::Result<()> {
     }
     flags.node_name = Some(node);
     Ok(())
-}
-
-#[cfg(unix)]
-fn host_name() -> Option<String> {
-    nix::unistd::gethostname().ok()?.into_string().ok()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> Option<String> {
-    None
 }
 
 fn announce(cluster: &Cluster, url: &str, lease: &str) {

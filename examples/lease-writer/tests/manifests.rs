@@ -3,12 +3,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../host/tests/support/manifests.rs"]
+mod manifests;
 #[path = "../../host/tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs::read_to_string;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cluster_sim::population::PopulationSpec;
@@ -19,8 +19,7 @@ use k8s_openapi::api::core::v1::{Container, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use manifests::{deploy, documents, manifests, typed};
 use serde_json::{Value, from_value, json};
 use support::{Host, PATIENCE, command, get_until};
 
@@ -28,21 +27,9 @@ const WRITER: &str = env!("CARGO_BIN_EXE_lease-writer");
 const KUBECTL: &str = "KUBE_AGENT_KIT_KUBECTL";
 const USER: &str = "system:serviceaccount:amazon-cloudwatch:lease-writer";
 
-fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
-}
-
-/// The documents of a file.
-fn documents(file: &str) -> Vec<Value> {
-    let text = read_to_string(folder(file)).unwrap();
-    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect(file)).collect()
-}
-
 /// What `kubectl apply -k lease-writer` applies.
 fn patch_variant() -> Vec<Value> {
-    let listed: Value = documents("lease-writer/kustomization.yaml").remove(0);
-    let files = listed["resources"].as_array().unwrap().iter().map(|file| file.as_str().unwrap());
-    files.flat_map(|file| documents(&format!("lease-writer/{file}"))).collect()
+    manifests("lease-writer")
 }
 
 /// What `kubectl apply -k lease-writer-update` applies: another Role.
@@ -53,11 +40,6 @@ fn update_variant() -> Vec<Value> {
     assert_eq!(role["metadata"]["name"], patch["metadata"]["name"]);
     role["rules"] = patch["rules"].clone();
     all
-}
-
-/// As the type has it: fields that it does not know are lost.
-fn typed<K: DeserializeOwned + Serialize>(document: &Value) -> Value {
-    serde_json::to_value(from_value::<K>(document.clone()).unwrap()).unwrap()
 }
 
 #[test]
@@ -83,7 +65,7 @@ fn kustomize_gives_what_these_tests_take_it_for() {
         return;
     };
     for (name, mut wanted) in [("lease-writer", patch_variant()), ("lease-writer-update", update_variant())] {
-        let output = std::process::Command::new(&kubectl).arg("kustomize").arg(folder(name)).output().unwrap();
+        let output = std::process::Command::new(&kubectl).arg("kustomize").arg(deploy().join(name)).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         let mut given: Vec<Value> = text.split("\n---\n").map(|text| serde_saphyr::from_str(text).unwrap()).collect();

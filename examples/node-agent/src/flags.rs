@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use example_host::cluster::ClusterFlags;
 use example_host::flags::with_environment;
+use example_host::metadata::SourceKind;
 use jiff::SignedDuration;
 use node_lease::OnStop;
 use node_lease::source::aws::Imds;
@@ -142,21 +143,6 @@ pub(crate) enum PartName {
     Perf,
     /// Usage, as the kubelet tells it
     Kubelet,
-}
-
-/// What tells the metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SourceKind {
-    /// The service of the cloud that this is, and the Node object for what it does not tell
-    Auto,
-    /// EC2's instance metadata service
-    Aws,
-    /// Compute Engine's metadata server
-    Gce,
-    /// Azure's instance metadata service
-    Azure,
-    /// The Node object in the API server
-    Node,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -4,19 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use example_host::cluster::{Cluster, Unconfigured};
+use example_host::host_name;
+use example_host::metadata::Choice;
 use example_host::page::Health;
 use kube::Client;
-use node_lease::source::Layered;
-use node_lease::source::aws::Imds;
-use node_lease::source::azure::Azure;
-use node_lease::source::detect::Detector;
-use node_lease::source::gce::Gce;
-use node_lease::source::node::NodeObject;
 use node_lease::writer::WriterState;
-use node_lease::{LeaseWriter, MetadataSource, SourceError, StopOutcome, WriterHandle};
+use node_lease::{LeaseWriter, StopOutcome, WriterHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{Flags, SourceKind};
+use crate::flags::Flags;
 use crate::parts::{Backoff, State};
 
 /// How often the writer is looked at.
@@ -65,7 +61,8 @@ async fn start(
         Some(client) => client,
         None => flags.cluster.connect(Unconfigured::Refuse).await.map(|Cluster { client, .. }| client)?,
     };
-    let source = source(flags, client.clone(), node, simulated)?;
+    let choice = Choice { kind: flags.source, endpoint: flags.imds_endpoint.as_deref(), v1_fallback: false, simulated };
+    let source = choice.source(client.clone(), node)?;
     let holder = flags.pod_name.clone().or_else(host_name).unwrap_or_default();
     let writer = LeaseWriter::builder(client, source, node, &*flags.namespace, holder)
         .on_stop(flags.on_stop())
@@ -87,31 +84,4 @@ fn look(state: &State, writer: &WriterHandle) {
         WriterState::Failing { error } => state.failed(error),
         _ => state.failed("it has ended"),
     }
-}
-
-/// The source for a node. A simulated node is not this machine.
-fn source(flags: &Flags, client: Client, node: &str, simulated: bool) -> Result<Arc<dyn MetadataSource>, SourceError> {
-    let url = flags.imds_endpoint.as_deref();
-    let aws = || url.map_or_else(Imds::from_env, Imds::at);
-    let gce = || url.map_or_else(Gce::from_env, Gce::at);
-    let azure = || url.map_or_else(Azure::new, Azure::at);
-    let object = NodeObject::new(client, node);
-    Ok(match flags.source {
-        SourceKind::Aws => Arc::new(aws()?),
-        SourceKind::Gce => Arc::new(gce()?),
-        SourceKind::Azure => Arc::new(azure()?),
-        SourceKind::Node => Arc::new(object),
-        SourceKind::Auto => {
-            let mut detector = Detector::between(aws()?, gce()?, azure()?);
-            if simulated {
-                // This machine's firmware says nothing of a simulated one.
-                detector = detector.dmi("/nonexistent");
-            }
-            Arc::new(Layered::new().and(detector.source(Some(object.clone()))).and(object))
-        }
-    })
-}
-
-fn host_name() -> Option<String> {
-    nix::unistd::gethostname().ok()?.into_string().ok()
 }

@@ -1,10 +1,11 @@
 //! The page at `/`, and what it plots.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use example_host::page::{Column, History, Kind, Page, Row as Cells, Table, Track, bar, figures, outputs, parts};
-use example_host::units::{age, bytes, count};
+use example_host::page::{
+    Column, History, Kind, Page, Row as Cells, Table, Track, bar, figures, of_bytes, outputs, parts,
+};
+use example_host::units::{age, count};
 use maud::{Markup, html};
 
 use crate::status::{Row, Status, Watched};
@@ -18,9 +19,6 @@ const OUTPUTS: &[(&str, &str)] = &[
     ("/-/ready", "whether all parts have begun, and one works"),
     ("/-/healthy", "how each part is"),
 ];
-
-const EVERY: Duration = Duration::from_secs(5);
-const KEEP: usize = 61;
 
 const TRACKS: &[Track] = &[
     Track { title: "Processor of containers", kind: Kind::Gauge, show: cores },
@@ -47,24 +45,14 @@ fn number(value: f64) -> String {
     format!("{value:.0}")
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is plotted is not negative")]
-fn of_bytes(value: f64) -> String {
-    bytes(value as u64)
-}
-
 /// An empty one.
 pub(crate) fn history() -> Arc<History> {
-    Arc::new(History::new(TRACKS, EVERY, KEEP))
+    Arc::new(History::of_five_minutes(TRACKS))
 }
 
 /// Takes samples, for ever.
 pub(crate) async fn keep(history: Arc<History>, watched: Watched) {
-    let mut ticks = tokio::time::interval(history.every());
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
-        history.sample(Instant::now(), &samples(&watched.status()));
-    }
+    history.keep(|| samples(&watched.status())).await;
 }
 
 /// In the order of the tracks.

@@ -1,31 +1,17 @@
 //! The manifests in `examples/deploy/node-agent`: nothing in them is misspelt, and the pod may do as little as it needs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::fs::read_to_string;
-use std::path::PathBuf;
+#[path = "../../host/tests/support/manifests.rs"]
+mod manifests;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, from_value};
-
-fn documents(file: &str) -> Vec<Value> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/node-agent").join(file);
-    let text = read_to_string(path).unwrap();
-    text.split("\n---\n").map(|document| serde_saphyr::from_str(document).expect(file)).collect()
-}
+use manifests::{manifests, of_kind, typed};
+use serde_json::Value;
 
 fn all() -> Vec<Value> {
-    let listed: Value = documents("kustomization.yaml").remove(0);
-    let files = listed["resources"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().to_owned());
-    files.flat_map(|file| documents(&file)).collect()
-}
-
-/// As the type has it: fields that it does not know are lost.
-fn typed<K: DeserializeOwned + Serialize>(document: &Value) -> Value {
-    serde_json::to_value(from_value::<K>(document.clone()).unwrap()).unwrap()
+    manifests("node-agent")
 }
 
 #[test]
@@ -46,9 +32,7 @@ fn every_field_is_one() {
 
 #[test]
 fn the_pod_may_do_as_little_as_it_needs() {
-    let objects = all();
-    let daemon_set = objects.iter().find(|object| object["kind"] == "DaemonSet").unwrap();
-    let daemon_set: DaemonSet = from_value(daemon_set.clone()).unwrap();
+    let daemon_set: DaemonSet = of_kind(all(), "DaemonSet");
     let pod = daemon_set.spec.template.spec.unwrap();
     assert_eq!(pod.service_account_name.as_deref(), Some("node-agent"));
     let own = pod.containers[0].security_context.as_ref().unwrap();

@@ -6,23 +6,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use kube::Client;
-use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use kube::api::{GetParams, Patch};
 use kube::core::Request;
 use kube::core::request::Error;
-use metrics::counter;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Checkpoint, CheckpointError, MAX_STORED, Marks, decode, encode};
+use super::object::{ATTEMPTS, MAX_OBJECT, count_conflict, marks, to_create, to_patch};
+use super::{Checkpoint, CheckpointError, Marks, encode};
 use crate::api::{ApiError, call};
-use crate::telemetry;
-
-/// The longest ConfigMap that is read: etcd takes none that is longer.
-const MAX_OBJECT: usize = 4 << 20;
-/// How often it is tried to write over what others write.
-const ATTEMPTS: u32 = 4;
-const FIELD_MANAGER: &str = "kube-events";
 
 /// Marks in a key of a ConfigMap, which is made where it is missing. Its other keys stay as they are.
 ///
@@ -106,7 +99,7 @@ impl ConfigMap {
     async fn get(&self) -> Result<Option<Object>, ApiError> {
         match self.call("get ConfigMap", self.request().get(&self.name, &GetParams::default())).await {
             Ok(object) => Ok(Some(object)),
-            Err(error) if is(&error, StatusCode::NOT_FOUND) => {
+            Err(error) if error.is(StatusCode::NOT_FOUND) => {
                 *self.version.lock() = None;
                 Ok(None)
             }
@@ -119,19 +112,13 @@ impl ConfigMap {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": self.name, "namespace": self.namespace}, "data": {&self.key: text},
         });
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        self.call("create ConfigMap", self.request().create(&params, object.to_string().into_bytes())).await
+        self.call("create ConfigMap", self.request().create(&to_create(), object.to_string().into_bytes())).await
     }
 
     async fn patch(&self, text: &str, version: &str) -> Result<Object, ApiError> {
         let patch = json!({"metadata": {"resourceVersion": version}, "data": {&self.key: text}});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.call("patch ConfigMap", self.request().patch(&self.name, &params, &Patch::Merge(patch))).await
+        self.call("patch ConfigMap", self.request().patch(&self.name, &to_patch(), &Patch::Merge(patch))).await
     }
-}
-
-fn is(error: &ApiError, code: StatusCode) -> bool {
-    error.code() == Some(code.as_u16())
 }
 
 impl Checkpoint for ConfigMap {
@@ -139,10 +126,7 @@ impl Checkpoint for ConfigMap {
         async {
             let Some(object) = self.get().await? else { return Ok(None) };
             let Some(text) = object.data.and_then(|mut data| data.remove(&self.key)) else { return Ok(None) };
-            if text.len() > MAX_STORED {
-                return Err(CheckpointError::TooLong { place: self.place() });
-            }
-            decode(|| self.place(), text.as_bytes()).map(Some)
+            marks(|| self.place(), &text).map(Some)
         }
         .boxed()
     }
@@ -159,12 +143,11 @@ impl Checkpoint for ConfigMap {
                 match written {
                     Ok(_) => return Ok(()),
                     // Somebody else has written, made or deleted it.
-                    Err(error) if is(&error, StatusCode::CONFLICT) => {
-                        counter!(telemetry::CHECKPOINT_STORES, "result" => "conflict").increment(1);
-                        tracing::debug!(place = self.place(), "the checkpoint was changed by others; it is replaced");
+                    Err(error) if error.is(StatusCode::CONFLICT) => {
+                        count_conflict(&self.place());
                         self.get().await?;
                     }
-                    Err(error) if is(&error, StatusCode::NOT_FOUND) => *self.version.lock() = None,
+                    Err(error) if error.is(StatusCode::NOT_FOUND) => *self.version.lock() = None,
                     Err(error) => return Err(error.into()),
                 }
             }

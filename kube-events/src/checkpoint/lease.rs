@@ -7,23 +7,16 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use kube::Client;
-use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use kube::api::{GetParams, Patch};
 use kube::core::Request;
 use kube::core::request::Error;
-use metrics::counter;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Checkpoint, CheckpointError, MAX_STORED, Marks, decode, encode};
+use super::object::{ATTEMPTS, MAX_OBJECT, count_conflict, marks, to_create, to_patch};
+use super::{Checkpoint, CheckpointError, Marks, encode};
 use crate::api::{ApiError, call};
-use crate::telemetry;
-
-/// The longest Lease that is read: etcd takes none that is longer.
-const MAX_OBJECT: usize = 4 << 20;
-/// How often it is tried to write over what others write.
-const ATTEMPTS: u32 = 4;
-const FIELD_MANAGER: &str = "kube-events";
 
 /// Marks in an annotation of a Lease: that of the [leader](crate::leader), so that an election needs no second object, or
 /// one of its own, which is made where it is missing. All else in it stays as it is.
@@ -133,7 +126,7 @@ impl LeaseAnnotation {
     async fn get(&self) -> Result<Option<Known>, ApiError> {
         match self.call("get Lease", self.request().get(&self.name, &GetParams::default())).await {
             Ok(known) => Ok(Some(known)),
-            Err(error) if is(&error, StatusCode::NOT_FOUND) => {
+            Err(error) if error.is(StatusCode::NOT_FOUND) => {
                 *self.known.lock() = None;
                 Ok(None)
             }
@@ -147,8 +140,7 @@ impl LeaseAnnotation {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": self.name, "namespace": self.namespace, "annotations": {&self.key: text}}, "spec": {},
         });
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        self.call("create Lease", self.request().create(&params, object.to_string().into_bytes())).await
+        self.call("create Lease", self.request().create(&to_create(), object.to_string().into_bytes())).await
     }
 
     /// Replaces a text whatever the version; adds one to the version that had none.
@@ -172,23 +164,15 @@ impl LeaseAnnotation {
     }
 
     fn patch_request(&self, patch: &Value) -> Result<http::Request<Vec<u8>>, Error> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.request().patch(&self.name, &params, &Patch::Merge(patch))
+        self.request().patch(&self.name, &to_patch(), &Patch::Merge(patch))
     }
-}
-
-fn is(error: &ApiError, code: StatusCode) -> bool {
-    error.code() == Some(code.as_u16())
 }
 
 impl Checkpoint for LeaseAnnotation {
     fn load(&self) -> BoxFuture<'_, Result<Option<Marks>, CheckpointError>> {
         async {
             let Some(text) = self.get().await?.and_then(|known| known.text) else { return Ok(None) };
-            if text.len() > MAX_STORED {
-                return Err(CheckpointError::TooLong { place: self.place() });
-            }
-            decode(|| self.place(), text.as_bytes()).map(Some)
+            marks(|| self.place(), &text).map(Some)
         }
         .boxed()
     }
@@ -206,19 +190,15 @@ impl Checkpoint for LeaseAnnotation {
                     Ok(_) => return Ok(()),
                     // Another text (422), or another version of a Lease without one (409): somebody else has written,
                     // made or deleted it. What is refused otherwise (422) is refused again.
-                    Err(error) if is(&error, StatusCode::CONFLICT) || is(&error, StatusCode::UNPROCESSABLE_ENTITY) => {
+                    Err(error) if error.is(StatusCode::CONFLICT) || error.is(StatusCode::UNPROCESSABLE_ENTITY) => {
                         let found = self.get().await?.and_then(|found| found.text);
                         if found != known.and_then(|known| known.text) {
-                            counter!(telemetry::CHECKPOINT_STORES, "result" => "conflict").increment(1);
-                            tracing::debug!(
-                                place = self.place(),
-                                "the checkpoint was changed by others; it is replaced"
-                            );
-                        } else if is(&error, StatusCode::UNPROCESSABLE_ENTITY) {
+                            count_conflict(&self.place());
+                        } else if error.is(StatusCode::UNPROCESSABLE_ENTITY) {
                             return Err(error.into());
                         }
                     }
-                    Err(error) if is(&error, StatusCode::NOT_FOUND) => *self.known.lock() = None,
+                    Err(error) if error.is(StatusCode::NOT_FOUND) => *self.known.lock() = None,
                     Err(error) => return Err(error.into()),
                 }
             }

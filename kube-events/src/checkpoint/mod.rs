@@ -6,6 +6,7 @@
 mod config_map;
 mod file;
 mod lease;
+mod object;
 mod position;
 mod progress;
 mod tracker;

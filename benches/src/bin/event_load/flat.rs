@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use benches::events::{Null, RECEIVERS, cluster, event, three_routes};
+use benches::process::Usage;
 use futures::stream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::watcher;
@@ -14,8 +15,6 @@ use kube_events::pipeline::Pipeline;
 use kube_events::sink::{OutletOptions, OverflowPolicy};
 use kube_events::source::{EventSource, SourceOptions};
 use tokio::time::{Instant, timeout};
-
-use crate::process::Usage;
 
 const PODS: u64 = 1_000;
 /// After so many events all pods have another version: what the cache has of them is of no use any more.

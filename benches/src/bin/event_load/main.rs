@@ -4,7 +4,6 @@
 
 mod flat;
 mod parties;
-mod process;
 mod through;
 
 use anyhow::Result;

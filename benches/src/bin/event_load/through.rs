@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use benches::process::Usage;
 use kube_events::pipeline::Pipeline;
 use kube_events::sink::webhook::{Requests, Webhook, WebhookOptions};
 use kube_events::sink::{BatchOptions, OutletOptions};
@@ -13,7 +14,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Args;
 use crate::parties::{Party, Seen};
-use crate::process::Usage;
 
 /// How long what has happened may be under way at the end.
 const PATIENCE: Duration = Duration::from_mins(1);

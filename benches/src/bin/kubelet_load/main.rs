@@ -3,18 +3,17 @@
 //!
 //! The cluster is a simulated one in a process of its own; what is measured is the process that asks.
 
-use std::fs;
 use std::io::{IsTerminal, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use benches::process::Usage;
 use clap::Parser;
 use cluster_sim::population::{Population, PopulationSpec};
 use kubelet_summary::fetch::NodeProxy;
 use kubelet_summary::inventory::NotReady;
 use kubelet_summary::{KubeletSummary, Parts, Scope};
-use nix::sys::resource::{UsageWho, getrusage};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -112,10 +111,10 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
         "{} nodes and {pods} pods known after {:.1} s: {:.0} MB resident",
         args.nodes,
         begun.elapsed().as_secs_f64(),
-        resident()?
+        Usage::now()?.resident_mb
     );
     for cycle in 1..=args.cycles {
-        let (begun, cpu) = (Instant::now(), used()?);
+        let (begun, before) = (Instant::now(), Usage::now()?);
         let usage = summary.usage(&Scope::all()).await?;
         let took = begun.elapsed().as_secs_f64();
         if let Some(first) = usage.missing.first() {
@@ -126,40 +125,17 @@ async fn measure(args: &Args, url: &str) -> Result<()> {
             "cycle {cycle}: {} pods in {took:.1} s, {:.0} kubelets/s, {:.1} CPU-s",
             usage.values.len(),
             f64::from(args.nodes) / took,
-            used()?.saturating_sub(cpu).as_secs_f64()
+            Usage::now()?.cpu - before.cpu
         );
         drop(usage);
         // Each kubelet may be asked again a TTL after it was.
         sleep(if cycle < args.cycles { ttl } else { Duration::from_secs(1) }).await;
-        println!("  {:.0} MB resident, {:.0} MB at most", resident()?, peak()?);
+        let after = Usage::now()?;
+        println!("  {:.0} MB resident, {:.0} MB at most", after.resident_mb, after.peak_mb);
         if std::io::stdout().is_terminal() {
             std::io::stdout().flush()?;
         }
     }
     summary.shutdown().await;
     Ok(())
-}
-
-/// Processor time of this process.
-fn used() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
-    Ok(Duration::from_micros(u64::try_from(micros(usage.user_time()) + micros(usage.system_time()))?))
-}
-
-/// Resident memory of this process in megabytes (10^6 bytes).
-fn resident() -> Result<f64> {
-    status("VmRSS:")
-}
-
-/// The highest resident memory so far.
-fn peak() -> Result<f64> {
-    status("VmHWM:")
-}
-
-fn status(field: &str) -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes * 1024.0 / 1e6)
 }

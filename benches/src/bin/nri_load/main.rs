@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use benches::process::Usage;
 use clap::Parser;
 use cluster_sim::nri::{Runtime, Version};
-use nix::sys::resource::{UsageWho, getrusage};
 use nri_plugin::cgroup::CgroupFs;
 use nri_plugin::index::ContainerIndex;
 use nri_plugin::launch::Endpoint;
@@ -75,18 +75,9 @@ fn machine(root: &Path) -> Result<PathBuf> {
     Ok(cgroups)
 }
 
-/// Processor time of this process.
-fn used() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
-    Ok(Duration::from_micros(u64::try_from(micros(usage.user_time()) + micros(usage.system_time()))?))
-}
-
-/// Resident memory of this process, in KiB.
-fn resident() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+/// Resident memory, in KiB.
+fn kib(usage: Usage) -> f64 {
+    usage.resident_mb * 1e6 / 1024.0
 }
 
 async fn measure(args: &Args) -> Result<()> {
@@ -110,14 +101,14 @@ async fn measure(args: &Args) -> Result<()> {
     let session = Session::builder(Identity::new("10", "load")?, Arc::new(index.clone()));
     let connector = Connector::builder(session).spawn(Endpoint::Socket(socket));
     connector.joined().await?;
-    let (began, before) = (Instant::now(), used()?);
+    let (began, before) = (Instant::now(), Usage::now()?);
     let mut most = 0;
     let watched = async {
         loop {
             sleep(Duration::from_secs(5)).await;
             most = most.max(index.len());
-            let kib = resident().unwrap_or_default();
-            println!("{:>4} s: {:>5} containers known, {kib} KiB resident", began.elapsed().as_secs(), index.len());
+            let kib = Usage::now().map_or(0.0, kib);
+            println!("{:>4} s: {:>5} containers known, {kib:.0} KiB resident", began.elapsed().as_secs(), index.len());
         }
     };
     let outcome = tokio::select! {
@@ -125,7 +116,7 @@ async fn measure(args: &Args) -> Result<()> {
         () = index.run() => unreachable_end()?,
         () = watched => unreachable_end()?,
     };
-    let (took, used) = (began.elapsed().as_secs_f64(), used()?.saturating_sub(before).as_secs_f64());
+    let (took, used) = (began.elapsed().as_secs_f64(), Usage::now()?.cpu - before.cpu);
     let (pods, failed) = outcome.split_once(' ').context("the runtime did not say what it did")?;
     ensure!(failed == "0", "{failed} pods failed");
     let events = pods.parse::<f64>()? * EVENTS_PER_POD;
@@ -135,7 +126,7 @@ async fn measure(args: &Args) -> Result<()> {
         used / took * 100.0,
         used / events * 1e6
     );
-    println!("at most {most} containers known, {} KiB resident at the end", resident()?);
+    println!("at most {most} containers known, {:.0} KiB resident at the end", kib(Usage::now()?));
     connector.shutdown().await?;
     runtime.wait().await?;
     Ok(())

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use benches::process::Usage;
 use ksm_core::{GzipCache, Ksm};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::process::Usage;
 use crate::{Agent, SimSize, scraped, serve, start_sim};
 
 /// All default resources of a cluster in which something happens all the time.

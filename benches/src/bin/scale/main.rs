@@ -5,7 +5,6 @@
 
 mod client;
 mod live;
-mod process;
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -17,6 +16,7 @@ use axum::body::Body;
 use axum::extract::{Query as UrlQuery, State};
 use axum::routing::get;
 use axum::{Router, response::IntoResponse};
+use benches::process::Usage;
 use clap::{Parser, Subcommand};
 use cluster_sim::population::{Population, PopulationSpec};
 use futures::stream;
@@ -193,16 +193,16 @@ async fn measure(args: &Args) -> Result<Report> {
     let (_sim, client) = start_sim(&size).await?;
     let strategy = if args.streaming { ListStrategy::Streaming } else { ListStrategy::Pages };
 
-    let before = process::Usage::now()?;
+    let before = Usage::now()?;
     let began = Instant::now();
     let watch = WatchOptions { strategy, page_size: args.page_size, ..WatchOptions::default() };
     let ksm = Ksm::builder().client(client).watch_options(watch).resources(&args.resources)?.spawn()?;
     ksm.synced().await;
     let wall = began.elapsed();
-    let complete = process::Usage::now()?;
+    let complete = Usage::now()?;
     // The allocator gives pages back with a delay.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let steady = process::Usage::now()?;
+    let steady = Usage::now()?;
 
     let status = ksm.status();
     let stores = || status.iter().filter_map(|status| status.store.as_ref());
@@ -220,7 +220,7 @@ async fn measure(args: &Args) -> Result<Report> {
     let agent = Arc::new(Agent { ksm: Arc::new(ksm), parts: GzipCache::new() });
     let (address, server) = serve(agent.clone()).await?;
     (report.scrape_bytes, report.scrape_cpu_s) = scraped(&address, args.scrapes).await?;
-    let after_scrapes = process::Usage::now()?;
+    let after_scrapes = Usage::now()?;
     report.resident_after_scrapes_mb = after_scrapes.resident_mb;
     (report.scrape_gzip_bytes, report.scrape_gzip_cpu_s) =
         scraped(&format!("{address}?encoding=gzip"), args.scrapes).await?;
@@ -235,11 +235,11 @@ async fn measure(args: &Args) -> Result<Report> {
 
 /// The bytes of one scrape, and the agent's CPU for it, on average.
 async fn scraped(url: &str, times: u32) -> Result<(u64, f64)> {
-    let before = process::Usage::now()?;
+    let before = Usage::now()?;
     let mut command = Command::new(std::env::current_exe()?);
     let output = command.arg("client").arg(url).arg(times.to_string()).output().await?;
     anyhow::ensure!(output.status.success(), "the client failed: {}", String::from_utf8_lossy(&output.stderr));
-    let cpu = (process::Usage::now()?.cpu - before.cpu) / f64::from(times.max(1));
+    let cpu = (Usage::now()?.cpu - before.cpu) / f64::from(times.max(1));
     let bytes: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
     Ok((bytes / u64::from(times.max(1)), cpu))
 }

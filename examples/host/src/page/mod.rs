@@ -39,7 +39,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use uuid::Uuid;
 
 pub use health::{Health, Part, parts, state};
-pub use plot::{History, Kind, Track};
+pub use plot::{History, Kind, Track, of_bytes};
 pub use table::{Column, Row, Table, bar, figures, outputs};
 
 const STYLE: &str = include_str!("page.css");

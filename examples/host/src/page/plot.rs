@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use maud::{Markup, html};
 use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::units::age;
+use crate::units::{age, bytes};
 
 /// The drawing's units; CSS stretches it.
 const WIDTH: f64 = 300.0;
@@ -57,9 +58,19 @@ impl History {
         Self { tracks: tracks.to_vec(), every, keep, rings }
     }
 
-    /// How often samples come.
-    pub fn every(&self) -> Duration {
-        self.every
+    /// An empty one of the last five minutes.
+    pub fn of_five_minutes(tracks: &[Track]) -> Self {
+        Self::new(tracks, Duration::from_secs(5), 61)
+    }
+
+    /// Takes samples when it is time, for ever.
+    pub async fn keep<S: AsRef<[Option<f64>]>>(&self, samples: impl Fn() -> S) {
+        let mut ticks = interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            self.sample(Instant::now(), samples().as_ref());
+        }
     }
 
     /// Takes a sample of each track, in their order; `None` and what is no finite number leave a gap.
@@ -99,6 +110,12 @@ impl History {
             }
         }
     }
+}
+
+/// Bytes of a sample as text, for [`Track::show`].
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is plotted is not negative")]
+pub fn of_bytes(value: f64) -> String {
+    bytes(value as u64)
 }
 
 fn per_second(before: Option<f64>, after: Option<f64>, passed: Duration) -> Option<f64> {

@@ -6,17 +6,18 @@ use nix::sys::time::TimeValLike;
 
 /// CPU and memory of this process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time, in seconds.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// Resident memory, in megabytes (10^6 bytes).
-    pub(crate) resident_mb: f64,
+    pub resident_mb: f64,
     /// The highest resident memory so far.
-    pub(crate) peak_mb: f64,
+    pub peak_mb: f64,
 }
 
 impl Usage {
-    pub(crate) fn now() -> Result<Self> {
+    /// Of this process.
+    pub fn now() -> Result<Self> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)?;
         let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         let status = std::fs::read_to_string("/proc/self/status").context("memory is read from /proc")?;
