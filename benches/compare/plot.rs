@@ -16,7 +16,7 @@ const PANELS: [Panel; 4] = [
     ("CPU per gzip scrape, s", |row| row.gzip.cpu_s),
 ];
 
-/// Told apart without colours too: by their marks, and by what stands at their ends.
+/// Told apart without colours too, by their marks.
 const COLOURS: [RGBColor; 2] = [RGBColor(0, 90, 181), RGBColor(220, 50, 32)];
 
 /// Four plots in one file, one line for each program.
@@ -42,7 +42,13 @@ fn draw(
             .x_label_area_size(32)
             .y_label_area_size(56)
             .build_cartesian_2d(0.0..most_pods * 1.05, 0.0..most * 1.1)?;
-        chart.configure_mesh().light_line_style(TRANSPARENT).x_desc("pods").draw()?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_desc("pods")
+            .x_labels(6)
+            .x_label_formatter(&|pods| format!("{pods:.0}"))
+            .draw()?;
         for (index, program) in programs.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let points: Vec<(f64, f64)> =
