@@ -6,6 +6,7 @@ mod events;
 mod file;
 mod flags;
 mod nodes;
+mod object;
 mod options;
 mod page;
 mod plots;

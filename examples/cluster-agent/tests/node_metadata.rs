@@ -192,7 +192,15 @@ async fn without_rights_on_leases_it_runs_on_and_says_so_until_they_are_given() 
 #[tokio::test]
 async fn the_permissions_that_it_prints_are_those_that_it_uses() {
     const USER: &str = "system:serviceaccount:cluster-agent:cluster-agent";
-    let flags = ["--resources", "nodes,pods", "--node-metadata-pods"];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.yaml");
+    // Objects that events are about would be looked up only where there are events about them.
+    let export = json!({"events": {"checkpoint": "configmap:cluster-agent/position", "export": {
+        "route": {"routes": [{"match": [{"receiver": "null"}]}]}, "omitLookup": true,
+        "receivers": [{"name": "null", "file": {"path": folder.path().join("events")}}],
+    }}});
+    std::fs::write(&file, export.to_string()).unwrap();
+    let flags = ["--resources", "nodes,pods", "--node-metadata-pods", "--config", file.to_str().unwrap()];
     let printed = run(AGENT, &[&["--print-rbac"], &flags[..]].concat()).await.stdout;
     let sim = Sim::builder().rbac(true).population(&PopulationSpec::new(1, 20)).start().await.unwrap();
     sim.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).unwrap();
@@ -200,7 +208,6 @@ async fn the_permissions_that_it_prints_are_those_that_it_uses() {
         sim.create(serde_saphyr::from_str(document).unwrap()).unwrap();
     }
     let members = members(&sim).await;
-    let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, serde_json::to_string(&sim.kubeconfig_as(USER)).unwrap()).unwrap();
     let mut command = command(AGENT, &[&["--port", "0"], &flags[..]].concat());
@@ -210,7 +217,13 @@ async fn the_permissions_that_it_prints_are_those_that_it_uses() {
     let wanted = format!("host_id=\"{}\"", members[0].metadata.machine().id);
     get_until(&url, |answer| answer.text().contains(&wanted)).await;
     get_until(&format!("{}/readyz", host.url("serving at")), |answer| answer.status == 200).await;
-    // A watch follows its list, after the agent is ready.
+    sim.create(json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "one.event", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "name": "one", "namespace": "default"}, "type": "Normal", "reason": "Killing",
+        "firstTimestamp": sim.now().to_string(), "lastTimestamp": sim.now().to_string(), "count": 1,
+    }))
+    .unwrap();
+    // A watch follows its list, after the agent is ready, and a position what was sent.
     let granted = sim.rights_granted(USER);
     let using = async {
         while sim.requests().rights_used(USER) != granted {

@@ -113,6 +113,31 @@ async fn figures_of_kubelets_have_joined_labels_and_come_in_every_format() {
 }
 
 #[tokio::test]
+async fn kubelets_are_asked_directly_where_that_is_wanted() {
+    let sim = sim().await;
+    sim.deny(Deny::everything().resource("nodes/proxy"));
+    sim.add_token("secret", "agent");
+    for node in sim.list("v1", "nodes").unwrap() {
+        sim.kubelet(node["metadata"]["name"].as_str().unwrap()).start().await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("ca.pem"), sim.kubelets().ca_pem().unwrap()).unwrap();
+    std::fs::write(path("token"), "secret\n").unwrap();
+    let direct = ["--resources", "nodes", "--usage-via", "direct", "--usage-kubelet-token", &path("token")];
+    for trust in [["--usage-kubelet-ca", &path("ca.pem")].as_slice(), &["--usage-kubelet-insecure"]] {
+        let host = agent(&sim, &[&direct, trust].concat()).await;
+        ready(&host).await;
+        metrics_until(&host, "?resources=usage", |text| samples(text, "node_memory_working_set_bytes").len() == 3).await;
+    }
+    // Here is no service account whose authority it could be.
+    let ended = support::run(AGENT, &[&["--port", "0", "--apiserver", &sim.url()], &direct[..]].concat()).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("serviceaccount/ca.crt"), "{}", ended.stderr);
+    sim.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_pod_that_is_gone_has_no_figures_and_limits_come_from_the_shared_watch() {
     let sim = sim().await;
     let host = agent(&sim, &["--usage-interval", "10s"]).await;

@@ -1,11 +1,9 @@
 //! Counts of events as objects of ksm-core: one for each type, reason, kind and namespace.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use futures::SinkExt;
 use futures::channel::mpsc::Sender;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ksm_core::{Family, FamilyIndex, ResourceBuilder, Samples};
 use kube::runtime::watcher::Event;
@@ -13,6 +11,7 @@ use kube_events::event_metrics::EventSeriesKey;
 use serde::Deserialize;
 
 use super::Counts;
+use crate::object::own_kind;
 
 /// Its word in queries, on the page and in the status.
 pub(crate) const NAME: &str = "eventcounts";
@@ -46,34 +45,7 @@ impl EventCount {
     }
 }
 
-impl kube::Resource for EventCount {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "EventCount".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "cluster-agent".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        NAME.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+own_kind!(EventCount, NAME);
 
 /// The resource, without its stream yet.
 pub(super) fn resource() -> ResourceBuilder<EventCount> {

@@ -6,6 +6,7 @@ pub(crate) mod shared;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,6 +59,16 @@ pub(crate) struct UsageFlags {
     /// The way to kubelets
     #[arg(long = "usage-via", value_enum, default_value_t = Way::Proxy)]
     pub(crate) via: Way,
+    /// The authorities of kubelets' certificates, as PEM, where they are asked directly [default: the service account's]
+    #[arg(long = "usage-kubelet-ca", value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The token that kubelets are shown where they are asked directly [default: the service account's]
+    #[arg(long = "usage-kubelet-token", value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Take any certificate of a kubelet that is asked directly: the token goes to whoever answers
+    #[arg(long = "usage-kubelet-insecure", num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub(crate) insecure: bool,
     /// How often each kubelet is asked; at least 10s, as often as kubelets look
     #[arg(long = "usage-interval", value_name = "DURATION", default_value = "55s", value_parser = interval)]
     pub(crate) interval: Duration,
@@ -112,7 +123,7 @@ impl UsageSource {
             }
         };
         let summary = builder
-            .fetcher(fetcher(flags.via, cluster).await?)
+            .fetcher(fetcher(flags, cluster).await?)
             .ttl(flags.interval)
             .concurrency(flags.concurrency.into())
             .mode(Mode::Background)
@@ -151,12 +162,20 @@ impl UsageSource {
     }
 }
 
-async fn fetcher(way: Way, cluster: &example_host::cluster::Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
+async fn fetcher(flags: &UsageFlags, cluster: &example_host::cluster::Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
     let client: Client = cluster.client.clone();
-    if way == Way::Proxy {
+    if flags.via == Way::Proxy {
         return Ok(Box::new(NodeProxy::new(client).parts(Parts::USAGE)));
     }
     let mut direct = Direct::builder().parts(Parts::USAGE);
+    if flags.insecure {
+        direct = direct.trust(Trust::Insecure);
+    } else if let Some(file) = &flags.ca {
+        direct = direct.trust(Trust::PemFile(file.clone()));
+    }
+    if let Some(file) = &flags.token {
+        direct = direct.token(Token::File(file.clone()));
+    }
     if let Some(sim) = cluster.sim() {
         // Kubelets of a simulated cluster listen only where they are asked to.
         for node in sim.list("v1", "nodes")? {

@@ -1,11 +1,9 @@
 //! A node's or a pod's figures as an object of ksm-core, so that all that is there for objects is there for them: every
 //! format, compression, selection, filters, joined labels, pushes.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ksm_core::{Family, FamilyIndex, Label, ResourceBuilder, Samples};
 use kubelet_summary::Summary;
@@ -13,6 +11,8 @@ use kubelet_summary::exposition::{FAMILIES, Kind, collect_claims, collect_node, 
 use kubelet_summary::resources::PodResources;
 use kubelet_summary::storage::Attribution;
 use serde::Deserialize;
+
+use crate::object::own_kind;
 
 /// Its word in queries, on the page and in the status.
 pub(crate) const NAME: &str = "usage";
@@ -76,34 +76,7 @@ fn identity(uid: String, namespace: Option<String>, name: String) -> ObjectMeta 
     ObjectMeta { uid: Some(uid), namespace, name: Some(name), ..ObjectMeta::default() }
 }
 
-impl kube::Resource for Usage {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Usage".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "cluster-agent".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        NAME.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+own_kind!(Usage, NAME);
 
 /// The resource, without its stream yet.
 pub(crate) fn resource() -> ResourceBuilder<Usage> {
