@@ -159,7 +159,7 @@ pub fn collect_pod(
     let swap = pod.swap();
     samples.at(swap.time).amount(&f::POD_SWAP, swap.usage_bytes);
     samples.at(None).amount(&f::POD_PROCESSES, pod.process_count);
-    if let Some(network) = &pod.network {
+    if let Some(network) = pod.network.first() {
         // Each interface where they are kept, the default one among them; else that one alone.
         let default = std::slice::from_ref(&network.default);
         for interface in if network.interfaces.is_empty() { default } else { &*network.interfaces } {
@@ -244,7 +244,7 @@ pub fn collect_claims<'a>(
     emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
 ) {
     let volumes = pods.into_iter().flat_map(|pod| &pod.volumes);
-    let mut claims: Vec<_> = volumes.filter_map(|volume| Some((volume.pvc_ref.as_deref()?, &volume.fs))).collect();
+    let mut claims: Vec<_> = volumes.filter_map(|volume| Some((volume.pvc_ref.first()?, &volume.fs))).collect();
     // The latest sample of each claim comes first.
     claims.sort_by(|(one, one_fs), (other, other_fs)| {
         let names = (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name));
