@@ -10,6 +10,7 @@ mod families;
 pub use families::{FAMILIES, Family, Kind, Source};
 
 use families as f;
+use jiff::Timestamp;
 
 use crate::resources::{PodResources, ratio};
 use crate::schema::{
@@ -54,6 +55,18 @@ pub fn collect(
         collect_pod(&summary.node, pod, resources.as_ref(), attribution, emit);
     }
     collect_claims(&summary.node.node_name, &summary.pods, emit);
+}
+
+/// The sample of when a node was asked: [`Document::requested_at`](crate::cache::Document::requested_at). One series per
+/// node; `time() - kube_node_summary_timestamp_seconds` is the age of what the node's other series say, and where a kubelet
+/// fails, since when.
+pub fn collect_requested(
+    node_name: &str,
+    requested_at: Timestamp,
+    emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
+) {
+    let mut samples = Samples { emit, labels: &[("node", node_name)], time: None };
+    samples.value(&f::NODE_SUMMARY, requested_at.as_nanosecond() as f64 / NANOS);
 }
 
 /// A sink, and what the samples of one object have in common.
