@@ -10,6 +10,7 @@ mod families;
 pub use families::{FAMILIES, Family, Kind, Source};
 
 use families as f;
+use jiff::Timestamp;
 
 use crate::resources::{PodResources, ratio};
 use crate::schema::{
@@ -54,6 +55,18 @@ pub fn collect(
         collect_pod(&summary.node, pod, resources.as_ref(), attribution, emit);
     }
     collect_claims(&summary.node.node_name, &summary.pods, emit);
+}
+
+/// The sample of when a node was asked: [`Document::requested_at`](crate::cache::Document::requested_at). One series per
+/// node; `time() - kube_node_summary_timestamp_seconds` is the age of what the node's other series say, and where a kubelet
+/// fails, since when.
+pub fn collect_requested(
+    node_name: &str,
+    requested_at: Timestamp,
+    emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
+) {
+    let mut samples = Samples { emit, labels: &[("node", node_name)], time: None };
+    samples.value(&f::NODE_SUMMARY, requested_at.as_nanosecond() as f64 / NANOS);
 }
 
 /// A sink, and what the samples of one object have in common.
@@ -159,7 +172,7 @@ pub fn collect_pod(
     let swap = pod.swap();
     samples.at(swap.time).amount(&f::POD_SWAP, swap.usage_bytes);
     samples.at(None).amount(&f::POD_PROCESSES, pod.process_count);
-    if let Some(network) = &pod.network {
+    if let Some(network) = pod.network.first() {
         // Each interface where they are kept, the default one among them; else that one alone.
         let default = std::slice::from_ref(&network.default);
         for interface in if network.interfaces.is_empty() { default } else { &*network.interfaces } {
@@ -244,7 +257,7 @@ pub fn collect_claims<'a>(
     emit: &mut impl FnMut(&'static Family, &[(&str, &str)], f64, Option<i64>),
 ) {
     let volumes = pods.into_iter().flat_map(|pod| &pod.volumes);
-    let mut claims: Vec<_> = volumes.filter_map(|volume| Some((volume.pvc_ref.as_deref()?, &volume.fs))).collect();
+    let mut claims: Vec<_> = volumes.filter_map(|volume| Some((volume.pvc_ref.first()?, &volume.fs))).collect();
     // The latest sample of each claim comes first.
     claims.sort_by(|(one, one_fs), (other, other_fs)| {
         let names = (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name));

@@ -114,7 +114,7 @@ pub fn is_local(pod: &PodStats, volume: &VolumeStats) -> bool {
         (of_pod.capacity_bytes.get(), of_volume.capacity_bytes.get()),
         (Some(of_pod), Some(of_volume)) if of_pod != of_volume
     );
-    volume.pvc_ref.is_none() && !is_elsewhere
+    volume.pvc_ref.is_empty() && !is_elsewhere
 }
 
 /// The ephemeral storage of a pod; `None` where the document has no figure for it, which is not zero.

@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
-use kubelet_summary::exposition::{FAMILIES, Family, Kind, collect, collect_claims, collect_pod};
+use jiff::Timestamp;
+use kubelet_summary::exposition::{FAMILIES, Family, Kind, collect, collect_claims, collect_pod, collect_requested};
 use kubelet_summary::resources::{PodResources, RequestsAndLimits, Resources};
 use kubelet_summary::storage::Attribution;
 use kubelet_summary::{Parts, Summary};
@@ -158,6 +159,14 @@ fn a_node_is_these_lines() {
 }
 
 #[test]
+fn a_node_says_when_it_was_asked() {
+    let mut said = Vec::new();
+    let requested: Timestamp = "2026-01-01T00:00:00.5Z".parse().unwrap();
+    collect_requested("n1", requested, &mut |family, labels, value, time| said.push(line(family, labels, value, time)));
+    assert_eq!(said, ["kube_node_summary_timestamp_seconds{node=\"n1\"} 1767225600.5"]);
+}
+
+#[test]
 fn a_claim_of_many_pods_is_there_once_with_its_latest_sample() {
     let pod = |uid: &str, second: u64, used: u64| {
         json!({"podRef": {"name": uid, "namespace": "shop", "uid": uid}, "volume": [
@@ -187,7 +196,11 @@ fn a_whole_document_has_all_families_and_no_series_twice() {
     );
     let series: HashSet<&str> = lines.iter().map(|line| line.split_once("} ").unwrap().0).collect();
     assert_eq!(series.len(), lines.len());
-    let there: BTreeSet<&str> = lines.iter().map(|line| line.split_once('{').unwrap().0).collect();
+    let mut there: BTreeSet<&str> = lines.iter().map(|line| line.split_once('{').unwrap().0).collect();
+    // The document doesn't know when it was asked for.
+    collect_requested("n", Timestamp::UNIX_EPOCH, &mut |family, _, _, _| {
+        there.insert(family.name);
+    });
     let all: BTreeSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
     assert_eq!(there, all);
 }

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use example_host::units::{age, bytes};
 use kubelet_summary::PodUsage;
 use kubelet_summary::Usage;
-use kubelet_summary::exposition::{Family, collect_claims, collect_node, collect_pod};
+use kubelet_summary::exposition::{Family, collect_claims, collect_node, collect_pod, collect_requested};
 use kubelet_summary::storage::Attribution;
 use serde_json::{Value, json};
 
@@ -123,7 +123,9 @@ pub(crate) fn prometheus(usage: &Usage) -> String {
     }
     for (name, pods) in nodes {
         // All of one node are of one document.
-        let Some(node) = pods.first().map(|pod| &pod.document().summary.node) else { continue };
+        let Some(document) = pods.first().map(|pod| pod.document()) else { continue };
+        let node = &document.summary.node;
+        collect_requested(name, document.requested_at, &mut emit);
         collect_node(node, &mut emit);
         for pod in &pods {
             let resources = pod.pod().resources().amounts();

@@ -57,8 +57,12 @@ async fn people_get_a_table_and_prometheus_its_text() {
     let (_, text, _) = run(&[&SIM[..], &["--prometheus"]].concat()).await;
     assert!(text.contains("# TYPE pod_memory_working_set_bytes gauge\npod_memory_working_set_bytes{node=\""), "{text}");
     assert!(text.contains("kube_pod_memory_limit_ratio{"), "{text}");
-    for family in ["node_cpu_usage_seconds_total", "kube_node_filesystem_used_bytes", "kubelet_volume_stats_used_bytes"]
-    {
+    for family in [
+        "kube_node_summary_timestamp_seconds",
+        "node_cpu_usage_seconds_total",
+        "kube_node_filesystem_used_bytes",
+        "kubelet_volume_stats_used_bytes",
+    ] {
         assert!(text.contains(&format!("\n{family}{{node=\"")), "{family}");
     }
     let series: Vec<_> = text.lines().filter_map(|line| line.split_once("} ")).map(|(series, _)| series).collect();

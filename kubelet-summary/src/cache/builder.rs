@@ -18,6 +18,8 @@ use crate::fetch::Fetcher;
 pub const DEFAULT_TTL: Duration = Duration::from_secs(55);
 /// More is as good as for ever, and this can be added to any time.
 const LONGEST_TTL: Duration = Duration::from_hours(10 * 365 * 24);
+/// How long an attempt may take.
+const DEFAULT_FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many kubelets are asked at once.
 pub const DEFAULT_CONCURRENCY: usize = 64;
 
@@ -28,7 +30,7 @@ pub struct SummaryCacheBuilder {
     ttl: Duration,
     concurrency: usize,
     suspects: Option<usize>,
-    fetch_timeout: Duration,
+    fetch_timeout: Option<Duration>,
     shutdown_timeout: Duration,
     backlog: usize,
     seed: Option<u64>,
@@ -52,7 +54,7 @@ impl SummaryCacheBuilder {
             ttl: DEFAULT_TTL,
             concurrency: DEFAULT_CONCURRENCY,
             suspects: None,
-            fetch_timeout: Duration::from_secs(30),
+            fetch_timeout: None,
             shutdown_timeout: Duration::from_secs(5),
             backlog: 4096,
             seed: None,
@@ -86,11 +88,24 @@ impl SummaryCacheBuilder {
         self
     }
 
-    /// How long an attempt may take, whatever the fetcher's own deadline is; 30 s by default. Above the TTL, a document
-    /// may be stale when it comes.
+    /// How long an attempt may take, whatever the fetcher's own deadline is; by default 30 s, and no more than two TTLs: a
+    /// document that took longer may be shown to nobody.
+    ///
+    /// Above the TTL, a document may be stale when it comes ([`MissingReason::Slow`](super::MissingReason::Slow)); above
+    /// two TTLs it is cut to them, and a warning says so.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
-        self.fetch_timeout = timeout;
+        self.fetch_timeout = Some(timeout);
         self
+    }
+
+    /// The time that an attempt has, and that which was wanted in vain.
+    fn attempt(&self) -> (Duration, Option<Duration>) {
+        let wanted = self.fetch_timeout.unwrap_or(DEFAULT_FETCH_TIMEOUT);
+        let most = self.ttl.saturating_mul(2);
+        if most.is_zero() || wanted <= most {
+            return (wanted, None);
+        }
+        (most, self.fetch_timeout)
     }
 
     /// How long [`SummaryCache::shutdown`] waits for attempts to end that it has cancelled; 5 s by default.
@@ -124,8 +139,9 @@ impl SummaryCacheBuilder {
     }
 
     /// A cache that asks by itself too, every node once per TTL: those that the host names ([`SummaryCache::put`],
-    /// [`SummaryCache::retain`]) and those that callers ask for. A new node's first request comes within one TTL, or when
-    /// a caller asks.
+    /// [`SummaryCache::retain`]) and those that callers ask for. New nodes are asked at once, 100 a second, and when a
+    /// caller asks; more than that come up in a TTL are asked within one. From then on each has a place of its own in a
+    /// round, which it comes nearer to by a tenth of a TTL each time.
     ///
     /// It must be called within a tokio runtime. Without a TTL there is no pace to ask at.
     pub fn spawn(self) -> Result<SummaryCache, CacheError> {
@@ -148,12 +164,19 @@ impl SummaryCacheBuilder {
         let stop = CancellationToken::new();
         let suspects = self.concurrency.saturating_mul(4).min(Semaphore::MAX_PERMITS);
         let suspects = self.suspects.unwrap_or(suspects);
+        let (fetch_timeout, in_vain) = self.attempt();
+        if let Some(wanted) = in_vain {
+            tracing::warn!(
+                "an attempt ends after {fetch_timeout:?}, two TTLs, and not after {wanted:?}: what comes later could be \
+                 shown to nobody; give a longer `ttl` or a shorter `fetch_timeout`"
+            );
+        }
         let shared = Arc::new(Shared {
             fetcher: self.fetcher,
             table: Mutex::new(Table::new(self.ttl, background, self.backlog, stop.clone())),
             permits: Semaphore::new(self.concurrency),
             suspects: Semaphore::new(suspects),
-            fetch_timeout: self.fetch_timeout,
+            fetch_timeout,
             shutdown_timeout: self.shutdown_timeout,
             clock: self.clock,
             news: tokio::sync::Notify::new(),
@@ -162,5 +185,35 @@ impl SummaryCacheBuilder {
         });
         let guard = Arc::new(stop.clone().drop_guard());
         (SummaryCache { shared, _drop: guard }, stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::fetch::{FetchError, NodeTarget};
+    use crate::schema::Summary;
+
+    struct Nothing;
+
+    impl Fetcher for Nothing {
+        fn fetch<'a>(&'a self, _: &'a NodeTarget) -> BoxFuture<'a, Result<Summary, FetchError>> {
+            async { Ok(Summary::default()) }.boxed()
+        }
+    }
+
+    #[test]
+    fn an_attempt_has_two_ttls_at_most() {
+        let seconds = Duration::from_secs;
+        let builder = || SummaryCache::builder(Nothing);
+        assert_eq!(builder().attempt(), (seconds(30), None));
+        assert_eq!(builder().ttl(seconds(5)).attempt(), (seconds(10), None));
+        let long = builder().ttl(seconds(5)).fetch_timeout(seconds(11));
+        assert_eq!(long.attempt(), (seconds(10), Some(seconds(11))), "what was wanted in vain is told");
+        assert_eq!(builder().ttl(seconds(5)).fetch_timeout(seconds(10)).attempt(), (seconds(10), None));
+        assert_eq!(builder().ttl(Duration::ZERO).attempt(), (seconds(30), None), "nothing is kept, and all is shown");
     }
 }

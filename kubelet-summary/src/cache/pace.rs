@@ -6,6 +6,9 @@ use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 use tokio::time::Instant;
 
+/// New nodes are asked for the first time at this distance from one another, on average: 100 a second.
+const APART: Duration = Duration::from_millis(10);
+
 /// Each node has a place of its own in a round of a TTL, by a hash of its name. Rounds of different caches differ by the
 /// seed, so that two replicas do not ask a node at one time.
 #[derive(Debug, Clone)]
@@ -14,24 +17,44 @@ pub(super) struct Pace {
     /// The begin of the first round.
     epoch: Instant,
     seed: u64,
+    /// When all new nodes so far have been asked.
+    welcomed: Instant,
 }
+
+/// When nodes that came in together are asked first: within so long from then on.
+pub(super) type Welcome = (Instant, Duration);
 
 impl Pace {
     pub(super) fn new(ttl: Duration, seed: u64) -> Self {
-        Self { ttl, epoch: Instant::now(), seed }
+        let now = Instant::now();
+        Self { ttl, epoch: now, seed, welcomed: now }
     }
 
-    /// How far into the round a node's place is.
-    fn place(&self, name: &str) -> Duration {
+    /// How far into the round, or a part of it, a node's place is.
+    fn place(&self, name: &str, round: Duration) -> Duration {
         let hash = FixedState::with_seed(self.seed).hash_one(name);
         // A part of the round as a fraction of 2^64; it is shorter than the round, so it fits where that does.
-        let nanos = (u128::from(hash) * self.ttl.as_nanos()) >> 64;
-        u64::try_from(nanos).map_or(self.ttl, Duration::from_nanos)
+        let nanos = (u128::from(hash) * round.as_nanos()) >> 64;
+        u64::try_from(nanos).map_or(round, Duration::from_nanos)
     }
 
-    /// When a node that came in now is asked first.
-    pub(super) fn first(&self, name: &str, now: Instant) -> Instant {
-        now.checked_add(self.until_place(name, now)).unwrap_or(now)
+    /// For so many nodes that came in now. A few are asked at once, and more as fast as new nodes may be; those that have
+    /// no room so within a TTL, at their places in the round.
+    pub(super) fn welcome(&mut self, nodes: usize, now: Instant) -> Option<Welcome> {
+        let begin = self.welcomed.max(now);
+        let span = APART.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+        let end = begin.checked_add(span).filter(|end| end.saturating_duration_since(now) <= self.ttl)?;
+        self.welcomed = end;
+        Some((begin, span))
+    }
+
+    /// When one of them is asked.
+    pub(super) fn first(&self, name: &str, now: Instant, welcome: Option<Welcome>) -> Instant {
+        let at = match welcome {
+            Some((begin, span)) => begin.checked_add(self.place(name, span)),
+            None => now.checked_add(self.until_place(name, now)),
+        };
+        at.unwrap_or(now)
     }
 
     /// When a node is asked next that may be asked from `earliest` on: then, or later by up to a tenth of a TTL if that
@@ -53,7 +76,7 @@ impl Pace {
     fn until_place(&self, name: &str, now: Instant) -> Duration {
         let round = self.ttl.as_nanos().max(1);
         let into = now.saturating_duration_since(self.epoch).as_nanos() % round;
-        let wait = (self.place(name).as_nanos() + round - into) % round;
+        let wait = (self.place(name, self.ttl).as_nanos() + round - into) % round;
         u64::try_from(wait).map_or(self.ttl, Duration::from_nanos)
     }
 }
@@ -64,21 +87,56 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(55);
 
-    #[tokio::test(start_paused = true)]
-    async fn first_requests_are_spread_over_a_round() {
-        let pace = Pace::new(TTL, 7);
-        let now = Instant::now();
-        let mut seconds = [0; 55];
-        for node in 0..5_500 {
+    /// First requests in each second, of so many nodes that came in together.
+    fn firsts(pace: &mut Pace, nodes: usize, now: Instant) -> Vec<usize> {
+        let welcome = pace.welcome(nodes, now);
+        let mut seconds = vec![0; 56];
+        for node in 0..nodes {
             let name = format!("ip-10-0-{}-{}.ec2.internal", node / 256, node % 256);
-            let wait = pace.first(&name, now) - now;
-            assert_eq!(pace.first(&name, now) - now, wait);
-            seconds[usize::try_from(wait.as_secs()).unwrap()] += 1;
+            let at = pace.first(&name, now, welcome);
+            assert_eq!(pace.first(&name, now, welcome), at);
+            seconds[usize::try_from((at - now).as_secs()).unwrap()] += 1;
         }
-        let (least, most) = (seconds.iter().min().unwrap(), seconds.iter().max().unwrap());
-        assert!(*least > 60 && *most < 150, "{least} to {most} a second, 100 on average");
-        let other = Pace::new(TTL, 8);
-        assert_ne!(other.first("node-1", now), pace.first("node-1", now));
+        while seconds.last() == Some(&0) {
+            seconds.pop();
+        }
+        seconds
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_are_asked_at_once_and_many_within_a_round() {
+        let now = Instant::now();
+        let pace = || Pace::new(TTL, 7);
+        assert_eq!(firsts(&mut pace(), 1, now), [1]);
+        assert_eq!(firsts(&mut pace(), 100, now), [100]);
+        // 100 a second, and no more of those that come while others are still to be asked.
+        let mut filling = pace();
+        for (nodes, before, seconds) in [(2_000, 0, 20), (1_000, 20, 30)] {
+            let asked = firsts(&mut filling, nodes, now);
+            assert_eq!(asked.len(), seconds);
+            assert!(asked[..before].iter().all(|asked| *asked == 0), "{asked:?}");
+            assert!(asked[before..].iter().all(|asked| (60..=140).contains(asked)), "{asked:?}");
+        }
+        // What has no room so is spread over the whole round.
+        for mut pace in [filling, pace()] {
+            let asked = firsts(&mut pace, 11_000, now);
+            assert_eq!(asked.len(), 55);
+            assert!(asked.iter().all(|asked| (120..=280).contains(asked)), "{asked:?}");
+        }
+        let second = |seed| Pace::new(TTL, seed).first("node-1", now, None);
+        assert_ne!(second(7), second(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_later_finds_room_again() {
+        let mut pace = Pace::new(TTL, 7);
+        firsts(&mut pace, 5_000, Instant::now());
+        tokio::time::advance(TTL).await;
+        assert_eq!(firsts(&mut pace, 1, Instant::now()), [1]);
+        // Times without end do no harm.
+        let mut endless = Pace::new(Duration::MAX, 7);
+        let now = Instant::now();
+        assert!(endless.welcome(usize::MAX, now).is_some_and(|(begin, _)| begin == now));
     }
 
     #[tokio::test(start_paused = true)]

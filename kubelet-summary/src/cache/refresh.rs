@@ -11,12 +11,14 @@ use super::table::Due;
 use super::{Shared, flight};
 
 /// Asks for ever. A node is in the heap once; it leaves it when its time comes and it is gone.
-pub(super) async fn run(shared: Arc<Shared>, pace: Pace) {
+pub(super) async fn run(shared: Arc<Shared>, mut pace: Pace) {
     let mut heap: BinaryHeap<Reverse<(Instant, Arc<str>, u64)>> = BinaryHeap::new();
     loop {
         let now = Instant::now();
-        for (name, generation) in shared.table.lock().news() {
-            heap.push(Reverse((pace.first(&name, now), name, generation)));
+        let news = shared.table.lock().news();
+        let welcome = pace.welcome(news.len(), now);
+        for (name, generation) in news {
+            heap.push(Reverse((pace.first(&name, now, welcome), name, generation)));
         }
         while let Some(Reverse((at, ..))) = heap.peek()
             && *at <= now

@@ -78,6 +78,8 @@ macro_rules! families {
 }
 
 families! {
+    NODE_SUMMARY: "kube_node_summary_timestamp_seconds", Gauge, "seconds", Own,
+        "When the node's kubelet was asked for what its series say, since 1970-01-01 UTC.";
     NODE_CPU: "node_cpu_usage_seconds_total", Counter, "seconds", KubeletResource,
         "Processor time that the node has used.";
     NODE_MEMORY_WORKING_SET: "node_memory_working_set_bytes", Gauge, "bytes", KubeletResource,

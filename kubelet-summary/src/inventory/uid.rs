@@ -1,6 +1,7 @@
 //! Pods' uids, kept small.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A pod's uid: what tells a pod from another one that had its name before.
@@ -14,10 +15,10 @@ use std::sync::Arc;
 /// assert_eq!(uid.to_string(), "0aa8d7a1-97a5-4f1c-8d5c-6f5a3e1d2b4c");
 /// assert_ne!(uid, PodUid::new("0aa8d7a197a54f1c8d5c6f5a3e1d2b4c"));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodUid(Form);
 
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     /// As 8-4-4-4-12 lower-case hexadecimal digits.
     Uuid([u64; 2]),
@@ -38,27 +39,52 @@ impl PodUid {
     }
 }
 
+/// The values of lower-case hexadecimal digits; of all else, more than a digit has.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
 /// The value of 32 digits, with a UUID's dashes or without any; none where it would not be written the same way again.
 fn halves(text: &str, dashes: bool) -> Option<[u64; 2]> {
-    let mut value: u128 = 0;
-    for (place, byte) in text.bytes().enumerate() {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => 0xff,
-        };
-        if dashes && matches!(place, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return None;
+    let text = text.as_bytes();
+    if !dashes {
+        let (high, low) = text.split_at_checked(16)?;
+        return Some([number(&[high])?, number(&[low])?]);
+    }
+    let [first, second, third, fourth] = [text.get(..8)?, text.get(9..13)?, text.get(14..18)?, text.get(19..23)?];
+    let are_dashes = [8, 13, 18, 23].iter().all(|place| text.get(*place) == Some(&b'-'));
+    let halves = [number(&[first, second, third])?, number(&[fourth, text.get(24..)?])?];
+    are_dashes.then_some(halves)
+}
+
+/// The value of 16 digits.
+fn number(parts: &[&[u8]]) -> Option<u64> {
+    let (mut value, mut seen) = (0_u64, 0);
+    for byte in parts.iter().copied().flatten() {
+        let digit = DIGITS.get(usize::from(*byte)).copied().unwrap_or(u8::MAX);
+        value = value << 4 | u64::from(digit & 0xf);
+        seen |= digit;
+    }
+    (seen <= 0xf).then_some(value)
+}
+
+/// Two words, with nothing of which form they are: what is equal in both is rare, and not equal all the same.
+impl Hash for PodUid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            Form::Uuid([high, low]) | Form::Hash([high, low]) => {
+                state.write_u64(*high);
+                state.write_u64(*low);
             }
-        } else if digit == 0xff {
-            return None;
-        } else {
-            value = value << 4 | u128::from(digit);
+            Form::Other(text) => text.hash(state),
         }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-    Some([(value >> 64) as u64, value as u64])
 }
 
 impl From<&str> for PodUid {

@@ -84,7 +84,7 @@ figures! {
 impl Figures {
     /// Of a pod's document.
     pub fn of_pod(stats: &PodStats) -> Self {
-        let network = stats.network.as_deref().map(|network| &network.default);
+        let network = stats.network.first().map(|network| &network.default);
         Self {
             cpu_nano_cores: stats.cpu.usage_nano_cores.get(),
             cpu_core_nano_seconds: stats.cpu.usage_core_nano_seconds.get(),

@@ -1,9 +1,11 @@
 //! Pods and documents → what pods use. Nothing here waits for anything.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use super::pod::Part;
 use super::{AbsentPod, MissingNode, NodeGap, PodGap, PodUsage, UnknownPod, Usage, UsageError};
@@ -15,17 +17,29 @@ use crate::selector::Scope;
 /// Which nodes are to be asked, and what of the answer is known already.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The pods in scope that are bound to nodes. Memory that a hundred thousand pods are in is walked through in this
+    /// order, which is about that in which they came, and never node by node.
+    pods: Vec<Arc<KnownPod>>,
     /// The nodes, with the pods in scope on each.
-    asked: Vec<(NodeTarget, Vec<Arc<KnownPod>>)>,
+    asked: Vec<(NodeTarget, Vec<Wanted>)>,
     usage: Usage,
 }
 
+/// A pod whose figures are looked for in its node's document.
+#[derive(Debug)]
+struct Wanted {
+    /// As its kubelet knows it.
+    uid: PodUid,
+    /// Its place in [`Plan::pods`].
+    place: u32,
+}
+
 /// A node, and the pods in scope on it.
-type OnNode = (Arc<str>, Vec<Arc<KnownPod>>);
+type OnNode = (Arc<str>, Vec<Wanted>);
 
 /// What a question needs.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageError> {
-    let mut plan = Plan { asked: Vec::new(), usage: Usage::default() };
+    let mut plan = Plan { pods: Vec::new(), asked: Vec::new(), usage: Usage::default() };
     // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
     let mut by_node: HashMap<usize, OnNode, RandomState> = HashMap::default();
     let selected = inventory.select(scope)?;
@@ -36,22 +50,28 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
             return Err(UsageError::NotWatched { scope: scope.to_string(), watched: inventory.watched() });
         }
     }
-    for pod in selected {
-        match pod.shared_node() {
-            Some(node) => {
-                let (_, pods) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
-                pods.push(pod);
-            }
-            None if pod.phase().is_over() => {}
-            None => plan.usage.absent.push(AbsentPod { pod, reason: PodGap::Unscheduled }),
+    plan.pods = selected;
+    plan.pods.retain(|pod| {
+        let bound = pod.shared_node().is_some();
+        if !bound && !pod.phase().is_over() {
+            plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled });
         }
+        bound
+    });
+    for (place, pod) in (0_u32..).zip(&plan.pods) {
+        let Some(node) = pod.shared_node() else { continue };
+        let (_, wanted) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
+        wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
     }
     let mut by_node: Vec<_> = by_node.into_values().collect();
     by_node.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    for (node, pods) in by_node {
+    for (node, wanted) in by_node {
         match inventory.node(&node)? {
-            Some(known) => plan.asked.push((known.target.clone(), pods)),
-            None => plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods }),
+            Some(known) => plan.asked.push((known.target.clone(), wanted)),
+            None => {
+                let pods = plan.pods_of(&wanted);
+                plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
+            }
         }
     }
     // A node that is asked for by name may run pods that only its kubelet knows.
@@ -85,41 +105,40 @@ impl Plan {
         self.asked.iter().map(|(target, _)| target.clone()).collect()
     }
 
+    fn pods_of(&self, wanted: &[Wanted]) -> Vec<Arc<KnownPod>> {
+        wanted.iter().filter_map(|wanted| self.pods.get(wanted.place as usize).cloned()).collect()
+    }
+
     /// The answer, from what the nodes said, in the order of [`nodes`](Self::nodes).
-    pub(crate) fn join(self, answers: Vec<NodeAnswer>, inventory: &Inventory, scope: &Scope) -> Usage {
-        let Self { asked, mut usage } = self;
+    pub(crate) fn join(mut self, answers: Vec<NodeAnswer>, inventory: &Inventory, scope: &Scope) -> Usage {
         let mut unknown = Vec::new();
         let names_unknown = scope.is_by_place();
-        for ((target, pods), answer) in asked.into_iter().zip(answers) {
+        let mut parts: Vec<Arc<Part>> = Vec::with_capacity(answers.len());
+        // Of each pod in scope, where its figures are: in which part, and where in it.
+        let mut found: Vec<Option<(u32, u32)>> = vec![None; self.pods.len()];
+        let mut index = Index::default();
+        for ((target, wanted), answer) in std::mem::take(&mut self.asked).into_iter().zip(answers) {
             let (document, stale) = match answer.outcome {
                 NodeOutcome::Fresh(document) => (document, None),
                 NodeOutcome::Stale { document, reason } => (document, Some(reason)),
                 NodeOutcome::Missing { reason, last } => {
-                    let reason = NodeGap::NoDocument { reason, last };
-                    usage.missing.push(MissingNode { node: target.name, reason, pods });
+                    let (pods, reason) = (self.pods_of(&wanted), NodeGap::NoDocument { reason, last });
+                    self.usage.missing.push(MissingNode { node: target.name, reason, pods });
                     continue;
                 }
             };
-            usage.age = usage.age.max(Some(document.age));
+            self.usage.age = self.usage.age.max(Some(document.age));
             let part = Arc::new(Part { node: target.name, document, stale });
-            let mut wanted: HashMap<&PodUid, &Arc<KnownPod>, RandomState> =
-                HashMap::with_capacity_and_hasher(pods.len(), RandomState::default());
-            // While the mirror of a static pod is replaced, there are two of one kubelet's uid: the newer has the figures.
-            let mut doubled: Vec<&Arc<KnownPod>> = Vec::new();
-            for pod in &pods {
-                if let Some(other) = wanted.insert(pod.kubelet_uid(), pod) {
-                    let is_older = pod.started() < other.started();
-                    doubled.push(if is_older { pod } else { other });
-                    if is_older {
-                        wanted.insert(pod.kubelet_uid(), other);
-                    }
-                }
-            }
+            index.fill(&wanted, |one, other| {
+                let started = |wanted: &Wanted| self.pods.get(wanted.place as usize).map(|pod| pod.started());
+                started(one) < started(other)
+            });
             for (place, stats) in (0_u32..).zip(&part.document.summary.pods) {
                 let uid = PodUid::new(stats.pod_ref.uid());
-                // Taken out: what a document might have twice is counted once.
-                if let Some(pod) = wanted.remove(&uid) {
-                    usage.values.push(PodUsage { pod: pod.clone(), part: part.clone(), place });
+                if let Some(wanted) = index.take(&wanted, &uid) {
+                    if let Some(found) = found.get_mut(wanted.place as usize) {
+                        *found = Some((u32::try_from(parts.len()).unwrap_or(u32::MAX), place));
+                    }
                 } else if names_unknown {
                     let namespace = stats.pod_ref.namespace();
                     if scope.admits_namespace(namespace) && inventory.covers(namespace) {
@@ -127,15 +146,59 @@ impl Plan {
                     }
                 }
             }
-            let is_one = |pod: &Arc<KnownPod>, other: &&Arc<KnownPod>| Arc::ptr_eq(pod, other);
-            let absent = pods.iter().filter(|pod| {
-                let is_left = wanted.get(pod.kubelet_uid()).is_some_and(|left| is_one(pod, left));
-                (is_left || doubled.iter().any(|other| is_one(pod, other))) && !pod.phase().is_over()
-            });
-            usage.absent.extend(absent.map(|pod| AbsentPod { pod: pod.clone(), reason: PodGap::Unreported }));
+            let left = wanted.iter().filter(|wanted| found.get(wanted.place as usize).is_some_and(Option::is_none));
+            let left = left.filter_map(|wanted| self.pods.get(wanted.place as usize));
+            let left = left.filter(|pod| !pod.phase().is_over());
+            self.usage.absent.extend(left.map(|pod| AbsentPod { pod: pod.clone(), reason: PodGap::Unreported }));
+            parts.push(part);
         }
+        let Self { pods, mut usage, .. } = self;
+        usage.values.reserve_exact(found.iter().flatten().count());
+        usage.values.extend(pods.into_iter().zip(found).filter_map(|(pod, found)| {
+            let (part, place) = found?;
+            Some(PodUsage { pod, part: parts.get(part as usize)?.clone(), place })
+        }));
         // Looked up again: the watch may have told of them since.
         usage.unknown = inventory.unknown(unknown.iter().map(|(uid, pod)| (uid, pod.clone())));
         usage
+    }
+}
+
+/// The pods that are wanted of one node, by uid; its room is used for one node after another.
+#[derive(Debug, Default)]
+struct Index {
+    hasher: RandomState,
+    places: HashTable<u32>,
+}
+
+impl Index {
+    /// Takes in the pods of another node. While the mirror of a static pod is replaced, there are two of one kubelet's
+    /// uid: the newer one has the figures.
+    fn fill(&mut self, wanted: &[Wanted], is_older: impl Fn(&Wanted, &Wanted) -> bool) {
+        let Self { hasher, places } = self;
+        let hash =
+            |place: &u32| wanted.get(*place as usize).map(|wanted| hasher.hash_one(&wanted.uid)).unwrap_or_default();
+        places.clear();
+        places.reserve(wanted.len(), hash);
+        for (place, pod) in (0_u32..).zip(wanted) {
+            let same = |other: &u32| wanted.get(*other as usize).is_some_and(|other| other.uid == pod.uid);
+            match places.find_mut(hasher.hash_one(&pod.uid), same) {
+                Some(other) => {
+                    if !wanted.get(*other as usize).is_some_and(|other| is_older(pod, other)) {
+                        *other = place;
+                    }
+                }
+                None => {
+                    places.insert_unique(hasher.hash_one(&pod.uid), place, hash);
+                }
+            }
+        }
+    }
+
+    /// Takes one out: what a document might have twice is counted once.
+    fn take<'a>(&mut self, wanted: &'a [Wanted], uid: &PodUid) -> Option<&'a Wanted> {
+        let same = |place: &u32| wanted.get(*place as usize).is_some_and(|wanted| wanted.uid == *uid);
+        let entry = self.places.find_entry(self.hasher.hash_one(uid), same).ok()?;
+        wanted.get(entry.remove().0 as usize)
     }
 }

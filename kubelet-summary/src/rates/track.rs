@@ -175,13 +175,13 @@ impl ObjectRates {
     pub(super) fn feed_node(&mut self, node: &NodeStats, fed: &mut Fed) {
         self.started(node.start_time, fed);
         self.feed(&node.cpu, &node.memory, node.pressure(), fed);
-        self.feed_network(node.network.as_deref(), fed);
+        self.feed_network(node.network.first(), fed);
     }
 
     pub(super) fn feed_pod(&mut self, pod: &PodStats, fed: &mut Fed) {
         self.started(pod.start_time, fed);
         self.feed(&pod.cpu, &pod.memory, pod.pressure(), fed);
-        self.feed_network(pod.network.as_deref(), fed);
+        self.feed_network(pod.network.first(), fed);
     }
 
     pub(super) fn feed_container(&mut self, container: &ContainerStats, fed: &mut Fed) {

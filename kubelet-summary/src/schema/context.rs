@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::columns::Columns;
 use super::decode::{Skipped, SkippedAt, SkippedWhy};
 use super::{FsSize, Parts, limits};
 
@@ -11,6 +12,8 @@ use super::{FsSize, Parts, limits};
 pub(super) struct Context {
     pub(super) parts: Parts,
     pub(super) skipped: Skipped,
+    /// What has been read.
+    pub(super) columns: Columns,
     /// Whether each value is cut out before it is read, so that a bad one costs no more than itself.
     pub(super) careful: bool,
     /// How many entries of lists have been kept.
@@ -28,10 +31,11 @@ pub(super) enum Step {
 }
 
 impl Context {
-    pub(super) fn new(parts: Parts, careful: bool) -> Self {
+    pub(super) fn new(parts: Parts, careful: bool, columns: Columns) -> Self {
         Self {
             parts,
             careful,
+            columns,
             entries: 0,
             skipped: Skipped::default(),
             path: Vec::with_capacity(8),

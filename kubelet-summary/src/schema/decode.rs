@@ -5,8 +5,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::columns::Columns;
 use super::context::Context;
-use super::{Parts, Summary, dedup, read};
+use super::{Parts, Summary, read};
 
 /// A document that is no summary.
 #[derive(Debug, Error)]
@@ -170,13 +171,13 @@ impl Summary {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => String::from_utf8_lossy(document),
         };
-        let mut context = Context::new(parts, false);
-        let mut read = match read::read(&text, &mut context) {
+        let mut context = Context::new(parts, false, Columns::take_spare());
+        let read = match read::read(&text, &mut context) {
             Ok(read) => read,
             // Something in a pod, most likely: each for itself then.
             Err(error) => {
                 let at = context.place(None);
-                context = Context::new(parts, true);
+                context = Context::new(parts, true, Columns::default());
                 let apart = if error.is_eof() { Err(error) } else { read::read_apart(&text, &mut context) };
                 apart.map_err(|source| {
                     if source.is_eof() || is_at_end(&source, &text) {
@@ -189,9 +190,9 @@ impl Summary {
         if !read.has_node && !read.has_pods {
             return Err(SchemaError::NoSummary { begins: text.chars().take(64).collect() });
         }
-        dedup::newest_pods(&mut read.pods, &mut context.skipped);
-        let summary = Summary { node: read.node, pods: read.pods.into_boxed_slice() };
-        Ok(Decoded { summary, skipped: context.skipped })
+        let Context { columns, mut skipped, .. } = context;
+        let summary = columns.into_summary(read.node, &mut skipped);
+        Ok(Decoded { summary, skipped })
     }
 }
 

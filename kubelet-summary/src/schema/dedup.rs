@@ -33,25 +33,30 @@ pub(super) fn newest_pods(pods: &mut Vec<PodStats>, skipped: &mut Skipped) {
     skipped.duplicates += before - pods.len();
 }
 
-/// Leaves each name once, the newest; the order is kept.
-pub(super) fn newest_containers(containers: &mut Vec<ContainerStats>, skipped: &mut Skipped) {
+/// Puts each name once in front, the newest; the order is kept. How many that are.
+pub(super) fn newest_containers(containers: &mut [ContainerStats], skipped: &mut Skipped) -> usize {
     let newer = |one: &ContainerStats, other: &ContainerStats| {
         rank(one.start_time, &one.cpu, &one.memory) > rank(other.start_time, &other.cpu, &other.memory)
     };
-    newest(containers, |container| &container.name, newer, skipped);
+    newest(containers, |container| &container.name, newer, skipped)
 }
 
-/// Leaves each name once, that was sampled last; the order is kept.
-pub(super) fn newest_volumes(volumes: &mut Vec<VolumeStats>, skipped: &mut Skipped) {
-    newest(volumes, |volume| &volume.name, |one, other| one.fs.time > other.fs.time, skipped);
+/// The same with what was sampled last.
+pub(super) fn newest_volumes(volumes: &mut [VolumeStats], skipped: &mut Skipped) -> usize {
+    newest(volumes, |volume| &volume.name, |one, other| one.fs.time > other.fs.time, skipped)
 }
 
-/// Leaves each name once, the first, since interfaces have no times of their own; the order is kept.
-pub(super) fn first_interfaces(interfaces: &mut Vec<InterfaceStats>, skipped: &mut Skipped) {
-    newest(interfaces, |interface| &interface.name, |_, _| false, skipped);
+/// The same with the first, since interfaces have no times of their own.
+pub(super) fn first_interfaces(interfaces: &mut [InterfaceStats], skipped: &mut Skipped) -> usize {
+    newest(interfaces, |interface| &interface.name, |_, _| false, skipped)
 }
 
-fn newest<T>(all: &mut Vec<T>, name: impl Fn(&T) -> &Name, newer: impl Fn(&T, &T) -> bool, skipped: &mut Skipped) {
+fn newest<T>(
+    all: &mut [T],
+    name: impl Fn(&T) -> &Name,
+    newer: impl Fn(&T, &T) -> bool,
+    skipped: &mut Skipped,
+) -> usize {
     // A handful is compared without a map; a list that is as long as it may be, with one.
     let mut places: HashMap<Name, usize> = HashMap::new();
     let many = all.len() > FEW;
@@ -80,8 +85,8 @@ fn newest<T>(all: &mut Vec<T>, name: impl Fn(&T) -> &Name, newer: impl Fn(&T, &T
             }
         }
     }
-    all.truncate(kept);
     skipped.duplicates += before - kept;
+    kept
 }
 
 /// As many are compared each with each.

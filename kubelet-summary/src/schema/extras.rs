@@ -1,6 +1,6 @@
 //! The seldom parts of a summary: swap, pressure, accelerators and user-defined metrics.
 
-use super::{Amount, ContainerStats, Hundredths, Name, NodeStats, PodStats, Time};
+use super::{Amount, ContainerStats, Hundredths, Name, NodeStats, PodStats, Run, Time};
 
 macro_rules! extra {
     ($($type:ty),+) => {
@@ -8,12 +8,12 @@ macro_rules! extra {
             impl $type {
                 /// Swap; every figure absent where there is none.
                 pub fn swap(&self) -> SwapStats {
-                    self.extra.as_deref().map_or(SwapStats::default(), |extra| extra.swap)
+                    self.extra.first().map_or(SwapStats::default(), |extra| extra.swap)
                 }
 
                 /// Pressure stall information.
                 pub fn pressure(&self) -> Option<&Pressure> {
-                    self.extra.as_deref()?.pressure.as_deref()
+                    self.extra.first()?.pressure.first()
                 }
             }
         )+
@@ -25,12 +25,12 @@ extra!(NodeStats, PodStats, ContainerStats);
 impl ContainerStats {
     /// Accelerators, which kubelets below 1.25 write.
     pub fn accelerators(&self) -> &[AcceleratorStats] {
-        self.extra.as_deref().map_or(&[], |extra| &extra.accelerators)
+        self.extra.first().map_or(&[], |extra| &extra.accelerators)
     }
 
     /// User-defined metrics, which kubelets below 1.25 may write.
     pub fn user_metrics(&self) -> &[UserMetric] {
-        self.extra.as_deref().map_or(&[], |extra| &extra.user_metrics)
+        self.extra.first().map_or(&[], |extra| &extra.user_metrics)
     }
 }
 
@@ -40,8 +40,8 @@ impl ContainerStats {
 pub struct Extra {
     /// Swap.
     pub swap: SwapStats,
-    /// Pressure stall information.
-    pub pressure: Option<Box<Pressure>>,
+    /// Pressure stall information: one, or none.
+    pub pressure: Run<Pressure>,
     /// Accelerators, of containers only.
     pub accelerators: Box<[AcceleratorStats]>,
     /// User-defined metrics, of containers only.

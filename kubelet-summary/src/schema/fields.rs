@@ -1,30 +1,69 @@
 //! Which member of which object goes where.
 
+use std::ops::Range;
+
 use serde::de::MapAccess;
 
 use super::context::Context;
-use super::usage::{Usage, boxed, extra};
-use super::walk::{Object, amount, ignore, list, name, number, object, text, time};
+use super::usage::{Usage, extra};
+use super::walk::{Item, Object, amount, ignore, list, list_into, name, number, object, single, text, time};
 use super::{
     AcceleratorStats, Amount, ContainerStats, FsStats, FsUse, Hundredths, InterfaceStats, Name, NetworkStats,
-    NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, SkippedWhy, SwapStats, Time, UserMetric, VolumeStats, dedup,
-    limits,
+    NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, Skipped, SkippedWhy, SwapStats, Time, UserMetric, VolumeStats,
+    dedup, limits,
 };
 
-pub(super) fn is_pod(pod: &PodStats, is_object: bool, context: &mut Context) -> bool {
-    let named = ![pod.pod_ref.namespace(), pod.pod_ref.name(), pod.pod_ref.uid()].contains(&"");
-    if !named {
-        context.pod(if is_object { SkippedWhy::Unnamed } else { SkippedWhy::NotAnObject });
+impl Item for PodStats {
+    const LIMIT: usize = limits::PODS;
+
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        let named = self.pod_ref.is_whole();
+        if !named {
+            context.pod(if is_object { SkippedWhy::Unnamed } else { SkippedWhy::NotAnObject });
+        }
+        named
     }
-    named
+
+    /// That is seen to when all names are there.
+    fn once_each(pods: &mut [Self], _: &mut Skipped) -> usize {
+        pods.len()
+    }
 }
 
-fn is_container(container: &ContainerStats, is_object: bool, context: &mut Context) -> bool {
-    is_named(&container.name, is_object, context)
+impl Item for ContainerStats {
+    const LIMIT: usize = limits::CONTAINERS;
+
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_named(&self.name, is_object, context)
+    }
+
+    fn once_each(containers: &mut [Self], skipped: &mut Skipped) -> usize {
+        dedup::newest_containers(containers, skipped)
+    }
 }
 
-fn is_volume(volume: &VolumeStats, is_object: bool, context: &mut Context) -> bool {
-    is_named(&volume.name, is_object, context)
+impl Item for VolumeStats {
+    const LIMIT: usize = limits::VOLUMES;
+
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_named(&self.name, is_object, context)
+    }
+
+    fn once_each(volumes: &mut [Self], skipped: &mut Skipped) -> usize {
+        dedup::newest_volumes(volumes, skipped)
+    }
+}
+
+impl Item for InterfaceStats {
+    const LIMIT: usize = limits::INTERFACES;
+
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_any(self, is_object, context)
+    }
+
+    fn once_each(interfaces: &mut [Self], skipped: &mut Skipped) -> usize {
+        dedup::first_interfaces(interfaces, skipped)
+    }
 }
 
 fn is_named(name: &str, is_object: bool, context: &mut Context) -> bool {
@@ -106,19 +145,50 @@ table!(PsiData {
     "avg300": average => avg300,
 });
 
-/// A pod's names, as they come.
+/// A pod's names, as they come: where in the document's text they are.
 #[derive(Debug, Default)]
 struct Names {
-    namespace: Name,
-    name: Name,
-    uid: Name,
+    namespace: Range<usize>,
+    name: Range<usize>,
+    uid: Range<usize>,
 }
 
-table!(Names {
-    "name": name => name,
-    "namespace": name => namespace,
-    "uid": name => uid,
-});
+impl Object for Names {
+    fn member<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        context: &mut Context,
+    ) -> Result<(), A::Error> {
+        let (key, into) = match key {
+            "name" => ("name", &mut self.name),
+            "namespace" => ("namespace", &mut self.namespace),
+            "uid" => ("uid", &mut self.uid),
+            _ => return ignore(map),
+        };
+        let name = text(key, map, context)?;
+        let names = &mut context.columns.text;
+        *into = names.len()..names.len() + name.len();
+        names.push_str(&name);
+        Ok(())
+    }
+}
+
+fn pod_ref<'de, A: MapAccess<'de>>(map: &mut A, context: &mut Context) -> Result<PodRef, A::Error> {
+    let start = context.columns.text.len();
+    let mut names = Names::default();
+    object("podRef", &mut names, map, context)?;
+    // One after another, whatever order they came in.
+    let Names { namespace, name, uid } = names;
+    let text = &mut context.columns.text;
+    let end = text.len();
+    let lengths = [namespace.len(), name.len(), uid.len()];
+    for name in [namespace, name, uid] {
+        text.extend_from_within(name);
+    }
+    text.drain(start..end);
+    Ok(PodRef::at(start, lengths))
+}
 
 fn average<'de, A: MapAccess<'de>>(
     member: &'static str,
@@ -155,7 +225,7 @@ impl Object for NodeStats {
             "nodeName" => name("nodeName", &mut self.node_name, map, context),
             "startTime" => time("startTime", &mut self.start_time, map, context),
             "network" if parts.contains(Parts::NETWORK) => {
-                self.network = boxed("network", map, context)?;
+                self.network = single("network", map, context)?;
                 Ok(())
             }
             "fs" if parts.contains(Parts::NODE_FS) => object("fs", &mut self.fs, map, context).map(drop),
@@ -172,10 +242,7 @@ impl Object for NodeStats {
                 Ok(())
             }
             "systemContainers" if parts.contains(Parts::SYSTEM_CONTAINERS) => {
-                let mut containers = Vec::new();
-                list("systemContainers", &mut containers, map, context, limits::CONTAINERS, is_container)?;
-                dedup::newest_containers(&mut containers, &mut context.skipped);
-                self.system_containers = containers.into();
+                self.system_containers = list("systemContainers", map, context)?;
                 Ok(())
             }
             _ => {
@@ -238,25 +305,11 @@ impl Object for PodStats {
     ) -> Result<(), A::Error> {
         let parts = context.parts;
         match key {
-            "podRef" => {
-                let mut names = Names::default();
-                object("podRef", &mut names, map, context)?;
-                self.pod_ref = PodRef::new(&names.namespace, &names.name, &names.uid);
-            }
+            "podRef" => self.pod_ref = pod_ref(map, context)?,
             "startTime" => time("startTime", &mut self.start_time, map, context)?,
-            "containers" if parts.contains(Parts::CONTAINERS) => {
-                let mut containers = Vec::new();
-                list("containers", &mut containers, map, context, limits::CONTAINERS, is_container)?;
-                dedup::newest_containers(&mut containers, &mut context.skipped);
-                self.containers = containers.into();
-            }
-            "network" if parts.contains(Parts::NETWORK) => self.network = boxed("network", map, context)?,
-            "volume" if parts.contains(Parts::VOLUMES) => {
-                let mut volumes = Vec::new();
-                list("volume", &mut volumes, map, context, limits::VOLUMES, is_volume)?;
-                dedup::newest_volumes(&mut volumes, &mut context.skipped);
-                self.volumes = volumes.into();
-            }
+            "containers" if parts.contains(Parts::CONTAINERS) => self.containers = list("containers", map, context)?,
+            "network" if parts.contains(Parts::NETWORK) => self.network = single("network", map, context)?,
+            "volume" if parts.contains(Parts::VOLUMES) => self.volumes = list("volume", map, context)?,
             "ephemeral-storage" if parts.contains(Parts::EPHEMERAL_STORAGE) => {
                 fs_use("ephemeral-storage", &mut self.ephemeral_storage, map, context)?;
             }
@@ -289,13 +342,15 @@ impl Object for ContainerStats {
             "logs" if parts.contains(Parts::CONTAINER_FS) => fs_use("logs", &mut self.logs, map, context)?,
             "accelerators" if parts.contains(Parts::ACCELERATORS) => {
                 let mut accelerators = Vec::new();
-                list("accelerators", &mut accelerators, map, context, limits::ACCELERATORS, is_any)?;
-                extra(&mut self.extra, !accelerators.is_empty(), |extra| extra.accelerators = accelerators.into());
+                list_into("accelerators", (&mut accelerators, 0), map, context, limits::ACCELERATORS, is_any)?;
+                let needed = !accelerators.is_empty();
+                extra(&mut self.extra, needed, context, |extra| extra.accelerators = accelerators.into());
             }
             "userDefinedMetrics" if parts.contains(Parts::USER_METRICS) => {
                 let mut metrics = Vec::new();
-                list("userDefinedMetrics", &mut metrics, map, context, limits::USER_METRICS, is_any)?;
-                extra(&mut self.extra, !metrics.is_empty(), |extra| extra.user_metrics = metrics.into());
+                list_into("userDefinedMetrics", (&mut metrics, 0), map, context, limits::USER_METRICS, is_any)?;
+                let needed = !metrics.is_empty();
+                extra(&mut self.extra, needed, context, |extra| extra.user_metrics = metrics.into());
             }
             _ => {
                 let Self { cpu, memory, extra, .. } = self;
@@ -316,10 +371,7 @@ impl Object for NetworkStats {
         match key {
             "time" => time("time", &mut self.time, map, context),
             "interfaces" if context.parts.contains(Parts::INTERFACES) => {
-                let mut interfaces = Vec::new();
-                list("interfaces", &mut interfaces, map, context, limits::INTERFACES, is_any)?;
-                dedup::first_interfaces(&mut interfaces, &mut context.skipped);
-                self.interfaces = interfaces.into();
+                self.interfaces = list("interfaces", map, context)?;
                 Ok(())
             }
             _ => self.default.member(key, map, context),
@@ -337,7 +389,7 @@ impl Object for VolumeStats {
         match key {
             "name" => name("name", &mut self.name, map, context),
             "pvcRef" => {
-                self.pvc_ref = boxed("pvcRef", map, context)?;
+                self.pvc_ref = single("pvcRef", map, context)?;
                 Ok(())
             }
             _ => self.fs.member(key, map, context),

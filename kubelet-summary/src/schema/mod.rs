@@ -14,6 +14,7 @@
 //! - Lists have [`limits`] that no real node comes near to. What is beyond is left out and counted.
 
 mod amount;
+mod columns;
 mod context;
 mod decode;
 mod dedup;
@@ -21,7 +22,9 @@ mod extras;
 mod fields;
 pub mod limits;
 mod parts;
+mod pod_ref;
 mod read;
+mod run;
 mod types;
 mod usage;
 mod walk;
@@ -30,7 +33,9 @@ pub use amount::{Amount, Hundredths, Name, Time};
 pub use decode::{Decoded, SchemaError, Skipped, SkippedAt, SkippedWhy};
 pub use extras::{AcceleratorStats, Extra, Pressure, Psi, PsiData, SwapStats, UserMetric};
 pub use parts::Parts;
+pub use pod_ref::PodRef;
+pub use run::Run;
 pub use types::{
-    ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats, NetworkStats, NodeStats, PodRef,
-    PodStats, PvcRef, Summary, VolumeStats,
+    ContainerStats, CpuStats, FsSize, FsStats, FsUse, InterfaceStats, MemoryStats, NetworkStats, NodeStats, PodStats,
+    PvcRef, Summary, VolumeStats,
 };

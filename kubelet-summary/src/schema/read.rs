@@ -7,16 +7,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::context::{Context, Step};
-use super::fields::is_pod;
-use super::walk::{Key, Object, ObjectSeed, ignore, list, object};
+use super::walk::{Item, Key, Object, ObjectSeed, ignore, list_from, object};
 use super::{NodeStats, PodStats, SkippedWhy, limits};
 
-/// A document as it was read, pods repeated as they stand in it.
+/// What of a document is no list.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) node: NodeStats,
     pub(super) has_node: bool,
-    pub(super) pods: Vec<PodStats>,
     pub(super) has_pods: bool,
 }
 
@@ -42,11 +40,10 @@ pub(super) fn read_apart(document: &str, context: &mut Context) -> Result<Read, 
         context.leave();
     }
     context.enter(Step::Member("pods"));
-    if let Some(text) = pods.map(RawValue::get).filter(|text| *text != "null") {
-        let pods = PodsApart { pods: &mut read.pods, context: &mut *context };
-        if serde_json::Deserializer::from_str(text).deserialize_seq(pods).is_err() {
-            context.field(None, SkippedWhy::NotAList);
-        }
+    if let Some(text) = pods.map(RawValue::get).filter(|text| *text != "null")
+        && serde_json::Deserializer::from_str(text).deserialize_seq(PodsApart(&mut *context)).is_err()
+    {
+        context.field(None, SkippedWhy::NotAList);
     }
     context.leave();
     Ok(read)
@@ -89,10 +86,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 }
 
 /// Takes in pods one after another, each for itself.
-struct PodsApart<'a> {
-    pods: &'a mut Vec<PodStats>,
-    context: &'a mut Context,
-}
+struct PodsApart<'a>(&'a mut Context);
 
 impl<'de> Visitor<'de> for PodsApart<'_> {
     type Value = ();
@@ -102,18 +96,18 @@ impl<'de> Visitor<'de> for PodsApart<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Self { pods, context } = self;
+        let Self(context) = self;
         let (mut index, mut beyond) = (0, 0);
         let mut reached = limits::PODS;
         while let Some(text) = items.next_element::<&RawValue>()? {
-            if let Some(limit) = context.reached(pods.len(), limits::PODS) {
+            if let Some(limit) = context.reached(context.columns.pods.len(), limits::PODS) {
                 (beyond, reached) = (beyond + 1, limit);
                 continue;
             }
             context.enter(Step::Item(index));
-            match one(text, context) {
-                Some((pod, is_object)) if is_pod(&pod, is_object, context) => {
-                    pods.push(pod);
+            match one::<PodStats>(text, context) {
+                Some((pod, is_object)) if pod.admit(is_object, context) => {
+                    context.columns.pods.push(pod);
                     context.kept();
                 }
                 Some(_) => {}
@@ -151,7 +145,7 @@ impl Object for Read {
             }
             "pods" => {
                 self.has_pods = true;
-                list("pods", &mut self.pods, map, context, limits::PODS, is_pod).map(drop)
+                list_from::<PodStats, _>("pods", 0, map, context).map(drop)
             }
             _ => ignore(map),
         }

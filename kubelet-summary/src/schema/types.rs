@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Amount, Extra, Name, Time};
+use super::{Amount, Extra, Name, PodRef, Run, Time};
 
 /// What a kubelet says about its node and the pods on it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,10 +27,10 @@ pub struct NodeStats {
     pub cpu: CpuStats,
     /// Memory, of the whole machine.
     pub memory: MemoryStats,
-    /// Swap, pressure, and what else few documents have or few readers want.
-    pub extra: Option<Box<Extra>>,
-    /// The machine's network.
-    pub network: Option<Box<NetworkStats>>,
+    /// Swap, pressure, and what else few documents have or few readers want: one, or none.
+    pub extra: Run<Extra>,
+    /// The machine's network: one, or none.
+    pub network: Run<NetworkStats>,
     /// The filesystem of the kubelet's root directory (`nodefs`).
     pub fs: FsStats,
     /// The filesystem that the runtime keeps images on (`imagefs`).
@@ -44,7 +44,7 @@ pub struct NodeStats {
     /// The processes there are (`rlimit.curproc`), a number.
     pub processes: Amount,
     /// Cgroups of the system's own: `kubelet`, `runtime`, `misc`, `pods`.
-    pub system_containers: Box<[ContainerStats]>,
+    pub system_containers: Run<ContainerStats>,
 }
 
 /// A pod: the whole of it, and its containers.
@@ -56,68 +56,21 @@ pub struct PodStats {
     /// When the kubelet took note of the pod.
     pub start_time: Option<Time>,
     /// Its containers, each name once; terminated ones may be among them.
-    pub containers: Box<[ContainerStats]>,
+    pub containers: Run<ContainerStats>,
     /// Processor, of the whole pod with its sandbox.
     pub cpu: CpuStats,
     /// Memory, of the whole pod with its sandbox.
     pub memory: MemoryStats,
-    /// Swap, pressure, and what else few documents have or few readers want.
-    pub extra: Option<Box<Extra>>,
-    /// The network of the pod's namespace; absent for pods in the node's own.
-    pub network: Option<Box<NetworkStats>>,
+    /// Swap, pressure, and what else few documents have or few readers want: one, or none.
+    pub extra: Run<Extra>,
+    /// The network of the pod's namespace: one, or none for pods in the node's own.
+    pub network: Run<NetworkStats>,
     /// Volumes that are mounted, ephemeral and persistent ones.
-    pub volumes: Box<[VolumeStats]>,
+    pub volumes: Run<VolumeStats>,
     /// Ephemeral storage: writable layers, logs and local ephemeral volumes together.
     pub ephemeral_storage: FsUse,
     /// Processes in the pod, a number.
     pub process_count: Amount,
-}
-
-/// A pod's namespace, name and uid.
-///
-/// ```
-/// use kubelet_summary::schema::PodRef;
-///
-/// let pod = PodRef::new("shop", "web-1", "a-uid");
-/// assert_eq!((pod.namespace(), pod.name(), pod.uid()), ("shop", "web-1", "a-uid"));
-/// ```
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-// One text for three, since a node has hundreds of pods and a cluster a hundred thousand.
-pub struct PodRef {
-    text: Box<str>,
-    name_at: u32,
-    uid_at: u32,
-}
-
-impl PodRef {
-    /// A pod's names. What goes beyond 2 GiB in sum is cut off, which no name does.
-    pub fn new(namespace: &str, name: &str, uid: &str) -> Self {
-        let text = [namespace, name, uid].concat();
-        let end = |at: usize| u32::try_from(at).unwrap_or(0);
-        Self { name_at: end(namespace.len()), uid_at: end(namespace.len() + name.len()), text: text.into_boxed_str() }
-    }
-
-    /// The namespace.
-    pub fn namespace(&self) -> &str {
-        self.text.get(..self.name_at as usize).unwrap_or_default()
-    }
-
-    /// The pod's name.
-    pub fn name(&self) -> &str {
-        self.text.get(self.name_at as usize..self.uid_at as usize).unwrap_or_default()
-    }
-
-    /// The pod's uid. For a static pod it is the one of the kubelet's file, which the API server's mirror pod has as
-    /// its annotation `kubernetes.io/config.hash`.
-    pub fn uid(&self) -> &str {
-        self.text.get(self.uid_at as usize..).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Debug for PodRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{} ({})", self.namespace(), self.name(), self.uid())
-    }
 }
 
 /// A container of a pod, or a system container of the node.
@@ -136,8 +89,8 @@ pub struct ContainerStats {
     pub rootfs: FsUse,
     /// The container's logs. Their size and free space are those of the filesystem that they are on.
     pub logs: FsUse,
-    /// Swap, pressure, and what else few documents have or few readers want.
-    pub extra: Option<Box<Extra>>,
+    /// Swap, pressure, and what else few documents have or few readers want: one, or none.
+    pub extra: Run<Extra>,
 }
 
 /// Processor time.
@@ -179,7 +132,7 @@ pub struct NetworkStats {
     /// The default interface.
     pub default: InterfaceStats,
     /// Every interface, the default one among them.
-    pub interfaces: Box<[InterfaceStats]>,
+    pub interfaces: Run<InterfaceStats>,
 }
 
 /// A network interface. The counters start anew with the interface.
@@ -265,8 +218,8 @@ impl From<FsStats> for FsUse {
 pub struct VolumeStats {
     /// The volume's name in the pod's spec.
     pub name: Name,
-    /// The claim behind it; absent for volumes that live with the pod.
-    pub pvc_ref: Option<Box<PvcRef>>,
+    /// The claim behind it: one, or none for volumes that live with the pod.
+    pub pvc_ref: Run<PvcRef>,
     /// Its filesystem.
     pub fs: FsStats,
 }

@@ -2,9 +2,10 @@
 
 use serde::de::MapAccess;
 
+use super::columns::{Columns, one};
 use super::context::Context;
 use super::walk::{Object, amount, ignore, object, time};
-use super::{Amount, CpuStats, Extra, MemoryStats, Parts, Pressure, Psi, SwapStats, Time};
+use super::{Amount, CpuStats, Extra, MemoryStats, Parts, Pressure, Psi, Run, SwapStats, Time};
 
 impl Object for Psi {
     fn member<'de, A: MapAccess<'de>>(
@@ -107,7 +108,7 @@ impl Figures for () {
 pub(super) struct Usage<'a> {
     pub(super) cpu: &'a mut CpuStats,
     pub(super) memory: &'a mut MemoryStats,
-    pub(super) extra: &'a mut Option<Box<Extra>>,
+    pub(super) extra: &'a mut Run<Extra>,
 }
 
 impl Usage<'_> {
@@ -132,7 +133,7 @@ impl Usage<'_> {
             "swap" if parts.contains(Parts::SWAP) => {
                 let mut swap = SwapStats::default();
                 object("swap", &mut swap, map, context)?;
-                extra(self.extra, swap != SwapStats::default(), |extra| extra.swap = swap);
+                extra(self.extra, swap != SwapStats::default(), context, |extra| extra.swap = swap);
             }
             _ => ignore(map)?,
         }
@@ -142,7 +143,7 @@ impl Usage<'_> {
 
 fn with_psi<'de, T: Figures, A: MapAccess<'de>>(
     member: &'static str,
-    extra: &mut Option<Box<Extra>>,
+    extra: &mut Run<Extra>,
     place: fn(&mut Pressure) -> &mut Psi,
     map: &mut A,
     context: &mut Context,
@@ -150,26 +151,20 @@ fn with_psi<'de, T: Figures, A: MapAccess<'de>>(
     let mut read = WithPsi::<T>::default();
     object(member, &mut read, map, context)?;
     if read.psi != Psi::default() {
-        let pressure = extra.get_or_insert_default().pressure.get_or_insert_default();
-        *place(pressure) = Psi { time: read.time, ..read.psi };
+        let Columns { extras, pressures, .. } = &mut context.columns;
+        if let Some(pressure) = one(extras, extra).and_then(|extra| one(pressures, &mut extra.pressure)) {
+            *place(pressure) = Psi { time: read.time, ..read.psi };
+        }
     }
     let time = if context.parts.contains(T::PART) { read.time } else { None };
     Ok(read.figures.at(time))
 }
 
-/// A member that most objects do without.
-pub(super) fn boxed<'de, T: Object, A: MapAccess<'de>>(
-    member: &'static str,
-    map: &mut A,
-    context: &mut Context,
-) -> Result<Option<Box<T>>, A::Error> {
-    let mut into = T::default();
-    Ok(object(member, &mut into, map, context)?.then(|| Box::new(into)))
-}
-
 /// Sets something seldom, if it is there or has been there.
-pub(super) fn extra(into: &mut Option<Box<Extra>>, needed: bool, set: impl FnOnce(&mut Extra)) {
-    if needed || into.is_some() {
-        set(into.get_or_insert_default());
+pub(super) fn extra(into: &mut Run<Extra>, needed: bool, context: &mut Context, set: impl FnOnce(&mut Extra)) {
+    if (needed || into.count > 0)
+        && let Some(extra) = one(&mut context.columns.extras, into)
+    {
+        set(extra);
     }
 }

@@ -7,14 +7,27 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::columns::Listed;
 use super::context::{Context, Step};
-use super::{Amount, Name, SkippedWhy, Time};
+use super::{Amount, Name, Run, Skipped, SkippedWhy, Time};
 
 /// An object of the document: takes its members one by one.
 pub(super) trait Object: Default {
     /// Takes the value of the member `key`, or passes over it.
     fn member<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A, context: &mut Context)
     -> Result<(), A::Error>;
+}
+
+/// An object that stands in lists, all of which are parts of one that the document has.
+pub(super) trait Item: Object + Listed {
+    /// How many of a list are kept.
+    const LIMIT: usize;
+
+    /// Whether it is one to keep; counts it where it isn't.
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool;
+
+    /// Moves those that are there once to the front, and says how many they are.
+    fn once_each(list: &mut [Self], skipped: &mut Skipped) -> usize;
 }
 
 /// A member's name, without a copy of it.
@@ -115,6 +128,8 @@ impl<'de, T: Object> Visitor<'de> for ObjectSeed<'_, T> {
 /// What takes in a list of objects, or `null`.
 pub(super) struct ListSeed<'a, T> {
     pub(super) into: &'a mut Vec<T>,
+    /// Where in it the list begins.
+    pub(super) start: usize,
     pub(super) context: &'a mut Context,
     /// How many are kept.
     pub(super) limit: usize,
@@ -146,11 +161,11 @@ impl<'de, T: Object> Visitor<'de> for ListSeed<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let Self { into, context, limit, admit } = self;
-        into.clear();
+        let Self { into, start, context, limit, admit } = self;
+        into.truncate(start);
         let mut index = 0;
         loop {
-            if let Some(limit) = context.reached(into.len(), limit) {
+            if let Some(limit) = context.reached(into.len() - start, limit) {
                 let mut beyond = 0;
                 while items.next_element::<IgnoredAny>()?.is_some() {
                     beyond += 1;
@@ -272,17 +287,60 @@ pub(super) fn object<'de, T: Object, A: MapAccess<'de>>(
     Ok(is_object)
 }
 
-/// A member that is a list of objects.
-pub(super) fn list<'de, T: Object, A: MapAccess<'de>>(
+/// A member that is an object that others do without: the one there is, or none.
+pub(super) fn single<'de, T: Object + Listed, A: MapAccess<'de>>(
     member: &'static str,
-    into: &mut Vec<T>,
+    map: &mut A,
+    context: &mut Context,
+) -> Result<Run<T>, A::Error> {
+    let mut into = T::default();
+    if !object(member, &mut into, map, context)? {
+        return Ok(Run::default());
+    }
+    let all = T::all(&mut context.columns);
+    all.push(into);
+    Ok(Run::at(all.len() - 1, 1))
+}
+
+/// A member that is a list of objects, whose items go to the end of the document's list.
+pub(super) fn list<'de, T: Item, A: MapAccess<'de>>(
+    member: &'static str,
+    map: &mut A,
+    context: &mut Context,
+) -> Result<Run<T>, A::Error> {
+    let end = T::all(&mut context.columns).len();
+    list_from(member, end, map, context)
+}
+
+/// A member that is a list of objects, in place of what the document's list has from there on.
+pub(super) fn list_from<'de, T: Item, A: MapAccess<'de>>(
+    member: &'static str,
+    start: usize,
+    map: &mut A,
+    context: &mut Context,
+) -> Result<Run<T>, A::Error> {
+    let mut all = std::mem::take(T::all(&mut context.columns));
+    let read = list_into(member, (&mut all, start), map, context, T::LIMIT, T::admit);
+    if let Some(list) = all.get_mut(start..) {
+        let kept = T::once_each(list, &mut context.skipped);
+        all.truncate(start + kept);
+    }
+    let run = Run::at(start, all.len() - start);
+    *T::all(&mut context.columns) = all;
+    read.map(|_| run)
+}
+
+/// A member that is a list of objects.
+pub(super) fn list_into<'de, T: Object, A: MapAccess<'de>>(
+    member: &'static str,
+    (into, start): (&mut Vec<T>, usize),
     map: &mut A,
     context: &mut Context,
     limit: usize,
     admit: fn(&T, bool, &mut Context) -> bool,
 ) -> Result<bool, A::Error> {
     context.enter(Step::Member(member));
-    let is_list = map.next_value_seed(ListSeed { into, context: &mut *context, limit, admit })?;
+    let is_list = map.next_value_seed(ListSeed { into, start, context: &mut *context, limit, admit })?;
     context.leave();
     Ok(is_list)
 }

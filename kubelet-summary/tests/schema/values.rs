@@ -101,11 +101,11 @@ fn every_member_finds_its_field() {
     assert_eq!(pod.process_count.get(), Some(12));
     let [data, tmp] = &*pod.volumes else { panic!("two volumes") };
     assert_eq!(filesystem(data.fs), row(1, 2).into_iter().chain(row(3, 4)).collect::<Vec<_>>());
-    assert_eq!(data.pvc_ref.as_deref(), Some(&PvcRef { namespace: "shop".into(), name: "claim".into() }));
-    assert_eq!((&*tmp.name, tmp.fs.used_bytes.get(), &tmp.pvc_ref), ("tmp", Some(7), &None));
+    assert_eq!(data.pvc_ref.first(), Some(&PvcRef { namespace: "shop".into(), name: "claim".into() }));
+    assert_eq!((&*tmp.name, tmp.fs.used_bytes.get(), tmp.pvc_ref.len()), ("tmp", Some(7), 0));
 
     for (owner, network, first) in [("node", &node.network, 130), ("pod", &pod.network, 330)] {
-        let network = network.as_deref().unwrap();
+        let network = network.first().unwrap();
         assert_eq!(network.time.unwrap().to_string(), at(6), "{owner}");
         let interface = |interface: &InterfaceStats| {
             let InterfaceStats { name, rx_bytes, rx_errors, tx_bytes, tx_errors } = interface;
@@ -163,7 +163,7 @@ fn every_member_finds_its_field() {
 fn kept(summary: &Summary) -> Parts {
     let (node, pod) = (&summary.node, &summary.pods[0]);
     let app = pod.containers.first();
-    let network = pod.network.as_deref();
+    let network = pod.network.first();
     let there = [
         (Parts::CPU, !pod.cpu.usage_core_nano_seconds.is_absent() && pod.cpu.time.is_some()),
         (Parts::MEMORY, !pod.memory.rss_bytes.is_absent() && pod.memory.time.is_some()),

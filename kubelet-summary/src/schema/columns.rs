@@ -1,0 +1,133 @@
+//! The lists of a document that is being read: one for all objects of a kind, whatever pod or container they are of.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::run::Whole;
+use super::{
+    ContainerStats, Extra, InterfaceStats, NetworkStats, NodeStats, PodStats, Pressure, PvcRef, Run, Skipped, Summary,
+    VolumeStats, dedup,
+};
+
+/// What has been read of a document. It is emptied into a summary, and keeps its room for the next document.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) pods: Vec<PodStats>,
+    pub(super) containers: Vec<ContainerStats>,
+    pub(super) volumes: Vec<VolumeStats>,
+    pub(super) claims: Vec<PvcRef>,
+    pub(super) networks: Vec<NetworkStats>,
+    pub(super) interfaces: Vec<InterfaceStats>,
+    pub(super) extras: Vec<Extra>,
+    pub(super) pressures: Vec<Pressure>,
+    /// The names of all pods.
+    pub(super) text: String,
+}
+
+/// What there is a list of.
+pub(super) trait Listed: Sized {
+    fn all(columns: &mut Columns) -> &mut Vec<Self>;
+}
+
+macro_rules! listed {
+    ($($type:ty: $column:ident,)+) => {
+        $(
+            impl Listed for $type {
+                fn all(columns: &mut Columns) -> &mut Vec<Self> {
+                    &mut columns.$column
+                }
+            }
+        )+
+    };
+}
+
+listed! {
+    PodStats: pods,
+    ContainerStats: containers,
+    VolumeStats: volumes,
+    PvcRef: claims,
+    NetworkStats: networks,
+    InterfaceStats: interfaces,
+}
+
+/// The one item that a run is of; it is made where there is none.
+pub(super) fn one<'a, T: Default>(all: &'a mut Vec<T>, run: &mut Run<T>) -> Option<&'a mut T> {
+    if run.count == 0 {
+        *run = Run::at(all.len(), 1);
+        all.push(T::default());
+    }
+    all.get_mut(run.start as usize)
+}
+
+thread_local! {
+    static SPARE: Cell<Columns> = Cell::default();
+}
+
+/// A list's room for so many entries is kept on each thread that reads documents, as is that for so many bytes of text:
+/// less than 2 MB in all. A node of 110 pods takes a tenth of it.
+const SPARE_ENTRIES: usize = 2048;
+const SPARE_TEXT: usize = 128 << 10;
+
+impl Columns {
+    /// Empty ones, with the room of the last document that was read on this thread.
+    pub(super) fn take_spare() -> Self {
+        SPARE.try_with(Cell::take).unwrap_or_default()
+    }
+
+    /// All that was read, each list in one piece of memory.
+    pub(super) fn into_summary(mut self, mut node: NodeStats, skipped: &mut Skipped) -> Summary {
+        let claims = whole(&mut self.claims);
+        for volume in &mut self.volumes {
+            volume.pvc_ref.settle(claims.as_ref());
+        }
+        let volumes = whole(&mut self.volumes);
+        let interfaces = whole(&mut self.interfaces);
+        for network in &mut self.networks {
+            network.interfaces.settle(interfaces.as_ref());
+        }
+        let networks = whole(&mut self.networks);
+        let pressures = whole(&mut self.pressures);
+        for extra in &mut self.extras {
+            extra.pressure.settle(pressures.as_ref());
+        }
+        let extras = whole(&mut self.extras);
+        for container in &mut self.containers {
+            container.extra.settle(extras.as_ref());
+        }
+        let containers = whole(&mut self.containers);
+        node.network.settle(networks.as_ref());
+        node.extra.settle(extras.as_ref());
+        node.system_containers.settle(containers.as_ref());
+        let text = (!self.text.is_empty()).then(|| Arc::new(boxed_text(&mut self.text)));
+        for pod in &mut self.pods {
+            pod.pod_ref.settle(text.as_ref());
+            pod.containers.settle(containers.as_ref());
+            pod.extra.settle(extras.as_ref());
+            pod.network.settle(networks.as_ref());
+            pod.volumes.settle(volumes.as_ref());
+        }
+        dedup::newest_pods(&mut self.pods, skipped);
+        let pods = boxed(&mut self.pods);
+        // A thread that is ending has no use for the room.
+        let _ = SPARE.try_with(|spare| spare.set(self));
+        Summary { node, pods }
+    }
+}
+
+fn whole<T>(all: &mut Vec<T>) -> Option<Whole<T>> {
+    (!all.is_empty()).then(|| Arc::new(boxed(all)))
+}
+
+/// A list that is complete, as long as it has to be. Room beyond measure goes with it.
+fn boxed<T>(all: &mut Vec<T>) -> Box<[T]> {
+    if all.capacity() > SPARE_ENTRIES { std::mem::take(all).into_boxed_slice() } else { all.drain(..).collect() }
+}
+
+fn boxed_text(all: &mut String) -> Box<str> {
+    if all.capacity() > SPARE_TEXT {
+        return std::mem::take(all).into_boxed_str();
+    }
+    let text = Box::from(&**all);
+    all.clear();
+    text
+}
