@@ -94,9 +94,10 @@ pub(crate) fn live(status: &Status, history: &History) -> Markup {
     if let Some(samples) = status.samples {
         numbers.push(("Samples", count(samples)));
     }
+    let told: Vec<_> = status.parts.iter().cloned().chain([status.configuration.part("configuration")]).collect();
     html! {
         (figures(&numbers))
-        (parts(&status.parts))
+        (parts(&told))
         (history.html())
         (talkers(status, "top-cpu", "Most processor", &status.top_cpu, |row| Some(row.cores)))
         @if status.has_cpi {
