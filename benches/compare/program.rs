@@ -48,14 +48,7 @@ impl Program {
     }
 
     pub(crate) fn usage(&self) -> Result<Usage> {
-        let stat = self.process.stat()?;
-        let status = self.process.status()?;
-        let megabytes = |kibibytes: Option<u64>| kibibytes.unwrap_or(0) as f64 * 1024.0 / 1e6;
-        Ok(Usage {
-            cpu: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
-            resident_mb: megabytes(status.vmrss),
-            peak_mb: megabytes(status.vmhwm),
-        })
+        Usage::of(&self.process)
     }
 
     /// Waits until it has nothing to do any more. What it did in the quiet time at the end does not count.

@@ -111,8 +111,10 @@ impl Agent {
                 exporter.shutdown().await;
             }
         };
-        tokio::join!(usage, events, nodes, push);
+        // The last push reads the store, and the store ends before those who feed it: their end is no failure then.
+        tokio::join!(nodes, push);
         self.ksm.shutdown().await;
+        tokio::join!(usage, events);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use example_host::checkpoint::Place;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -21,6 +22,9 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// The Role for the Leases of nodes' metadata, beside the one for what is watched in their namespace.
 const NODE_METADATA: &str = "cluster-agent-node-metadata";
 
+/// The Role for the ConfigMap that keeps how far events were sent.
+const POSITION: &str = "cluster-agent-position";
+
 /// The Role for the agent's own StatefulSet, which says which shard it is.
 const SHARDS: &str = "cluster-agent-shards";
 
@@ -37,6 +41,8 @@ struct Needs {
     kubelets: Option<&'static str>,
     /// What events are about is looked up, for where they are sent.
     objects: bool,
+    /// The ConfigMap that keeps how far events were sent: its namespace and name.
+    position: Option<(String, String)>,
     /// The namespace of the agent's StatefulSet.
     shards: Option<String>,
 }
@@ -64,6 +70,12 @@ impl Needs {
             needs.watch("", "events", true);
         }
         needs.objects = events && options.export.as_ref().is_some_and(|export| !export.config.omit_lookup);
+        if let Some(Place::ConfigMap { namespace, name }) = &flags.events.checkpoint
+            && events
+            && options.export.is_some()
+        {
+            needs.position = Some((namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()), name.clone()));
+        }
         if let ShardChoice::ByPod { namespace, .. } = &options.shard {
             needs.shards = Some(namespace.clone());
         }
@@ -117,6 +129,12 @@ impl Needs {
         if let Some(namespace) = &self.leases {
             let leases = rule("coordination.k8s.io", vec!["leases".to_owned()], WATCH);
             documents.extend(role(part(NODE_METADATA, namespace), vec![leases])?);
+        }
+        if let Some((namespace, name)) = &self.position {
+            let kept = || vec!["configmaps".to_owned()];
+            let named = PolicyRule { resource_names: Some(vec![name.clone()]), ..rule("", kept(), &["get", "patch"]) };
+            // What is not there yet has no name that a rule could be for.
+            documents.extend(role(part(POSITION, namespace), vec![rule("", kept(), &["create"]), named])?);
         }
         if let Some(namespace) = &self.shards {
             let own =

@@ -154,6 +154,41 @@ async fn events_are_counted_by_what_they_are() {
 }
 
 #[tokio::test]
+async fn what_happens_while_no_agent_runs_is_sent_by_the_next() {
+    let sim = sim().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (file, sent) = (path("agent.yaml"), path("sent.jsonl"));
+    let export = json!({"events": {"checkpoint": format!("file:{}", path("position")), "export": {
+        "route": {"routes": [{"match": [{"receiver": "file"}]}]},
+        "receivers": [{"name": "file", "file": {"path": sent}}],
+    }}});
+    std::fs::write(&file, export.to_string()).unwrap();
+    let reasons = || {
+        let lines = std::fs::read_to_string(&sent).unwrap_or_default();
+        let reason = |line: &str| serde_json::from_str::<Value>(line).unwrap()["reason"].as_str().unwrap().to_owned();
+        lines.lines().map(reason).collect::<Vec<_>>()
+    };
+    for [before, during] in [["BackOff", "Killing"], ["Unhealthy", "FailedMount"]] {
+        let host = agent(&sim, &["--resources", "nodes", "--usage", "off", "--config", &file]).await;
+        ready(&host).await;
+        write_event(&sim, before, 1);
+        let last = async {
+            while reasons().last().map(String::as_str) != Some(before) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(support::PATIENCE, last).await.expect("it is sent");
+        let ended = host.terminate().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("the stream ended"), "{}", ended.stderr);
+        write_event(&sim, during, 1);
+    }
+    assert_eq!(reasons(), ["BackOff", "Killing", "Unhealthy"]);
+    sim.shutdown().await;
+}
+
+#[tokio::test]
 async fn kubelets_that_may_not_be_asked_leave_the_others_alone() {
     let sim = sim().await;
     sim.deny(Deny::everything().resource("nodes/proxy"));

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use example_host::checkpoint::Place;
 use example_host::cluster::ClusterFlags;
 use example_host::flags::with_environment;
 use jiff::SignedDuration;
@@ -160,35 +161,6 @@ impl FromStr for Address {
     }
 }
 
-/// Where a position is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    File(PathBuf),
-    ConfigMap { namespace: Option<String>, name: String },
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no place: write file:PATH, configmap:NAME or configmap:NAMESPACE/NAME");
-        match text.split_once(':').filter(|(_, rest)| !rest.is_empty()).ok_or_else(wrong)? {
-            ("file", path) => Ok(Self::File(path.into())),
-            ("configmap", name) => {
-                let (namespace, name) = match name.split_once('/') {
-                    Some((namespace, name)) => (Some(namespace.to_owned()), name),
-                    None => (None, name),
-                };
-                if name.is_empty() || name.contains('/') || namespace.as_deref() == Some("") {
-                    return Err(wrong());
-                }
-                Ok(Self::ConfigMap { namespace, name: name.to_owned() })
-            }
-            _ => Err(wrong()),
-        }
-    }
-}
-
 fn duration(text: &str) -> Result<Duration, &'static str> {
     let parsed: Option<SignedDuration> = text.parse().ok();
     let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
@@ -248,21 +220,6 @@ mod tests {
         assert_eq!(address("[::1]:1").as_deref(), Ok("::1 1"));
         for wrong in ["2112", "::1:2112", "a:b", "a:70000", "", "[1.2.3.4]:5"] {
             assert!(address(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn places_of_a_position() {
-        let place = |text: &str| text.parse::<Place>();
-        assert_eq!(place("file:/var/lib/x"), Ok(Place::File("/var/lib/x".into())));
-        let named = |namespace: Option<&str>| Place::ConfigMap {
-            namespace: namespace.map(str::to_owned),
-            name: "b".to_owned(),
-        };
-        assert_eq!(place("configmap:b"), Ok(named(None)));
-        assert_eq!(place("configmap:a/b"), Ok(named(Some("a"))));
-        for wrong in ["", "file:", "configmap:", "configmap:/b", "configmap:a/", "configmap:a/b/c", "s3:x", "/x"] {
-            assert!(place(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use example_host::checkpoint::Place;
 use example_host::cluster::{Cluster, Unconfigured, ensure_namespace};
 use example_host::server::{Timeouts, listen, listen_or_any, serve_with, url_of};
 use example_host::stop;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::configuration::{Configuration, Receiver, Unusable};
-use crate::flags::{Address, Flags, Place};
+use crate::flags::{Address, Flags};
 use crate::health::Watched;
 use crate::identity::Own;
 use crate::page::About;

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use example_host::checkpoint::Place;
 use kube_events::config::{Config, Sink};
 use kube_events::route::{Route, Rule};
 
 use crate::configuration::Configuration;
-use crate::flags::{DeliveryFlags, Place};
+use crate::flags::DeliveryFlags;
 use crate::identity::Own;
 
 /// All of it, as lines.

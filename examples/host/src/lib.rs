@@ -4,6 +4,8 @@
 
 #[cfg(feature = "cluster")]
 pub mod auth;
+#[cfg(feature = "cluster")]
+pub mod checkpoint;
 #[cfg(feature = "node")]
 pub mod clock;
 #[cfg(feature = "cluster")]

@@ -79,9 +79,13 @@ impl TlsOptions {
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, SinkError> {
+    let wrong = |source| SinkError::File { option, path: path.to_owned(), source };
     let mut pem = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_PEM).read_to_end(&mut pem));
-    read.map_err(|error| SinkError::File { option, path: path.to_owned(), source: error.into() })?;
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut pem));
+    // A part of it would be others than were named.
+    if read.map_err(|error| wrong(error.into()))? as u64 > MAX_PEM {
+        return Err(wrong(format!("it has more than {MAX_PEM} bytes").into()));
+    }
     Ok(pem)
 }
 

@@ -122,3 +122,16 @@ async fn the_sink_shows_its_certificate() {
     let (got, told) = post(&url, TlsOptions { client: Some(files), ..trusting }).await;
     assert_eq!(got, "taken", "{told}");
 }
+
+#[tokio::test]
+async fn a_file_that_is_too_large_is_refused_and_not_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = Authority::new().write(directory.path());
+    let mut pem = std::fs::read(&path).unwrap();
+    pem.resize((4 << 20) + 1, b'\n');
+    std::fs::write(&path, pem).unwrap();
+    let tls = TlsOptions { ca_file: Some(path), ..TlsOptions::default() };
+    let error = Webhook::new(WebhookOptions { tls, ..WebhookOptions::new("https://127.0.0.1:1") }).unwrap_err();
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(told, "it has more than 4194304 bytes", "{error}");
+}

@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
+use example_host::checkpoint::{Place, own_namespace};
 use example_host::page::{Health, Part};
 use example_host::units::count;
 use futures::StreamExt;
 use futures::channel::mpsc::channel;
 use ksm_core::ResourceBuilder;
 use kube::Client;
-use kube_events::checkpoint::Memory;
+use kube_events::checkpoint::{Checkpoint, ConfigMap, File, Memory};
 use kube_events::event::EnhancedEvent;
 use kube_events::event_metrics::EventCounts;
 use kube_events::object::Omitted;
@@ -47,6 +48,24 @@ pub(crate) struct EventFlags {
     /// Series of counts at most; what finds no room is counted as `other`
     #[arg(long = "events-series", value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) series: u32,
+    /// Where it is kept how far events were sent, so that a restart misses none: file:PATH, configmap:NAME or
+    /// configmap:NAMESPACE/NAME [default: nowhere; what happens while no agent runs is not sent]
+    #[arg(long = "events-checkpoint", value_name = "PLACE")]
+    pub(crate) checkpoint: Option<Place>,
+}
+
+impl EventFlags {
+    /// Without sinks there is nothing that a restart could miss: counts begin anew with each agent.
+    fn checkpoint(&self, client: &Client, wanted: &Wanted) -> Arc<dyn Checkpoint> {
+        match self.checkpoint.as_ref().filter(|_| wanted.export.is_some()) {
+            None => Arc::new(Memory::default()),
+            Some(Place::File(path)) => Arc::new(File::new(path)),
+            Some(Place::ConfigMap { namespace, name }) => {
+                let namespace = namespace.clone().or_else(own_namespace).unwrap_or_else(|| "default".to_owned());
+                Arc::new(ConfigMap::new(client.clone(), &namespace, name))
+            }
+        }
+    }
 }
 
 /// Counts, and a number that changes with them.
@@ -63,9 +82,8 @@ pub(crate) type Counts = Arc<Mutex<Counted>>;
 pub(crate) struct Events {
     client: Client,
     counts: Counts,
-    /// The position, so that a pipeline that takes another's place tells nothing twice and misses nothing. Events while
-    /// no agent runs are not for this: counts begin anew with each.
-    checkpoint: Arc<Memory>,
+    /// The position, so that a pipeline that takes another's place tells nothing twice and misses nothing.
+    checkpoint: Arc<dyn Checkpoint>,
     /// None while it is being replaced.
     running: Arc<Mutex<Running>>,
     feeding: JoinHandle<()>,
@@ -100,7 +118,8 @@ impl Events {
         let (out, events) = channel(QUEUE);
         let feeding = tokio::spawn(object::feed(counts.clone(), out));
         let stream = events.map(Ok::<_, std::convert::Infallible>);
-        let events = Self { client, counts, checkpoint: Arc::default(), running: Arc::default(), feeding };
+        let checkpoint = flags.checkpoint(&client, wanted);
+        let events = Self { client, counts, checkpoint, running: Arc::default(), feeding };
         events.run(wanted).await;
         (events, object::resource().stream(stream))
     }

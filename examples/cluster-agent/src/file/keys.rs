@@ -45,6 +45,7 @@ pub(super) const FLAGS: &[Key] = &[
     key("usage.concurrency", "usage-concurrency", One, Restart),
     key("events.enabled", "events", One, Restart),
     key("events.series", "events-series", One, Restart),
+    key("events.checkpoint", "events-checkpoint", One, Restart),
     key("otlp.enabled", "otlp", One, Restart),
     key("otlp.endpoint", "otlp-endpoint", One, Restart),
     key("otlp.interval", "otlp-interval", One, Restart),

@@ -1,0 +1,133 @@
+//! The agent's process, and a client that scrapes it as a Prometheus does.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use benches::process::Usage;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use procfs::process::Process;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+/// A running cluster-agent.
+pub(crate) struct Agent {
+    child: Child,
+    process: Process,
+    url: String,
+    client: Client<HttpConnector, Empty<Bytes>>,
+    began: Instant,
+}
+
+/// One answer.
+pub(crate) struct Scrape {
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Agent {
+    /// Starts it with every part on, and events sent to a file in this directory.
+    pub(crate) async fn start(program: &Path, directory: &Path, kubeconfig: &Path) -> Result<Self> {
+        let file = directory.join("agent.yaml");
+        let events = directory.join("events.jsonl");
+        let export = json!({"events": {"export": {
+            "route": {"routes": [{"match": [{"receiver": "file"}]}]},
+            "receivers": [{"name": "file", "file": {"path": events}}],
+        }}});
+        std::fs::write(&file, export.to_string())?;
+        let began = Instant::now();
+        let mut child = Command::new(program)
+            .arg("--config")
+            .arg(&file)
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(["--port", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(directory.join("agent.log"))?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} does not start: build it by cargo build --release", program.display()))?;
+        let process = Process::new(i32::try_from(child.id().context("it has ended already")?)?)?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let line = lines.next_line().await?.context("it ended before it served")?;
+        let url = line.strip_prefix("serving at ").context("it says something else first")?.to_owned();
+        // What else it says is read, so that it never waits for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Self { child, process, url, client, began })
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        Usage::of(&self.process)
+    }
+
+    pub(crate) fn runs_for(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits until everything has been listed.
+    pub(crate) async fn ready(&self, give_up: Duration) -> Result<()> {
+        let ready = async {
+            while self.get("/-/ready", false).await.is_err() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(give_up, ready).await.with_context(|| format!("it is not ready after {} s", give_up.as_secs()))
+    }
+
+    pub(crate) async fn status(&self) -> Result<Value> {
+        let mut body = Vec::new();
+        self.get_into("/status.json", false, &mut |data| body.extend_from_slice(data)).await?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// Scrapes it, and keeps nothing.
+    pub(crate) async fn scrape(&self, gzip: bool) -> Result<Scrape> {
+        let began = Instant::now();
+        let bytes = self.get("/metrics", gzip).await?;
+        Ok(Scrape { bytes, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    async fn get(&self, path: &str, gzip: bool) -> Result<u64> {
+        let mut bytes = 0;
+        self.get_into(path, gzip, &mut |data| bytes += data.len() as u64).await?;
+        Ok(bytes)
+    }
+
+    async fn get_into(&self, path: &str, gzip: bool, take: &mut (dyn FnMut(&[u8]) + Send)) -> Result<()> {
+        let mut request = http::Request::get(format!("{}{path}", self.url));
+        if gzip {
+            request = request.header("accept-encoding", "gzip");
+        }
+        let answer = self.client.request(request.body(Empty::new())?).await?;
+        ensure!(answer.status().is_success(), "{path} answers {}", answer.status());
+        let mut body = answer.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                take(&data);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and makes it end.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        if let Some(pid) = self.child.id() {
+            kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+            if timeout(Duration::from_secs(20), self.child.wait()).await.is_err() {
+                self.child.kill().await?;
+            }
+        }
+        Ok(())
+    }
+}
