@@ -77,6 +77,8 @@ impl Kubelet {
                 Ok(cache) => {
                     cache.put(&way.node);
                     let asking = async {
+                        // At once: a cache waits for each node's place in a round, and here there is one node.
+                        let _ = cache.get(&way.node).await;
                         let mut turns = tokio::time::interval(LOOK);
                         loop {
                             turns.tick().await;

@@ -330,16 +330,13 @@ impl Perf {
         Recording::start(config, columns, Arc::clone(&self.containers.names))
     }
 
-    fn look(&self, files: &State) {
+    fn look(&self, state: &State) {
         let Some(now) = self.recording.lock().as_ref().map(Recording::now) else { return };
-        let (rows, lost) = (now.recorded.files.written + now.recorded.files.waiting, now.recorded.lost);
-        files.detail(format!(
-            "{rows} rows in {} complete files and an open one, {lost} records lost",
-            now.recorded.files.files
-        ));
+        let (samples, lost, files) = (now.recorded.samples, now.recorded.lost, now.recorded.files.files);
+        state.detail(format!("{samples} samples in {files} complete files and an open one, {lost} lost"));
         match now.error {
-            Some(error) => files.failed(error),
-            None => files.ok(),
+            Some(error) => state.failed(error),
+            None => state.ok(),
         }
     }
 }

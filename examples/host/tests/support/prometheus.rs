@@ -26,14 +26,15 @@ impl Prometheus {
         };
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let mut config = format!("rule_files: [{}]\nscrape_configs:\n", folder_of_files().join("rules.yaml").display());
-        for (job, target) in jobs {
+        let scrapes = jobs.iter().map(|(job, target)| {
             let target = target.trim_start_matches("http://").trim_end_matches('/');
-            config.push_str(&format!(
+            format!(
                 "- job_name: {job}\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  honor_labels: true\n  \
                  static_configs: [{{targets: [\"{target}\"]}}]\n"
-            ));
-        }
+            )
+        });
+        let rules = folder_of_files().join("rules.yaml");
+        let config = format!("rule_files: [{}]\nscrape_configs:\n{}", rules.display(), scrapes.collect::<String>());
         std::fs::write(path("prometheus.yaml"), config).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let process = Command::new(program)
@@ -77,10 +78,10 @@ impl Prometheus {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, finds).await {
-            Ok(found) => found,
-            Err(_) => panic!("not as wanted: {query} finds {:?}", self.query(query).await),
+        if let Ok(found) = tokio::time::timeout(PATIENCE, finds).await {
+            return found;
         }
+        panic!("not as wanted: {query} finds {:?}", self.query(query).await)
     }
 
     /// Asks until there is an answer with series in it.
