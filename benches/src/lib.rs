@@ -1,5 +1,6 @@
 //! What the benchmarks share: pods to work on, and a store to put them into.
 
+pub mod agent;
 pub mod events;
 pub mod process;
 

@@ -11,6 +11,8 @@ pub mod clock;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 #[cfg(feature = "cluster")]
+pub mod config;
+#[cfg(feature = "cluster")]
 mod connection;
 #[cfg(feature = "cluster")]
 pub mod endpoints;

@@ -22,10 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::NAME;
 use crate::parts::{Backoff, State};
+use crate::settings::Settings;
 use crate::text::Text;
 
 /// How often the connection is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often the tree is looked at while samples are written.
+const WHILE_WRITING: Duration = Duration::from_millis(500);
 
 /// Where the cgroups are.
 #[derive(Debug, Clone)]
@@ -92,8 +96,9 @@ pub(crate) struct Options {
     pub(crate) place: Option<Place>,
     /// None where no runtime is to be asked.
     pub(crate) socket: Option<PathBuf>,
-    /// How often the tree is looked at.
-    pub(crate) every: Duration,
+    /// Whether anything is counted.
+    pub(crate) counts: bool,
+    pub(crate) settings: Settings,
 }
 
 /// Keeps what is known until `stop`.
@@ -111,7 +116,7 @@ pub(crate) async fn run(options: Options, found: &Found, state: &State, stop: &C
     };
     found.send_replace(Some(Arc::clone(&containers)));
     let tending = async {
-        tokio::join!(containers.index.run(), look(&containers, options.every), async {
+        tokio::join!(containers.index.run(), look(&containers, options.settings, options.counts), async {
             match &options.socket {
                 Some(socket) => join(&containers, socket, state, stop).await,
                 None => state.set(Health::Absent, Some("switched off: containers have ids, and no names".to_owned())),
@@ -124,16 +129,17 @@ pub(crate) async fn run(options: Options, found: &Found, state: &State, stop: &C
 }
 
 /// Looks for cgroups that are new, and those that are gone.
-async fn look(containers: &Containers, every: Duration) {
-    let mut turns = tokio::time::interval(every);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn look(containers: &Containers, mut settings: Settings, counts: bool) {
     loop {
-        turns.tick().await;
         let (names, totals) = (Arc::clone(&containers.names), Arc::clone(&containers.totals));
         let looked = tokio::task::spawn_blocking(move || names.look_with(&mut totals.lock(), monotonic())).await;
         if let Ok(Err(error)) = looked {
             tracing::error!("{error}: new containers have no names");
         }
+        let flags = settings.current();
+        // Samples of a container that is new wait for longer than that.
+        let every = if counts && flags.parquet.is_some() { WHILE_WRITING } else { flags.interval };
+        settings.pause(every).await;
     }
 }
 

@@ -1,150 +1,82 @@
-//! The configuration file: each key stands for a flag.
+//! The keys of the configuration file: each stands for a flag.
 
-use std::path::Path;
+use example_host::config::Shape::{List, One};
+use example_host::config::Takes::{Effect, Restart};
+use example_host::config::{Key, Keys};
 
-use example_host::files::read_text;
-use serde_json::Value;
-
-/// What is read at most.
-const MAX_BYTES: usize = 1 << 20;
-
-/// Each key's path, and the flag that says the same.
-pub(crate) const KEYS: &[(&str, &str)] = &[
-    ("parts", "parts"),
-    ("nodeName", "node-name"),
-    ("lease.namespace", "namespace"),
-    ("lease.holder", "pod-name"),
-    ("lease.source", "source"),
-    ("lease.imdsEndpoint", "imds-endpoint"),
-    ("lease.onStop", "on-stop"),
-    ("lease.startJitter", "start-jitter"),
-    ("containers.socket", "socket"),
-    ("containers.counters", "counters"),
-    ("containers.interval", "interval"),
-    ("parquet.directory", "parquet"),
-    ("parquet.slot", "slot"),
-    ("parquet.fileSizeMiB", "file-size"),
-    ("parquet.fileAge", "file-age"),
-    ("kubelet.address", "kubelet-address"),
-    ("kubelet.port", "kubelet-port"),
-    ("kubelet.interval", "kubelet-interval"),
-    ("kubelet.ca", "kubelet-ca"),
-    ("kubelet.insecure", "kubelet-insecure"),
-    ("kubelet.tokenFile", "kubelet-token-file"),
-    ("serving.host", "host"),
-    ("serving.port", "port"),
-];
-
-/// Flags with their values, of a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<(&'static str, String)>, String> {
-    let text = read_text(path).map_err(|error| format!("{}: the file can't be read: {error}", path.display()))?;
-    parse(&text).map_err(|problem| format!("{}: {problem}", path.display()))
-}
-
-/// Flags with their values, of a file's text.
-pub(crate) fn parse(text: &str) -> Result<Vec<(&'static str, String)>, String> {
-    if text.len() > MAX_BYTES {
-        return Err(format!("it is longer than {MAX_BYTES} bytes"));
-    }
-    let value = if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with('#')) {
-        Value::Null
-    } else {
-        serde_saphyr::from_str(text).map_err(|error| format!("this is no YAML: {error}"))?
-    };
-    let mut flags = Vec::new();
-    let mut problems = Vec::new();
-    walk("", &value, &mut flags, &mut problems);
-    if problems.is_empty() { Ok(flags) } else { Err(problems.join("\n")) }
-}
-
-fn walk(path: &str, value: &Value, flags: &mut Vec<(&'static str, String)>, problems: &mut Vec<String>) {
-    let entries = match value {
-        Value::Object(entries) => entries,
-        // A section whose keys are all comments.
-        Value::Null => return,
-        _ => return problems.push(format!("{path}: a map is wanted")),
-    };
-    for (name, value) in entries {
-        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        if let Some((_, flag)) = KEYS.iter().find(|(key, _)| *key == below) {
-            match text_of(value) {
-                Ok(Some(text)) => flags.push((flag, text)),
-                Ok(None) => {}
-                Err(wanted) => problems.push(format!("{below}: {wanted}")),
-            }
-        } else if KEYS.iter().any(|(key, _)| key.starts_with(&format!("{below}."))) {
-            walk(&below, value, flags, problems);
-        } else {
-            let hint = nearest(&below).map(|key| format!(": did you mean {key:?}?")).unwrap_or_default();
-            problems.push(format!("{below}: this key is not known{hint}"));
-        }
-    }
-}
-
-fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
-        Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
-        Value::Array(items) => {
-            let items: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-            items.map(|items| Some(items.join(","))).ok_or("a list of texts is wanted")
-        }
-        Value::Object(_) => Err("a single value or a list is wanted"),
-    }
-}
-
-fn nearest(path: &str) -> Option<&'static str> {
-    let near = KEYS.iter().map(|(key, _)| (strsim::jaro_winkler(key, path), *key));
-    near.filter(|(likeness, _)| *likeness > 0.85).max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, key)| key)
-}
+/// Every key.
+pub(crate) const KEYS: Keys = Keys {
+    flags: &[
+        Key::new("parts", "parts", List, Restart),
+        Key::new("nodeName", "node-name", One, Restart),
+        Key::new("lease.namespace", "namespace", One, Restart),
+        Key::new("lease.holder", "pod-name", One, Restart),
+        Key::new("lease.source", "source", One, Restart),
+        Key::new("lease.imdsEndpoint", "imds-endpoint", One, Restart),
+        Key::new("lease.onStop", "on-stop", One, Restart),
+        Key::new("lease.startJitter", "start-jitter", One, Restart),
+        Key::new("lease.duration", "lease-duration", One, Restart),
+        Key::new("lease.renewInterval", "renew-interval", One, Restart),
+        Key::new("containers.socket", "socket", One, Restart),
+        Key::new("containers.counters", "counters", List, Effect),
+        Key::new("containers.interval", "interval", One, Effect),
+        Key::new("parquet.directory", "parquet", One, Effect),
+        Key::new("parquet.slot", "slot", One, Effect),
+        Key::new("parquet.fileSizeMiB", "file-size", One, Effect),
+        Key::new("parquet.fileAge", "file-age", One, Effect),
+        Key::new("kubelet.address", "kubelet-address", One, Effect),
+        Key::new("kubelet.port", "kubelet-port", One, Effect),
+        Key::new("kubelet.interval", "kubelet-interval", One, Effect),
+        Key::new("kubelet.ca", "kubelet-ca", One, Effect),
+        Key::new("kubelet.insecure", "kubelet-insecure", One, Effect),
+        Key::new("kubelet.tokenFile", "kubelet-token-file", One, Effect),
+        Key::new("serving.host", "host", One, Restart),
+        Key::new("serving.port", "port", One, Restart),
+    ],
+    others: &[],
+};
 
 #[cfg(test)]
 mod tests {
+    use example_host::config::Takes;
+
     use super::*;
+    use crate::flags::Source;
 
-    #[test]
-    fn keys_that_are_not_known_are_refused_with_the_nearest() {
-        let told = parse("kubelet:\n  intervall: 3s\nfoo: 1\n").unwrap_err();
-        assert!(
-            told.contains("kubelet.intervall: this key is not known: did you mean \"kubelet.interval\"?"),
-            "{told}"
-        );
-        assert!(told.contains("foo: this key is not known"), "{told}");
-        assert!(parse("kubelet: 3").unwrap_err().contains("a map is wanted"));
-        assert!(parse("kubelet: {port: {a: 1}}").unwrap_err().contains("a single value"));
-        assert!(parse("a: [").unwrap_err().contains("no YAML"));
-    }
+    const EXAMPLE: &str = include_str!("../node-agent.yaml");
 
-    #[test]
-    fn an_empty_file_says_nothing() {
-        for text in ["", "# all is as it is\n", "kubelet:\n", "parts:\n"] {
-            assert_eq!(parse(text).unwrap(), [], "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_example_names_every_key() {
-        let example = include_str!("../node-agent.yaml");
-        let mut section = String::new();
-        let mut named = Vec::new();
-        for line in example.lines() {
-            let line = line.strip_prefix('#').unwrap_or(line);
-            let Some((key, _)) = line.split_once(':') else { continue };
-            let indented = key.starts_with("  ");
-            let key = key.trim();
-            if !key.is_empty() && key.chars().all(char::is_alphanumeric) {
-                if indented {
-                    named.push(format!("{section}.{key}"));
-                } else {
-                    section = key.to_owned();
-                    named.push(section.clone());
-                }
+    /// The example with its keys in force.
+    fn in_force() -> String {
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if rest.trim_start().starts_with(char::is_alphabetic) && rest.contains(':') => {
+                let is_key =
+                    rest.trim_start().split(':').next().is_some_and(|key| key.chars().all(char::is_alphanumeric));
+                if is_key && !rest.starts_with("  #") { format!("{rest}\n") } else { format!("#{rest}\n") }
             }
+            _ => format!("{line}\n"),
+        };
+        EXAMPLE.lines().map(line).collect()
+    }
+
+    #[test]
+    fn the_example_is_what_holds_without_it() {
+        assert_eq!(KEYS.parse(EXAMPLE, "example").unwrap(), []);
+    }
+
+    #[test]
+    fn the_example_has_every_key_each_is_right_and_it_says_which_take_a_restart() {
+        let text = in_force();
+        let entries = KEYS.parse(&text, "example").unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
+        let named: Vec<&str> = entries.iter().map(|entry| entry.key).collect();
+        let missing: Vec<&str> = KEYS.paths().filter(|path| !named.contains(path)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        Source::of(&["--sim"]).flags(&entries).unwrap();
+        let line = |entry: &example_host::config::Entry| {
+            let number: usize = entry.place.split(':').nth(1).unwrap().parse().unwrap();
+            text.lines().nth(number - 1).unwrap().to_owned()
+        };
+        for entry in &entries {
+            assert_eq!(line(entry).ends_with("# restart"), entry.takes == Takes::Restart, "{}", line(entry));
         }
-        for (key, _) in KEYS {
-            assert!(named.iter().any(|name| name == key), "{key} in {named:?}");
-        }
-        parse(example).unwrap();
     }
 }

@@ -1,20 +1,21 @@
 //! The command line. What a pod knows of itself comes by the downward API; each other flag can be given by the
 //! environment (`--on-stop` as `NODE_AGENT_ON_STOP`) and by the configuration file, too.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cgroup_perf::events::Event;
-use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use example_host::cluster::ClusterFlags;
+use example_host::config::{Entry, Given};
 use example_host::flags::with_environment;
 use example_host::metadata::SourceKind;
 use jiff::SignedDuration;
-use node_lease::OnStop;
 use node_lease::source::aws::Imds;
+use node_lease::{Contract, ContractError, OnStop};
 
-use crate::file;
+use crate::file::KEYS;
 
 /// The port where none is named; one that is taken is no reason to end then.
 pub(crate) const DEFAULT_PORT: u16 = 9101;
@@ -81,6 +82,12 @@ pub(crate) struct Flags {
     /// simulated cluster]
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Lease")]
     start_jitter: Option<Duration>,
+    /// How long the Lease is good for without a renewal
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2h", help_heading = "Lease")]
+    lease_duration: Duration,
+    /// How often it is renewed, and the metadata asked for
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1h", help_heading = "Lease")]
+    renew_interval: Duration,
     /// The runtime's socket
     #[arg(long, value_name = "PATH", default_value = nri_plugin::launch::DEFAULT_SOCKET, help_heading = "Containers")]
     pub(crate) socket: PathBuf,
@@ -117,7 +124,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Kubelet")]
     pub(crate) kubelet_ca: Option<PathBuf>,
     /// Trust whoever answers at the kubelet's port, and give them the token
-    #[arg(long, help_heading = "Kubelet")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true",
+          action = clap::ArgAction::Set, value_name = "BOOL", hide_default_value = true, help_heading = "Kubelet")]
     pub(crate) kubelet_insecure: bool,
     /// A file of the token for the kubelet [default: the service account's]
     #[arg(long, value_name = "FILE", help_heading = "Kubelet")]
@@ -165,6 +173,23 @@ impl Flags {
         }
     }
 
+    /// What the agent and the readers of Leases agree on.
+    pub(crate) fn contract(&self) -> Result<Contract, ContractError> {
+        Contract::cloudwatch().times(self.lease_duration, self.renew_interval)
+    }
+
+    /// What the kernel's programs and the files are started by: with another, they are started anew.
+    pub(crate) fn counts(&self) -> impl PartialEq + '_ {
+        let files = self.parquet.as_ref().map(|directory| (directory, self.slot, self.file_size, self.file_age));
+        (&self.counters, files)
+    }
+
+    /// What the kubelet is asked by.
+    pub(crate) fn asks(&self) -> impl PartialEq + '_ {
+        let way = (&self.kubelet_address, self.kubelet_port, &self.kubelet_ca, &self.kubelet_token_file);
+        (way, self.kubelet_insecure, self.kubelet_interval)
+    }
+
     pub(crate) fn start_jitter(&self) -> Duration {
         self.start_jitter.unwrap_or(if self.cluster.wants_sim() { Duration::ZERO } else { Duration::from_secs(30) })
     }
@@ -190,42 +215,63 @@ fn endpoint(text: &str) -> Result<String, String> {
     Imds::at(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// The command line, the environment and the file; ends the program where they are wrong.
-pub(crate) fn parse() -> Flags {
-    let mut command = with_environment(Flags::command(), "NODE_AGENT", &["check"]);
-    let first = command.clone().get_matches();
-    if let Some(path) = first.get_one::<PathBuf>("config") {
-        match file::read(path) {
-            Ok(values) => command = with_file(command, values),
-            Err(problem) => command.error(ErrorKind::ValueValidation, problem).exit(),
-        }
-    }
-    let matches = command.get_matches_mut();
-    let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let needs_name = flags.has(PartName::Lease) || flags.has(PartName::Kubelet);
-    if flags.node_name.is_none() && needs_name && !flags.cluster.wants_sim() {
-        let told = "which node is this? Give --node-name, or K8S_NODE_NAME by the downward API (spec.nodeName); \
-                    --parts runtime,perf needs none, and --sim has nodes of its own";
-        command.error(ErrorKind::MissingRequiredArgument, told).exit();
-    }
-    flags
+/// Where flags come from: the command line and the environment once, the file as often as it changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) given: Given,
+    /// The file.
+    pub(crate) config: Option<PathBuf>,
 }
 
-/// What the file says counts where neither a flag nor the environment says something.
-fn with_file(command: clap::Command, values: Vec<(&'static str, String)>) -> clap::Command {
-    values.into_iter().fold(command, |command, (flag, value)| {
-        command.mut_arg(flag.replace('-', "_"), |arg| arg.default_value(clap::builder::OsStr::from(value)))
-    })
+impl Source {
+    /// Reads command line and environment; ends the program where they are wrong.
+    pub(crate) fn read() -> Self {
+        Self::try_of(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_of(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let command = with_environment(Flags::command(), "NODE_AGENT", &["check"]);
+        let config = Flags::from_arg_matches(&command.clone().try_get_matches_from(&arguments)?)?.config;
+        Ok(Self { given: Given::read(command, arguments)?, config })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(flags: &[&str]) -> Self {
+        Self::try_of([&["node-agent"], flags].concat().into_iter().map(OsString::from).collect()).unwrap()
+    }
+
+    /// All flags as they hold now, and what the file has; a line for each fault.
+    pub(crate) fn all(&self) -> Result<(Flags, Vec<Entry>), Vec<String>> {
+        let entries = self.config.as_deref().map(|path| KEYS.read(path)).transpose()?.unwrap_or_default();
+        Ok((self.flags(&entries)?, entries))
+    }
+
+    /// All flags, with what a file has.
+    pub(crate) fn flags(&self, file: &[Entry]) -> Result<Flags, Vec<String>> {
+        let matches = self.given.with(file)?;
+        let flags = Flags::from_arg_matches(&matches).map_err(|error| vec![error.to_string()])?;
+        let mut problems = Vec::new();
+        let needs_name = flags.has(PartName::Lease) || flags.has(PartName::Kubelet);
+        if flags.node_name.is_none() && needs_name && !flags.cluster.wants_sim() {
+            let told = "which node is this? Give --node-name, or K8S_NODE_NAME by the downward API (spec.nodeName); \
+                        --parts runtime,perf needs none, and --sim has nodes of its own";
+            problems.push(told.to_owned());
+        }
+        if let Err(error) = flags.contract() {
+            let of_file = file.iter().find(|entry| ["lease.duration", "lease.renewInterval"].contains(&entry.key));
+            let place = of_file.map(|entry| format!("{}: {}: ", entry.place, entry.key)).unwrap_or_default();
+            problems.push(format!("{place}{error}"));
+        }
+        if problems.is_empty() { Ok(flags) } else { Err(problems) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(flags: &[&str], file: &str) -> Result<Flags, clap::Error> {
-        let values = file::parse(file).unwrap();
-        let matches = with_file(Flags::command(), values).try_get_matches_from([&["node-agent"], flags].concat())?;
-        Flags::from_arg_matches(&matches)
+    fn parsed(flags: &[&str], file: &str) -> Result<Flags, Vec<String>> {
+        Source::of(&[flags, &["--node-name", "n1"]].concat()).flags(&KEYS.parse(file, "a.yaml")?)
     }
 
     #[test]
@@ -233,6 +279,7 @@ mod tests {
         with_environment(Flags::command(), "NODE_AGENT", &["check"]).debug_assert();
         let flags = parsed(&[], "").unwrap();
         assert_eq!((flags.parts.len(), flags.parquet.clone(), flags.host.as_str()), (4, None, "127.0.0.1"));
+        assert!(!flags.kubelet_insecure && parsed(&["--kubelet-insecure"], "").unwrap().kubelet_insecure);
     }
 
     #[test]
@@ -244,12 +291,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_what_is_right() {
-        let told = |flags: &[&str], file| parsed(flags, file).unwrap_err().to_string();
-        assert!(told(&["--slot", "10s"], "").contains("100us to 1s"));
-        assert!(told(&["--kubelet-interval", "soon"], "").contains("written as 90s"));
-        assert!(told(&["--imds-endpoint", "localhost"], "").contains("must be"));
-        assert!(told(&["--parts", "perv"], "").contains("'perf'"));
-        assert!(told(&[], "containers: {interval: never}").contains("--interval"));
+    fn what_is_wrong_on_the_command_line_is_told_with_what_is_right() {
+        let told = |flags: &[&str]| {
+            let arguments = [&["node-agent"], flags].concat().into_iter().map(OsString::from).collect();
+            Source::try_of(arguments).unwrap_err().to_string()
+        };
+        assert!(told(&["--slot", "10s"]).contains("100us to 1s"));
+        assert!(told(&["--kubelet-interval", "soon"]).contains("written as 90s"));
+        assert!(told(&["--imds-endpoint", "localhost"]).contains("must be"));
+        assert!(told(&["--parts", "perv"]).contains("'perf'"));
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_told_at_once_with_its_places() {
+        let file = "containers:\n  interval: never\nkubelet: {port: high}\nparts: [perv]\n";
+        let told = parsed(&[], file).unwrap_err();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("a.yaml:2:13: containers.interval: invalid value 'never'"), "{told:?}");
+        assert!(told[1].starts_with("a.yaml:3:17: kubelet.port: "), "{told:?}");
+        assert!(told[2].starts_with("a.yaml:4:8: parts: invalid value 'perv'"), "{told:?}");
+        let times = parsed(&[], "lease:\n  renewInterval: 3h\n").unwrap_err();
+        assert!(times[0].starts_with("a.yaml:2:18: lease.renewInterval: "), "{times:?}");
+        assert!(Source::of(&[]).flags(&[]).unwrap_err()[0].contains("which node is this?"));
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flags::Flags;
 use crate::parts::{Backoff, State, chain};
+use crate::settings::Settings;
 use crate::text::Text;
 
 /// How often the cache is looked at.
@@ -54,31 +55,56 @@ pub(crate) struct Kubelet {
 }
 
 impl Kubelet {
-    /// Asks until `stop`.
-    pub(crate) async fn run(&self, way: Way, every: Duration, state: &State, stop: CancellationToken) {
+    /// Asks until `stop`, by another way when the settings say another; `simulated` is the way whatever they say.
+    pub(crate) async fn run(
+        &self,
+        mut settings: Settings,
+        simulated: Option<Way>,
+        node: &str,
+        state: &State,
+        stop: CancellationToken,
+    ) {
         let mut backoff = Backoff::new();
-        let cache = loop {
+        while !stop.is_cancelled() {
+            let flags = settings.current();
+            let way = simulated.clone().unwrap_or_else(|| Way::of(&flags, node));
             let built = way.fetcher().map_err(|error| chain(&error));
-            let spawned = built
-                .and_then(|direct| SummaryCache::builder(direct).ttl(every).spawn().map_err(|error| chain(&error)));
+            let spawned = built.and_then(|direct| {
+                SummaryCache::builder(direct).ttl(flags.kubelet_interval).spawn().map_err(|error| chain(&error))
+            });
+            let differs = settings.until(|other| other.asks() != flags.asks());
             match spawned {
-                Ok(cache) => break cache,
-                Err(error) => state.failed(error),
+                Ok(cache) => {
+                    cache.put(&way.node);
+                    let asking = async {
+                        // At once: a cache waits for each node's place in a round, and here there is one node.
+                        let _ = cache.get(&way.node).await;
+                        let mut turns = tokio::time::interval(LOOK);
+                        loop {
+                            turns.tick().await;
+                            self.look(cache.peek(&way.node.name), state);
+                        }
+                    };
+                    tokio::select! { () = asking => {}, () = differs => {}, () = stop.cancelled() => {} }
+                    cache.shutdown().await;
+                    backoff = Backoff::new();
+                }
+                Err(error) => {
+                    state.failed(error);
+                    let pause = tokio::time::sleep(backoff.next());
+                    tokio::select! { () = pause => {}, () = differs => {}, () = stop.cancelled() => {} }
+                }
             }
-            if stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
-                return;
-            }
-        };
-        cache.put(&way.node);
-        let mut turns = tokio::time::interval(LOOK);
-        while stop.run_until_cancelled(turns.tick()).await.is_some() {
-            self.look(cache.peek(&way.node.name), state);
         }
-        cache.shutdown().await;
     }
 
     fn look(&self, outcome: Option<NodeOutcome>, state: &State) {
         let Some(outcome) = outcome else { return };
+        // A new way has not been heard of yet: what came by the old one holds until then.
+        let unheard = matches!(&outcome, NodeOutcome::Missing { reason, last: None } if reason.error().is_none());
+        if unheard && self.last.lock().is_some() {
+            return;
+        }
         *self.last.lock() = outcome.summary().cloned();
         if let Some(document) = outcome.document() {
             let (pods, age) = (document.summary.pods.len(), document.age.as_secs());

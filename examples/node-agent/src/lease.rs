@@ -65,6 +65,7 @@ async fn start(
     let source = choice.source(client.clone(), node)?;
     let holder = flags.pod_name.clone().or_else(host_name).unwrap_or_default();
     let writer = LeaseWriter::builder(client, source, node, &*flags.namespace, holder)
+        .contract(flags.contract()?)
         .on_stop(flags.on_stop())
         .start_jitter(flags.start_jitter())
         .build()?;

@@ -9,6 +9,7 @@ mod page;
 mod parts;
 mod perf;
 mod routes;
+mod settings;
 mod sim;
 mod status;
 mod text;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use example_host::config::{Configuration, Entry};
 use example_host::page::Health;
 use example_host::server::{Timeouts, listen_or_any, serve, url_of};
 use example_host::telemetry::Telemetry;
@@ -26,10 +28,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::containers::Options;
-use crate::flags::{DEFAULT_PORT, Flags, PartName};
-use crate::kubelet::{Kubelet, Way};
+use crate::flags::{DEFAULT_PORT, Flags, PartName, Source};
+use crate::kubelet::Kubelet;
 use crate::parts::State;
 use crate::perf::{Counting, Perf};
+use crate::settings::{Followed, Settings};
 use crate::sim::Simulated;
 use crate::status::Watched;
 
@@ -45,22 +48,31 @@ fn main() -> ExitCode {
     if sim::is_load() {
         return ExitCode::SUCCESS;
     }
-    let flags = flags::parse();
+    let source = Source::read();
+    let (flags, file) = match source.all() {
+        Ok(all) => all,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{NAME}: {problem}");
+            }
+            return ExitCode::from(2);
+        }
+    };
     if flags.check {
-        println!("the configuration is right");
+        println!("flags, environment and file are right");
         return ExitCode::SUCCESS;
     }
     log_to_stderr_by_default(LOG);
-    exit::code(NAME, run_to_end(flags))
+    exit::code(NAME, run_to_end(source, flags, file))
 }
 
-fn run_to_end(flags: Flags) -> anyhow::Result<()> {
+fn run_to_end(source: Source, flags: Flags, file: Vec<Entry>) -> anyhow::Result<()> {
     // One thread: a DaemonSet runs on every node, and little happens. Files have a thread of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(flags))
+    runtime.block_on(run(source, flags, file))
 }
 
-async fn run(mut flags: Flags) -> anyhow::Result<()> {
+async fn run(source: Source, mut flags: Flags, file: Vec<Entry>) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let telemetry = Telemetry::install(|recorder| recorder)?;
     node_lease::telemetry::describe();
@@ -71,14 +83,17 @@ async fn run(mut flags: Flags) -> anyhow::Result<()> {
     let listener = listen_or_any(&flags.host, flags.port, DEFAULT_PORT).await?;
     let url = url_of(&listener)?;
     let simulated = if flags.cluster.wants_sim() { Some(Simulated::start(&mut flags).await?) } else { None };
-    let (watched, parts) = start(&flags, simulated.as_ref(), &stop);
+    let (followed, settings) = Followed::new(source, flags.clone(), file);
+    let (watched, parts) = start(&flags, &settings, simulated.as_ref(), followed.configuration.clone(), &stop);
     announce(&url, &watched);
     let history = page::history();
-    let beside = tokio::spawn(page::keep(history.clone(), watched.clone()));
+    let beside = [tokio::spawn(page::keep(history.clone(), watched.clone())), tokio::spawn(followed.follow())];
     let routes = routes::routes(watched, history, telemetry);
     let serving = tokio::spawn(serve(listener, routes, Timeouts::default(), stop.clone()));
     stop.cancelled().await;
-    beside.abort();
+    for task in beside {
+        task.abort();
+    }
     for line in ended(parts).await {
         println!("{line}");
     }
@@ -91,7 +106,13 @@ async fn run(mut flags: Flags) -> anyhow::Result<()> {
 }
 
 /// Starts all parts, each as a task; a task may say a last word.
-fn start(flags: &Flags, simulated: Option<&Simulated>, stop: &CancellationToken) -> (Watched, JoinSet<Option<String>>) {
+fn start(
+    flags: &Flags,
+    settings: &Settings,
+    simulated: Option<&Simulated>,
+    configuration: Configuration,
+    stop: &CancellationToken,
+) -> (Watched, JoinSet<Option<String>>) {
     let mut tasks = JoinSet::new();
     let node = flags.node_name.clone().unwrap_or_else(|| example_host::recording::host().unwrap_or_default());
     let (lease, runtime) = (Arc::new(State::new("lease")), Arc::new(State::new("runtime")));
@@ -108,15 +129,14 @@ fn start(flags: &Flags, simulated: Option<&Simulated>, stop: &CancellationToken)
 
     let uncounted = simulated.and_then(|simulated| simulated.uncounted.clone());
     let counts = flags.has(PartName::Perf) && uncounted.is_none();
-    let writes = counts && flags.parquet.is_some();
     let (found, containers) = watch::channel(None);
     if flags.has(PartName::Runtime) || counts {
         let socket = simulated.map_or_else(|| flags.socket.clone(), |simulated| simulated.socket.clone());
         let options = Options {
             place: simulated.map(|simulated| simulated.place.clone()),
             socket: flags.has(PartName::Runtime).then_some(socket),
-            // Samples of a container that is new wait for longer than that.
-            every: if writes { Duration::from_millis(500) } else { flags.interval },
+            counts,
+            settings: settings.clone(),
         };
         let (state, stop) = (Arc::clone(&runtime), stop.clone());
         tasks.spawn(async move {
@@ -129,34 +149,29 @@ fn start(flags: &Flags, simulated: Option<&Simulated>, stop: &CancellationToken)
 
     let counting = Arc::<Counting>::default();
     let recording = Arc::default();
-    if !flags.has(PartName::Perf) {
-        off(&perf, "switched off");
-    } else if let Some(why) = &uncounted {
-        off(&perf, why);
-    }
-    if !writes {
-        off(&files, if flags.parquet.is_some() { "nothing is counted" } else { "switched off: --parquet DIRECTORY" });
-    }
     if counts {
-        let (flags, counting, recording) = (flags.clone(), Arc::clone(&counting), Arc::clone(&recording));
-        let (state, files) = (Arc::clone(&perf), writes.then(|| Arc::clone(&files)));
+        let (settings, counting, recording) = (settings.clone(), Arc::clone(&counting), Arc::clone(&recording));
+        let (state, files) = (Arc::clone(&perf), Arc::clone(&files));
         let (mut containers, stop) = (containers.clone(), stop.clone());
         tasks.spawn(async move {
             // Cgroups that can't be found are the runtime part's to tell; what can be counted has ids of them.
             state.set(Health::Starting, Some("waits for the cgroups".to_owned()));
             let known = stop.run_until_cancelled(containers.wait_for(Option::is_some)).await?.ok()?.clone()?;
-            Perf { flags, containers: known, counting, recording, state, files, stop }.run().await;
+            Perf { settings, containers: known, counting, recording, state, files, stop }.run().await;
             None
         });
+    } else {
+        off(&perf, uncounted.as_deref().unwrap_or("switched off"));
+        off(&files, "nothing is counted");
     }
 
     let usage = Arc::<Kubelet>::default();
     if flags.has(PartName::Kubelet) {
-        let way = simulated.map_or_else(|| Way::of(flags, &node), |simulated| simulated.way.clone());
+        let (way, node) = (simulated.map(|simulated| simulated.way.clone()), node.clone());
         let (usage, state) = (Arc::clone(&usage), Arc::clone(&kubelet));
-        let (every, stop) = (flags.kubelet_interval, stop.clone());
+        let (settings, stop) = (settings.clone(), stop.clone());
         tasks.spawn(async move {
-            usage.run(way, every, &state, stop).await;
+            usage.run(settings, way, &node, &state, stop).await;
             None
         });
     } else {
@@ -168,6 +183,7 @@ fn start(flags: &Flags, simulated: Option<&Simulated>, stop: &CancellationToken)
         node: node.into(),
         since: Instant::now(),
         parts: vec![lease, runtime, perf, files, kubelet],
+        configuration,
         containers,
         counting,
         recording,

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use example_host::page::{
-    Column, History, Kind, Page, Row as Cells, Table, Track, bar, figures, of_bytes, outputs, parts,
+    Column, Health, History, Kind, Page, Row as Cells, Table, Track, bar, figures, of_bytes, outputs, parts,
 };
 use example_host::units::{age, count};
 use maud::{Markup, html};
 
 use crate::status::{Row, Status, Watched};
-
-const LINKS: &[&str] = &["/metrics", "/status.json", "/self/metrics", "/-/healthy", "/-/ready"];
 
 const OUTPUTS: &[(&str, &str)] = &[
     ("/metrics", "containers, counters and usage: Prometheus' text, or OpenMetrics by Accept"),
@@ -20,13 +18,17 @@ const OUTPUTS: &[(&str, &str)] = &[
     ("/-/healthy", "how each part is"),
 ];
 
+const CPI: &str = "Cycles per instruction";
+const MEMORY: &str = "Memory of the node";
+const SAMPLES: &str = "Samples to files";
+
 const TRACKS: &[Track] = &[
     Track { title: "Processor of containers", kind: Kind::Gauge, show: cores },
     Track { title: "Switches", kind: Kind::Gauge, show: per_second },
-    Track { title: "Cycles per instruction", kind: Kind::Gauge, show: two },
+    Track { title: CPI, kind: Kind::Gauge, show: two },
     Track { title: "Containers", kind: Kind::Gauge, show: number },
-    Track { title: "Memory of the node", kind: Kind::Gauge, show: of_bytes },
-    Track { title: "Samples to files", kind: Kind::Counter, show: per_second },
+    Track { title: MEMORY, kind: Kind::Gauge, show: of_bytes },
+    Track { title: SAMPLES, kind: Kind::Counter, show: per_second },
 ];
 
 fn cores(value: f64) -> String {
@@ -76,7 +78,8 @@ pub(crate) fn page<'a>(status: &'a Status, history: &History) -> Page<'a> {
         about: ("node", &status.node),
         simulated: status.simulated,
         live: live(status, history),
-        links: LINKS,
+        // Each stands among the outputs, with what it is.
+        links: &[],
     }
 }
 
@@ -87,17 +90,20 @@ pub(crate) fn live(status: &Status, history: &History) -> Markup {
         ("Containers", count(status.containers as u64)),
         ("With names", count(status.named as u64)),
         ("Processor", if status.top_cpu.is_empty() { unknown() } else { cores(status.cores) }),
-        ("CPI", status.cycles_per_instruction.map_or_else(unknown, two)),
         ("Pods by kubelet", status.pods.map_or_else(unknown, |pods| count(pods as u64))),
         ("Up for", age(status.uptime_seconds)),
     ];
+    if status.has_cpi {
+        numbers.insert(3, ("CPI", status.cycles_per_instruction.map_or_else(unknown, two)));
+    }
     if let Some(samples) = status.samples {
         numbers.push(("Samples", count(samples)));
     }
+    let told: Vec<_> = status.parts.iter().cloned().chain([status.configuration.part("configuration")]).collect();
     html! {
         (figures(&numbers))
-        (parts(&status.parts))
-        (history.html())
+        (parts(&told))
+        (history.html_of(|title| has_values(status, title)))
         (talkers(status, "top-cpu", "Most processor", &status.top_cpu, |row| Some(row.cores)))
         @if status.has_cpi {
             (talkers(status, "top-cpi", "Most cycles per instruction", &status.top_cpi, |row| row.cycles_per_instruction))
@@ -107,6 +113,16 @@ pub(crate) fn live(status: &Status, history: &History) -> Markup {
                 |row| row.misses_per_kilo_instruction))
         }
         (outputs(OUTPUTS))
+    }
+}
+
+/// Whether a track can have values: what is not counted, or switched off, has no plot.
+fn has_values(status: &Status, title: &str) -> bool {
+    match title {
+        CPI => status.has_cpi,
+        MEMORY => status.parts.iter().any(|part| part.name == "kubelet" && part.health != Health::Absent),
+        SAMPLES => status.samples.is_some(),
+        _ => true,
     }
 }
 

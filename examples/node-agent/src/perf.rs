@@ -16,6 +16,7 @@ use cgroup_perf::resolver::{Labels, Lookup, Resolver};
 use cgroup_perf::sample::Batch;
 use cgroup_perf::totals::{Totals, Usage};
 use example_host::clock::monotonic;
+use example_host::page::Health;
 use example_host::recording::{Recording, host};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::containers::Containers;
 use crate::flags::Flags;
 use crate::parts::{Backoff, State, chain};
+use crate::settings::Settings;
 
 /// Totals are as of the last end of a slot: where no file is written, ten milliseconds cost a tenth of what one does.
 const SLOT: Duration = Duration::from_millis(10);
@@ -167,85 +169,104 @@ impl Shown {
 
 /// Counts until `stop`.
 pub(crate) struct Perf {
-    pub(crate) flags: Flags,
+    pub(crate) settings: Settings,
     pub(crate) containers: Arc<Containers>,
     pub(crate) counting: Arc<Counting>,
     pub(crate) recording: Arc<Mutex<Option<Recording>>>,
     pub(crate) state: Arc<State>,
-    pub(crate) files: Option<Arc<State>>,
+    pub(crate) files: Arc<State>,
     pub(crate) stop: CancellationToken,
 }
 
 impl Perf {
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new();
-        loop {
-            match self.start().await {
+        while !self.stop.is_cancelled() {
+            let flags = self.settings.current();
+            if flags.parquet.is_none() {
+                self.files.set(Health::Absent, Some("switched off: --parquet DIRECTORY".to_owned()));
+            }
+            let mut settings = self.settings.clone();
+            let differs = settings.until(|other| other.counts() != flags.counts());
+            let fails = match self.start(&flags).await {
                 Ok(perf) => {
-                    self.count(&perf).await;
+                    let fails = self.count(&perf, &flags, differs).await;
                     self.counting.end();
                     perf.shutdown().await;
+                    fails
                 }
                 Err(error) => {
                     let error = chain(&*error);
                     self.state.failed(format!("nothing can be counted: {error}"));
-                    if let Some(files) = &self.files {
-                        files.failed("nothing is counted");
+                    if flags.parquet.is_some() {
+                        self.files.failed("nothing is counted");
                     }
+                    true
                 }
-            }
-            if self.stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
-                return;
+            };
+            if fails {
+                let mut settings = self.settings.clone();
+                let differs = settings.until(|other| other.counts() != flags.counts());
+                let pause = tokio::time::sleep(backoff.next());
+                tokio::select! { () = pause => {}, () = differs => {}, () = self.stop.cancelled() => {} }
+            } else {
+                backoff = Backoff::new();
             }
         }
     }
 
-    async fn start(&self) -> anyhow::Result<CgroupPerf> {
-        let slot = if self.files.is_some() { self.flags.slot } else { SLOT };
-        let mut builder = CgroupPerf::builder().samples(self.files.is_some()).slot(slot);
-        if !self.flags.counters.is_empty() {
-            builder = builder.counters(self.flags.counters.clone());
+    async fn start(&self, flags: &Flags) -> anyhow::Result<CgroupPerf> {
+        let writes = flags.parquet.is_some();
+        let mut builder = CgroupPerf::builder().samples(writes).slot(if writes { flags.slot } else { SLOT });
+        if !flags.counters.is_empty() {
+            builder = builder.counters(flags.counters.clone());
         }
         let perf = builder.start().await?;
         *self.containers.totals.lock() = self.counting.begin(perf.capabilities());
         Ok(perf)
     }
 
-    /// Until `stop`, or until the kernel's maps can't be read any more.
-    async fn count(&self, perf: &CgroupPerf) {
+    /// Until `stop`, until something else is to be counted, or until the kernel's maps can't be read any more: whether
+    /// that was it.
+    async fn count(&self, perf: &CgroupPerf, flags: &Flags, differs: impl Future<Output = ()>) -> bool {
         let note = note(perf.capabilities());
+        let mut settings = self.settings.clone();
         let counting = async {
-            let mut turns = interval(self.flags.interval);
-            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                turns.tick().await;
+                let every = settings.current().interval;
                 match self.counting.tick(perf, &self.containers) {
                     Ok(count) => {
-                        self.state
-                            .detail(format!("{count} containers counted, every {} s", self.flags.interval.as_secs()));
+                        self.state.detail(format!("{count} containers counted, every {} s", every.as_secs()));
                         self.state.ok_but(Some(note.clone()));
                     }
                     Err(error) => return self.state.failed(format!("{error:#}")),
                 }
+                settings.pause(every).await;
             }
-        };
-        let stop = self.stop.cancelled();
-        let Some(files) = &self.files else {
-            tokio::select! { () = counting => {}, () = stop => {} }
-            return;
         };
         let over = CancellationToken::new();
         let counting = async {
-            tokio::select! { () = counting => {}, () = stop => {} }
+            let fails = tokio::select! {
+                () = counting => true,
+                () = differs => false,
+                () = self.stop.cancelled() => false,
+            };
             // What was counted last comes after the end.
             perf.shutdown().await;
             over.cancel();
+            fails
         };
-        tokio::join!(counting, self.record(perf, files, &over));
+        let writing = async {
+            if flags.parquet.is_some() {
+                self.record(perf, flags, &over).await;
+            }
+        };
+        tokio::join!(counting, writing).0
     }
 
     /// Hands samples to the files, which are opened again and again where they can't be.
-    async fn record(&self, perf: &CgroupPerf, files: &State, over: &CancellationToken) {
+    async fn record(&self, perf: &CgroupPerf, flags: &Flags, over: &CancellationToken) {
+        let files = &*self.files;
         let Some(mut samples) = perf.samples() else { return files.failed("somebody else reads the samples") };
         let mut backoff = Backoff::new();
         let mut again = Instant::now();
@@ -254,7 +275,7 @@ impl Perf {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if sender.is_none() && Instant::now() >= again && !over.is_cancelled() {
-                match self.open(perf.capabilities()) {
+                match self.open(perf.capabilities(), flags) {
                     Ok((opened, recording)) => {
                         sender = Some(opened);
                         *self.recording.lock() = Some(recording);
@@ -294,31 +315,28 @@ impl Perf {
         }
     }
 
-    fn open(&self, capabilities: &Capabilities) -> anyhow::Result<(mpsc::Sender<Batch>, Recording)> {
-        let directory = self.flags.parquet.as_deref().context("no directory is given")?;
+    fn open(&self, capabilities: &Capabilities, flags: &Flags) -> anyhow::Result<(mpsc::Sender<Batch>, Recording)> {
+        let directory = flags.parquet.as_deref().context("no directory is given")?;
         let events = capabilities.counters.iter().map(|it| Event::named(&it.name, &it.note));
         let columns = Columns::new(events.collect(), false)?;
         let mut config = ParquetConfig::new(directory);
         crate::NAME.clone_into(&mut config.prefix);
-        config.file_bytes = self.flags.file_size << 20;
-        config.file_age = self.flags.file_age;
+        config.file_bytes = flags.file_size << 20;
+        config.file_age = flags.file_age;
         // A file is of whole row groups.
-        config.row_group_age = config.row_group_age.min(self.flags.file_age);
-        config.host = self.flags.node_name.clone().or_else(|| host().ok()).unwrap_or_default();
+        config.row_group_age = config.row_group_age.min(flags.file_age);
+        config.host = flags.node_name.clone().or_else(|| host().ok()).unwrap_or_default();
         config.metadata.push(("node_agent.capabilities".to_owned(), capabilities.to_string()));
         Recording::start(config, columns, Arc::clone(&self.containers.names))
     }
 
-    fn look(&self, files: &State) {
+    fn look(&self, state: &State) {
         let Some(now) = self.recording.lock().as_ref().map(Recording::now) else { return };
-        let (rows, lost) = (now.recorded.files.written + now.recorded.files.waiting, now.recorded.lost);
-        files.detail(format!(
-            "{rows} rows in {} complete files and an open one, {lost} records lost",
-            now.recorded.files.files
-        ));
+        let (samples, lost, files) = (now.recorded.samples, now.recorded.lost, now.recorded.files.files);
+        state.detail(format!("{samples} samples in {files} complete files and an open one, {lost} lost"));
         match now.error {
-            Some(error) => files.failed(error),
-            None => files.ok(),
+            Some(error) => state.failed(error),
+            None => state.ok(),
         }
     }
 }

@@ -14,7 +14,7 @@ use example_host::page::{FRESH, History, live};
 use example_host::telemetry::Telemetry;
 
 use crate::page;
-use crate::status::{Watched, readiness};
+use crate::status::{Watched, is_ready, lines};
 
 #[derive(Clone)]
 struct Shown {
@@ -53,12 +53,13 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
 
 /// The agent answers; how its parts are is told, and no reason to restart it: they try again by themselves.
 async fn healthy(State(shown): State<Shown>) -> Response {
-    (FRESH, readiness(&shown.watched.parts()).1).into_response()
+    (FRESH, lines(&shown.watched.all_parts())).into_response()
 }
 
 async fn ready(State(shown): State<Shown>) -> Response {
-    match readiness(&shown.watched.parts()) {
-        (true, told) => (FRESH, told).into_response(),
-        (false, told) => (StatusCode::SERVICE_UNAVAILABLE, FRESH, format!("not ready yet:\n{told}")).into_response(),
+    let told = lines(&shown.watched.all_parts());
+    if is_ready(&shown.watched.parts()) {
+        return (FRESH, told).into_response();
     }
+    (StatusCode::SERVICE_UNAVAILABLE, FRESH, format!("not ready yet:\n{told}")).into_response()
 }

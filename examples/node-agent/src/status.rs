@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cgroup_perf::output::openmetrics::Format;
+use example_host::config::{Configuration, ConfigurationStatus};
 use example_host::page::{Health, Part};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -26,6 +27,7 @@ pub(crate) struct Watched {
     pub(crate) since: Instant,
     /// Those that are on, and those that are off.
     pub(crate) parts: Vec<Arc<State>>,
+    pub(crate) configuration: Configuration,
     pub(crate) containers: watch::Receiver<Option<Arc<Containers>>>,
     pub(crate) counting: Arc<Counting>,
     pub(crate) recording: Arc<Mutex<Option<example_host::recording::Recording>>>,
@@ -40,6 +42,8 @@ pub(crate) struct Status {
     pub(crate) node: String,
     pub(crate) uptime_seconds: u64,
     pub(crate) parts: Vec<Part>,
+    /// The file of `--config`.
+    pub(crate) configuration: ConfigurationStatus,
     /// Containers that run, and those of them whose names are known.
     pub(crate) containers: usize,
     pub(crate) named: usize,
@@ -116,6 +120,13 @@ impl Watched {
         self.parts.iter().map(|state| state.part()).collect()
     }
 
+    /// The same with the file, where there is one.
+    pub(crate) fn all_parts(&self) -> Vec<Part> {
+        let file = self.configuration.status().part("configuration");
+        let file = (file.health != Health::Absent).then_some(file);
+        self.parts().into_iter().chain(file).collect()
+    }
+
     pub(crate) fn status(&self) -> Status {
         let living = self.known().map(|known| known.living()).unwrap_or_default();
         let talkers = self.counting.talkers();
@@ -127,6 +138,7 @@ impl Watched {
             node: self.node.to_string(),
             uptime_seconds: self.since.elapsed().as_secs(),
             parts: self.parts(),
+            configuration: self.configuration.status(),
             containers: living.len(),
             named: living.iter().filter(|container| container.name().is_some()).count(),
             has_cpi: self.counting.has("cycles") && self.counting.has("instructions"),
@@ -149,7 +161,8 @@ impl Watched {
         let mut text = Text::new(format);
         let head =
             ("node_agent_part_up", "gauge", "1 where a part of the agent does what it should, if not all of it.");
-        for part in self.parts() {
+        // What is switched off is no part that is down.
+        for part in self.parts().into_iter().filter(|part| part.health != Health::Absent) {
             let up = matches!(part.health, Health::Ok | Health::Degraded);
             text.sample(head, &[("part", &part.name)], f64::from(u8::from(up)));
         }
@@ -166,16 +179,21 @@ impl Watched {
     }
 }
 
-/// Whether the agent is ready, and a line for each part. It is once every part that is on has had its first answer, be it
-/// a bad one, and at least one of them works: what one part lacks does not take the others out of service.
-pub(crate) fn readiness(parts: &[Part]) -> (bool, String) {
+/// Whether the agent is ready. It is once every part that is on has had its first answer, be it a bad one, and at least one
+/// of them works: what one part lacks does not take the others out of service.
+pub(crate) fn is_ready(parts: &[Part]) -> bool {
     let waits = parts.iter().any(|part| part.health == Health::Starting);
     let works = parts.iter().any(|part| matches!(part.health, Health::Ok | Health::Degraded));
+    works && !waits
+}
+
+/// A line for each part.
+pub(crate) fn lines(parts: &[Part]) -> String {
     let lines = parts.iter().map(|Part { name, health, reason, .. }| {
         let reason = reason.as_ref().map(|reason| format!(" ({})", reason.replace('\n', " "))).unwrap_or_default();
         format!("{name}: {}{reason}\n", health.word())
     });
-    (works && !waits, lines.collect())
+    lines.collect()
 }
 
 #[cfg(test)]
@@ -197,9 +215,9 @@ mod tests {
             (&[Failed, Absent], false),
             (&[], false),
         ] {
-            assert_eq!(readiness(&parts(healths)).0, ready, "{healths:?}");
+            assert_eq!(is_ready(&parts(healths)), ready, "{healths:?}");
         }
-        assert_eq!(readiness(&parts(&[Failed])).1, "x: failed (a b)\n");
+        assert_eq!(lines(&parts(&[Failed])), "x: failed (a b)\n");
     }
 
     #[test]

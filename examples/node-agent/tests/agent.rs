@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use serde_json::Value;
-use support::{Host, command, get, get_until, get_with, run};
+use support::{Host, command, get, get_until, get_with};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_node-agent");
 const SIM: &[&str] =
@@ -174,18 +174,4 @@ async fn what_is_not_there_is_told_and_harms_nothing_else() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     let said = ended.stderr.lines().filter(|line| line.contains("kubelet is failed")).count();
     assert_eq!(said, 1, "{}", ended.stderr);
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_flags_or_file_ends_it_with_two() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("agent.yaml");
-    fs::write(&file, "kubelet:\n  intervall: 3s\n").unwrap();
-    let ended = run(AGENT, &["--config", file.to_str().unwrap(), "--check"]).await;
-    assert_eq!(ended.status.code(), Some(2));
-    assert!(ended.stderr.contains("kubelet.intervall") && ended.stderr.contains("did you mean"), "{}", ended.stderr);
-    fs::write(&file, "nodeName: n1\nkubelet: {interval: 3s}\n").unwrap();
-    let ended = run(AGENT, &["--config", file.to_str().unwrap(), "--check"]).await;
-    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
-    assert_eq!(run(AGENT, &[]).await.status.code(), Some(2), "it does not know its node");
 }

@@ -3,19 +3,20 @@
 //!
 //! Three processes, so that only the agent is measured: a simulated cluster, the agent, and this one, which scrapes it.
 
-mod agent;
 mod cluster;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use benches::agent::Agent;
 use clap::Parser;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::agent::Agent;
 use crate::cluster::{Cluster, be_the_cluster};
 
 /// Measures cluster-agent with every part on, and prints one JSON line.
@@ -104,7 +105,7 @@ async fn measure(args: &Args, cluster: &Cluster) -> Result<Report> {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("cluster-agent"),
     };
-    let agent = Agent::start(&program, directory.path(), &kubeconfig).await?;
+    let agent = start(&program, directory.path(), &kubeconfig).await?;
     let outcome = watch(args, &agent).await;
     agent.stop().await?;
     outcome.with_context(|| {
@@ -112,6 +113,20 @@ async fn measure(args: &Args, cluster: &Cluster) -> Result<Report> {
         let last: Vec<&str> = log.lines().rev().take(10).collect();
         format!("what the agent said last: {}", last.into_iter().rev().collect::<Vec<_>>().join("\n"))
     })
+}
+
+/// Starts it with every part on, and events sent to a file.
+async fn start(program: &Path, directory: &Path, kubeconfig: &Path) -> Result<Agent> {
+    let file = directory.join("agent.yaml");
+    let events = directory.join("events.jsonl");
+    let export = json!({"events": {"export": {
+        "route": {"routes": [{"match": [{"receiver": "file"}]}]},
+        "receivers": [{"name": "file", "file": {"path": events}}],
+    }}});
+    std::fs::write(&file, export.to_string())?;
+    let arguments = [OsStr::new("--config"), file.as_os_str(), OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
+    let arguments = arguments.into_iter().chain([OsStr::new("--port"), OsStr::new("0")]);
+    Agent::start(program, arguments, &directory.join("agent.log")).await
 }
 
 async fn watch(args: &Args, agent: &Agent) -> Result<Report> {

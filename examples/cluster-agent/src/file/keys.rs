@@ -1,47 +1,20 @@
 //! The keys of the file: each a flag, but for the two that are too large for one.
 
-/// What a key's value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// A single value.
-    One,
-    /// A list of them, which a flag separates by commas.
-    List,
-    /// Lists by resource: `pods: [app, team]`, which a flag writes as `pods=[app,team]`.
-    Lists,
-}
-
-/// Whether a change holds while the agent runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Takes {
-    /// At once.
-    Effect,
-    /// After a restart.
-    Restart,
-}
-
-/// A key, and the flag that says the same.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
-    pub(super) path: &'static str,
-    pub(super) flag: &'static str,
-    pub(super) shape: Shape,
-    pub(super) takes: Takes,
-}
+use Takes::{Effect, Restart};
+use example_host::config::Shape::{List, Lists, One};
+pub(crate) use example_host::config::Takes;
+use example_host::config::{Key, Keys, Shape};
 
 const fn key(path: &'static str, flag: &'static str, shape: Shape, takes: Takes) -> Key {
-    Key { path, flag, shape, takes }
+    Key::new(path, flag, shape, takes)
 }
-
-use Shape::{List, Lists, One};
-use Takes::{Effect, Restart};
 
 /// The joins of labels, and where events are sent.
 pub(super) const JOINS: &str = "joins";
 pub(super) const EXPORT: &str = "events.export";
 
 /// All keys but these two.
-pub(super) const KEYS: &[Key] = &[
+pub(super) const FLAGS: &[Key] = &[
     key("cluster.kubeconfig", "kubeconfig", One, Restart),
     key("cluster.context", "context", One, Restart),
     key("cluster.apiserver", "apiserver", One, Restart),
@@ -81,7 +54,5 @@ pub(super) const KEYS: &[Key] = &[
     key("otlp.interval", "otlp-interval", One, Restart),
 ];
 
-/// Every path, those of the two large ones among them.
-pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.path).chain([JOINS, EXPORT])
-}
+/// Every key.
+pub(super) const KEYS: Keys = Keys { flags: FLAGS, others: &[JOINS, EXPORT] };

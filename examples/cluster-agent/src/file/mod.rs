@@ -1,34 +1,15 @@
 //! The configuration file: each key stands for a flag, and what is wrong is told with its place, all at once.
 
 mod keys;
-mod tree;
 
 use std::path::Path;
 
-use example_host::files::read_text;
+use example_host::config::{Content, Entry, Faults, Node, document, text_of};
 use ksm_core::joins::{LabelJoin, LabelJoins};
 
 pub(crate) use self::keys::Takes;
-use self::keys::{EXPORT, JOINS, KEYS, Key, Shape, paths};
-use self::tree::{Content, Node};
+use self::keys::{JOINS, KEYS};
 use crate::events::export::Export;
-
-/// What is read at most.
-const MAX_BYTES: usize = 1 << 20;
-
-/// A value of the file as the flag that says the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// The flag's name.
-    pub(crate) flag: &'static str,
-    /// The flag's value.
-    pub(crate) value: String,
-    /// The key's path.
-    pub(crate) key: &'static str,
-    /// File, line and column.
-    pub(crate) place: String,
-    pub(crate) takes: Takes,
-}
 
 /// A file, read. Nothing is in the default one.
 #[derive(Debug, Clone, Default)]
@@ -43,22 +24,16 @@ pub(crate) struct File {
 impl File {
     /// Reads a file; a line for each fault.
     pub(crate) fn read(path: &Path) -> Result<Self, Vec<String>> {
-        let origin = path.display().to_string();
-        let text = read_text(path).map_err(|error| vec![format!("{origin}: the file can't be read: {error}")])?;
-        Self::parse(&text, &origin)
+        Self::parse(&text_of(path)?, &path.display().to_string())
     }
 
     pub(crate) fn parse(text: &str, origin: &str) -> Result<Self, Vec<String>> {
-        if text.len() > MAX_BYTES {
-            return Err(vec![format!("{origin}: it is longer than {MAX_BYTES} bytes")]);
-        }
-        let node = Node::parse(text).map_err(|(place, problem)| match place {
-            Some(place) => vec![format!("{origin}:{place}: this is no YAML: {problem}")],
-            None => vec![format!("{origin}: this is no YAML: {problem}")],
+        let (mut found, mut export) = (LabelJoins::new(), None);
+        let flags = KEYS.entries(&document(text, origin)?, origin, |key, place, node, faults| match key {
+            JOINS => joins(node, &mut found, faults),
+            _ => export = read_export(node, text, origin, place.line(), faults),
         })?;
-        let mut reader = Reader { text, origin, file: Self::default(), problems: Vec::new() };
-        reader.map("", &node);
-        if reader.problems.is_empty() { Ok(reader.file) } else { Err(reader.problems) }
+        Ok(Self { flags, joins: found, export })
     }
 
     /// A message about a flag, as one about the key that gave it.
@@ -74,115 +49,46 @@ impl File {
     }
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    origin: &'a str,
-    file: File,
-    problems: Vec<String>,
+fn joins(node: &Node, joins: &mut LabelJoins, faults: &mut Faults<'_>) {
+    let entries = match &node.content {
+        Content::Null => return,
+        Content::Map(entries) => entries,
+        _ => return faults.add(node.place, JOINS, format!("a map of families is wanted, here is {}", node.kind())),
+    };
+    for (family, _, node) in entries {
+        let mut wrong = |problem: &str| faults.add(node.place, &format!("{JOINS}.{family}"), problem);
+        match serde_json::from_value(node.to_json()) {
+            Ok(LabelJoin { labels_to_match, .. }) if labels_to_match.is_empty() => {
+                wrong("name the labels whose values must be equal: `labels_to_match`");
+            }
+            Ok(LabelJoin { labels_to_get, get_all_labels: false, .. }) if labels_to_get.is_empty() => {
+                wrong("name the labels to give: `labels_to_get`");
+            }
+            Ok(join) => {
+                joins.insert(family.clone(), join);
+            }
+            Err(error) => wrong(&error.to_string()),
+        }
+    }
 }
 
-impl Reader<'_> {
-    fn wrong(&mut self, node: &Node, path: &str, problem: &str) {
-        let at = format!("{}:{}", self.origin, node.place);
-        self.problems.push(if path.is_empty() {
-            format!("{at}: {problem}")
-        } else {
-            format!("{at}: {path}: {problem}")
-        });
+fn read_export(node: &Node, text: &str, origin: &str, line: u64, faults: &mut Faults<'_>) -> Option<Export> {
+    if matches!(node.content, Content::Null) {
+        return None;
     }
-
-    /// Reads a map of keys whose paths begin with `path`.
-    fn map(&mut self, path: &str, node: &Node) {
-        let entries = match &node.content {
-            Content::Map(entries) => entries,
-            // A section whose keys are all comments.
-            Content::Null => return,
-            _ => return self.wrong(node, path, &format!("a map is wanted, here is {}", node.kind())),
-        };
-        for (name, place, node) in entries {
-            let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            if let Some(key) = KEYS.iter().find(|key| key.path == below) {
-                self.value(key, node);
-            } else if below == JOINS {
-                self.joins(node);
-            } else if below == EXPORT {
-                self.export(node, place.line());
-            } else if paths().any(|known| known.starts_with(&format!("{below}."))) {
-                self.map(&below, node);
-            } else {
-                let hint = nearest(name, path).map(|known| format!(": did you mean {known:?}?")).unwrap_or_default();
-                self.problems.push(format!("{}:{place}: {below}: this key is not known{hint}", self.origin));
-            }
-        }
-    }
-
-    fn value(&mut self, key: &Key, node: &Node) {
-        let value = match (key.shape, &node.content) {
-            // As if it were not there.
-            (_, Content::Null) => return,
-            (Shape::One, _) => node.scalar().ok_or("a single value is wanted"),
-            (Shape::List, _) => list(node).map(|list| list.join(",")).ok_or("a list of single values is wanted"),
-            (Shape::Lists, Content::Map(entries)) => {
-                let lists =
-                    entries.iter().map(|(resource, _, node)| Some(format!("{resource}=[{}]", list(node)?.join(","))));
-                lists.collect::<Option<Vec<_>>>().map(|lists| lists.join(",")).ok_or("lists by resource are wanted")
-            }
-            (Shape::Lists, _) => Err("lists by resource are wanted"),
-        };
-        match value {
-            Ok(value) => self.file.flags.push(Entry {
-                flag: key.flag,
-                value,
-                key: key.path,
-                place: format!("{}:{}", self.origin, node.place),
-                takes: key.takes,
-            }),
-            Err(wanted) => self.wrong(node, key.path, &format!("{wanted}, here is {}", node.kind())),
-        }
-    }
-
-    fn joins(&mut self, node: &Node) {
-        if matches!(node.content, Content::Null) {
-            return;
-        }
-        let Content::Map(entries) = &node.content else {
-            return self.wrong(node, JOINS, &format!("a map of families is wanted, here is {}", node.kind()));
-        };
-        for (family, _, node) in entries {
-            match serde_json::from_value(node.to_json()) {
-                Ok(LabelJoin { labels_to_match, .. }) if labels_to_match.is_empty() => {
-                    self.wrong(
-                        node,
-                        &format!("{JOINS}.{family}"),
-                        "name the labels whose values must be equal: `labels_to_match`",
-                    );
-                }
-                Ok(LabelJoin { labels_to_get, get_all_labels: false, .. }) if labels_to_get.is_empty() => {
-                    self.wrong(node, &format!("{JOINS}.{family}"), "name the labels to give: `labels_to_get`");
-                }
-                Ok(join) => {
-                    self.file.joins.insert(family.clone(), join);
-                }
-                Err(error) => self.wrong(node, &format!("{JOINS}.{family}"), &error.to_string()),
-            }
-        }
-    }
-
-    fn export(&mut self, node: &Node, line: u64) {
-        if matches!(node.content, Content::Null) {
-            return;
-        }
-        let want = node.to_json();
-        // Its own reader tells lines: what is before and after it is made empty.
-        let cut = cut(self.text, line).filter(|cut| Node::parse(cut).is_ok_and(|node| node.to_json() == want));
-        let (text, is_placed) = match cut {
-            Some(text) => (text, true),
-            // Where it is written in another way, its paths must do.
-            None => (want.to_string(), false),
-        };
-        match Export::read(text, self.origin, is_placed) {
-            Ok(export) => self.file.export = Some(export),
-            Err(problems) => self.problems.extend(problems),
+    let want = node.to_json();
+    // Its own reader tells lines: what is before and after it is made empty.
+    let cut = cut(text, line).filter(|cut| Node::parse(cut).is_ok_and(|node| node.to_json() == want));
+    let (text, is_placed) = match cut {
+        Some(text) => (text, true),
+        // Where it is written in another way, its paths must do.
+        None => (want.to_string(), false),
+    };
+    match Export::read(text, origin, is_placed) {
+        Ok(export) => Some(export),
+        Err(problems) => {
+            faults.extend(problems);
+            None
         }
     }
 }
@@ -210,25 +116,6 @@ fn cut(text: &str, line: u64) -> Option<String> {
         out.push('\n');
     }
     Some(out)
-}
-
-fn list(node: &Node) -> Option<Vec<String>> {
-    match &node.content {
-        Content::List(list) => list.iter().map(Node::scalar).collect(),
-        _ => None,
-    }
-}
-
-/// The key that a mistyped one resembles, among those at its place.
-fn nearest(name: &str, path: &str) -> Option<String> {
-    let below = |known: &'static str| {
-        let rest = if path.is_empty() { known } else { known.strip_prefix(path)?.strip_prefix('.')? };
-        rest.split('.').next()
-    };
-    let near = paths()
-        .filter_map(below)
-        .map(|known| (strsim::levenshtein(&name.to_lowercase(), &known.to_lowercase()), known));
-    near.filter(|(edits, known)| *edits <= 2.max(known.len() / 3)).min().map(|(_, known)| known.to_owned())
 }
 
 #[cfg(test)]
@@ -331,7 +218,7 @@ mod tests {
         let text = in_force();
         let file = File::parse(&text, "example").unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
         let named: Vec<&str> = file.flags.iter().map(|entry| entry.key).collect();
-        let missing: Vec<&str> = KEYS.iter().map(|key| key.path).filter(|key| !named.contains(key)).collect();
+        let missing: Vec<&str> = KEYS.flags.iter().map(|key| key.path).filter(|key| !named.contains(key)).collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert_eq!((file.joins.len(), file.export.as_ref().unwrap().config.receivers.len()), (3, 2));
         let flags = crate::flags::Given::default().with(&file).unwrap();

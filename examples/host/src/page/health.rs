@@ -126,7 +126,10 @@ pub fn parts(parts: &[Part]) -> Markup {
                         p.how {
                             (part.health.badge())
                             @if let Some(seconds) = part.state_seconds { " " span.since { "for " (age(seconds)) } }
-                            @if let Some(seconds) = part.fresh_seconds { " " span.since { "heard " (ago(seconds)) } }
+                            @if let Some(seconds) = part.fresh_seconds {
+                                @if part.state_seconds.is_some() { "," }
+                                " " span.since { "heard " (ago(seconds)) }
+                            }
                         }
                         @if let Some(detail) = &part.detail { p.detail { (detail) } }
                         @if let Some(reason) = &part.reason {

@@ -107,8 +107,10 @@ impl Page<'_> {
                     }
                     main id="live" aria-busy="false" { (self.live) }
                     footer {
-                        nav aria-label="Endpoints" {
-                            @for link in self.links { a href=(link) { (link) } }
+                        @if !self.links.is_empty() {
+                            nav aria-label="Endpoints" {
+                                @for link in self.links { a href=(link) { (link) } }
+                            }
                         }
                         p id="stale" role="status" hidden { "It does not answer any more: this is what it said last." }
                     }

@@ -97,13 +97,18 @@ impl History {
 
     /// The plots side by side.
     pub fn html(&self) -> Markup {
+        self.html_of(|_| true)
+    }
+
+    /// The same of some tracks, by their titles: not all hosts have values for all of them.
+    pub fn html_of(&self, is_shown: impl Fn(&str) -> bool) -> Markup {
         let rings = self.rings.lock();
         let span = self.every.saturating_mul(u32::try_from(self.keep.saturating_sub(1)).unwrap_or(u32::MAX));
         html! {
             section aria-labelledby="plots" {
                 h2 id="plots" { "The last " (age(span.as_secs())) }
                 div.plots {
-                    @for (track, values) in self.tracks.iter().zip(&rings.values) {
+                    @for (track, values) in self.tracks.iter().zip(&rings.values).filter(|(it, _)| is_shown(it.title)) {
                         (plot(track, values, self.keep, span))
                     }
                 }

@@ -1,12 +1,12 @@
 //! The agent's process, and a client that scrapes it as a Prometheus does.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use benches::process::Usage;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -14,13 +14,16 @@ use hyper_util::rt::TokioExecutor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// A running cluster-agent.
-pub(crate) struct Agent {
+use crate::process::Usage;
+
+/// A running agent. It ends with this value.
+#[derive(Debug)]
+pub struct Agent {
     child: Child,
     process: Process,
     url: String,
@@ -29,31 +32,27 @@ pub(crate) struct Agent {
 }
 
 /// One answer.
-pub(crate) struct Scrape {
-    pub(crate) bytes: u64,
-    pub(crate) seconds: f64,
+#[derive(Debug, Clone, Copy)]
+pub struct Scrape {
+    /// Its size.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 impl Agent {
-    /// Starts it with every part on, and events sent to a file in this directory.
-    pub(crate) async fn start(program: &Path, directory: &Path, kubeconfig: &Path) -> Result<Self> {
-        let file = directory.join("agent.yaml");
-        let events = directory.join("events.jsonl");
-        let export = json!({"events": {"export": {
-            "route": {"routes": [{"match": [{"receiver": "file"}]}]},
-            "receivers": [{"name": "file", "file": {"path": events}}],
-        }}});
-        std::fs::write(&file, export.to_string())?;
+    /// Starts a program that says `serving at URL` first; what it says of errors goes to a file.
+    pub async fn start<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        log: &Path,
+    ) -> Result<Self> {
         let began = Instant::now();
         let mut child = Command::new(program)
-            .arg("--config")
-            .arg(&file)
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["--port", "0"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(directory.join("agent.log"))?)
+            .stderr(File::create(log)?)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{} does not start: build it by cargo build --release", program.display()))?;
@@ -67,16 +66,18 @@ impl Agent {
         Ok(Self { child, process, url, client, began })
     }
 
-    pub(crate) fn usage(&self) -> Result<Usage> {
+    /// What it has used so far.
+    pub fn usage(&self) -> Result<Usage> {
         Usage::of(&self.process)
     }
 
-    pub(crate) fn runs_for(&self) -> Duration {
+    /// How long ago it was started.
+    pub fn runs_for(&self) -> Duration {
         self.began.elapsed()
     }
 
     /// Waits until everything has been listed.
-    pub(crate) async fn ready(&self, give_up: Duration) -> Result<()> {
+    pub async fn ready(&self, give_up: Duration) -> Result<()> {
         let ready = async {
             while self.get("/-/ready", false).await.is_err() {
                 sleep(Duration::from_millis(100)).await;
@@ -85,14 +86,15 @@ impl Agent {
         timeout(give_up, ready).await.with_context(|| format!("it is not ready after {} s", give_up.as_secs()))
     }
 
-    pub(crate) async fn status(&self) -> Result<Value> {
+    /// What its page says, as data.
+    pub async fn status(&self) -> Result<Value> {
         let mut body = Vec::new();
         self.get_into("/status.json", false, &mut |data| body.extend_from_slice(data)).await?;
         Ok(serde_json::from_slice(&body)?)
     }
 
     /// Scrapes it, and keeps nothing.
-    pub(crate) async fn scrape(&self, gzip: bool) -> Result<Scrape> {
+    pub async fn scrape(&self, gzip: bool) -> Result<Scrape> {
         let began = Instant::now();
         let bytes = self.get("/metrics", gzip).await?;
         Ok(Scrape { bytes, seconds: began.elapsed().as_secs_f64() })
@@ -120,8 +122,13 @@ impl Agent {
         Ok(())
     }
 
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
     /// Asks it to end, and makes it end.
-    pub(crate) async fn stop(mut self) -> Result<()> {
+    pub async fn stop(mut self) -> Result<()> {
         if let Some(pid) = self.child.id() {
             kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
             if timeout(Duration::from_secs(20), self.child.wait()).await.is_err() {

@@ -12,14 +12,15 @@ const MAX_DEPTH: usize = 64;
 
 /// Where something stands: line and column, from 1; none where it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(u64, u64);
+pub struct Place(u64, u64);
 
 impl Place {
     fn of(location: Location) -> Self {
         Self(location.line(), location.column())
     }
 
-    pub(super) fn line(self) -> u64 {
+    /// The line.
+    pub fn line(self) -> u64 {
         self.0
     }
 }
@@ -30,25 +31,33 @@ impl fmt::Display for Place {
     }
 }
 
+/// A value, and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) content: Content,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub content: Content,
 }
 
+/// What a value is.
 #[derive(Debug)]
-pub(super) enum Content {
+pub enum Content {
+    /// Nothing.
     Null,
     /// Booleans and numbers, as they are printed, and whether quotes would change what they mean.
     Plain(Value),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map, its keys with their places, in the order of the text.
     Map(Vec<(String, Place, Node)>),
 }
 
 impl Node {
-    /// Reads a document; nothing at all is null.
-    pub(super) fn parse(text: &str) -> Result<Self, (Option<Place>, String)> {
+    /// Reads a document; nothing at all is null. What is no YAML is told with its place, where that is known.
+    pub fn parse(text: &str) -> Result<Self, (Option<Place>, String)> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH },
             strict_booleans: true,
@@ -81,7 +90,7 @@ impl Node {
     }
 
     /// What it is, in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.content {
             Content::Null => "nothing",
             Content::Plain(_) | Content::Text(_) => "a single value",
@@ -91,7 +100,7 @@ impl Node {
     }
 
     /// The text of a single value.
-    pub(super) fn scalar(&self) -> Option<String> {
+    pub fn scalar(&self) -> Option<String> {
         match &self.content {
             Content::Plain(value) => Some(value.to_string()),
             Content::Text(text) => Some(text.clone()),
@@ -100,7 +109,7 @@ impl Node {
     }
 
     /// The same without places.
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
             Content::Plain(value) => value.clone(),
