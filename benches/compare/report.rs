@@ -281,7 +281,7 @@ fn panels<R>(
 ) -> Vec<Panel> {
     let placed: Vec<(String, f64, &R)> = rows.iter().map(|row| (place(row).0, place(row).1, row)).collect();
     let names = programs(&placed, |(name, _, _)| name);
-    if placed.iter().all(|(_, x, _)| placed.first().is_some_and(|first| first.1 == *x)) {
+    if placed.iter().all(|(_, x, _)| placed.first().is_some_and(|first| first.1.total_cmp(x).is_eq())) {
         return Vec::new();
     }
     let panel = |(title, figure): &Figure<R>| {

@@ -5,7 +5,8 @@ mod kernel;
 mod series;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -121,7 +122,8 @@ fn rezolus(port: u16) -> String {
          \"warn\"\n\n[defaults]\nenabled = false\n"
     );
     for sampler in SAMPLERS {
-        text.push_str(&format!("\n[samplers.{sampler}]\nenabled = true\n"));
+        // A String takes any text, here and below.
+        let _ = write!(text, "\n[samplers.{sampler}]\nenabled = true\n");
     }
     text
 }
@@ -197,7 +199,7 @@ fn samplers(status: &Value) -> Vec<String> {
         .map(|sampler| {
             let mut line = format!("{} {}", text(sampler, "name"), text(sampler, "state"));
             if let Some(error) = sampler.get("error").and_then(Value::as_str) {
-                line.push_str(&format!(": {error}"));
+                let _ = write!(line, ": {error}");
             }
             let programs = sampler.get("programs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let idle: Vec<String> = programs
@@ -206,7 +208,7 @@ fn samplers(status: &Value) -> Vec<String> {
                 .map(|program| text(program, "name"))
                 .collect();
             if !idle.is_empty() {
-                line.push_str(&format!(" (not attached: {})", idle.join(", ")));
+                let _ = write!(line, " (not attached: {})", idle.join(", "));
             }
             line
         })

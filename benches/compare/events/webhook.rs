@@ -1,6 +1,6 @@
 //! The webhook that events are sent to. It answers at once, and remembers what came.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -10,7 +10,6 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::happen::micros;
@@ -77,7 +76,7 @@ fn read(body: &[u8], at: i64) -> Option<Arrived> {
     }
     #[derive(Deserialize)]
     struct Object {
-        labels: Option<HashMap<String, IgnoredAny>>,
+        labels: Option<BTreeMap<String, String>>,
     }
     let Event { metadata, involved_object } = serde_json::from_slice(body).ok()?;
     let labelled = involved_object.labels.is_some_and(|labels| !labels.is_empty());
