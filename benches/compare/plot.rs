@@ -1,68 +1,96 @@
-//! How cost grows with size, as SVG.
+//! Plots, as SVG.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
-use crate::state_metrics::Row;
+/// One plot: a line for each program.
+#[derive(Debug, Clone)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) x_title: &'static str,
+    pub(crate) lines: Vec<Line>,
+}
 
-type Panel = (&'static str, fn(&Row) -> f64);
-
-const PANELS: [Panel; 4] = [
-    ("CPU until complete, s", |row| row.cpu_until_complete_s),
-    ("resident memory, MB", |row| row.resident_mb),
-    ("CPU per plain scrape, s", |row| row.plain.cpu_s),
-    ("CPU per gzip scrape, s", |row| row.gzip.cpu_s),
-];
+/// The points of one program.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
 
 /// Told apart without colours too, by their marks.
-const COLOURS: [RGBColor; 2] = [RGBColor(0, 90, 181), RGBColor(220, 50, 32)];
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(0, 130, 90), RGBColor(120, 60, 160)];
+const COLUMNS: usize = 3;
+const WIDTH: u32 = 400;
+const HEIGHT: u32 = 280;
 
-/// Four plots in one file, one line for each program.
-pub(crate) fn growth(rows: &[Row], path: &Path) -> Result<()> {
-    let root = SVGBackend::new(path, (960, 640)).into_drawing_area();
-    draw(rows, &root).map_err(|error| anyhow!("{}: {error}", path.display()))
+/// All plots in one file.
+pub(crate) fn write(panels: &[Panel], path: &Path) -> Result<()> {
+    std::fs::write(path, svg(panels)?).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+/// All plots, side by side in rows.
+pub(crate) fn svg(panels: &[Panel]) -> Result<String> {
+    let columns = COLUMNS.min(panels.len().max(1));
+    let rows = panels.len().div_ceil(columns).max(1);
+    let size = (u32::try_from(columns)? * WIDTH, u32::try_from(rows)? * HEIGHT);
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        draw(panels, &root, (rows, columns)).map_err(|error| anyhow!("a plot could not be drawn: {error}"))?;
+    }
+    Ok(text)
 }
 
 fn draw(
-    rows: &[Row],
+    panels: &[Panel],
     root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    grid: (usize, usize),
 ) -> Result<(), Box<dyn std::error::Error>> {
     root.fill(&WHITE)?;
-    let mut programs: Vec<&str> = rows.iter().map(|row| row.program.as_str()).collect();
-    programs.sort_unstable();
-    programs.dedup();
-    let most_pods = rows.iter().map(|row| row.pods).max().unwrap_or(1) as f64;
-    for (area, (title, figure)) in root.split_evenly((2, 2)).iter().zip(PANELS) {
-        let most = rows.iter().map(figure).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    for (area, panel) in root.split_evenly(grid).iter().zip(panels) {
+        let points = || panel.lines.iter().flat_map(|line| &line.points).filter(|point| point.1.is_finite());
+        let most_x = points().map(|point| point.0).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+        let most_y = points().map(|point| point.1).fold(0.0, f64::max);
+        // Where all is nothing, that is seen as a line at the bottom.
+        let most_y = if most_y > 0.0 { most_y } else { 1.0 };
         let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(32)
-            .y_label_area_size(56)
-            .build_cartesian_2d(0.0..most_pods * 1.05, 0.0..most * 1.1)?;
+            .caption(&panel.title, ("sans-serif", 16))
+            .margin(10)
+            .x_label_area_size(34)
+            .y_label_area_size(54)
+            .build_cartesian_2d(0.0..most_x * 1.08, 0.0..most_y * 1.15)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .x_desc("pods")
-            .x_labels(6)
-            .x_label_formatter(&|pods| format!("{pods:.0}"))
+            .x_desc(panel.x_title)
+            .x_labels(5)
+            .y_labels(6)
+            .x_label_formatter(&|x| thousands(*x))
+            .y_label_formatter(&|y| round(*y))
             .draw()?;
-        for (index, program) in programs.iter().enumerate() {
+        for (index, line) in panel.lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
-            let points: Vec<(f64, f64)> =
-                rows.iter().filter(|row| row.program == *program).map(|row| (row.pods as f64, figure(row))).collect();
-            chart
-                .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
-                .label(*program)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-            chart.draw_series(points.into_iter().map(|point| -> DynElement<'_, SVGBackend<'_>, (f64, f64)> {
-                match index {
-                    0 => Circle::new(point, 4, colour.filled()).into_dyn(),
-                    _ => TriangleMarker::new(point, 6, colour.filled()).into_dyn(),
+            let finite: Vec<(f64, f64)> = line.points.iter().copied().filter(|point| point.1.is_finite()).collect();
+            let mark = move |at: (i32, i32)| -> DynElement<'static, SVGBackend<'_>, (i32, i32)> {
+                match index % COLOURS.len() {
+                    0 => Circle::new(at, 4, colour.filled()).into_dyn(),
+                    1 => TriangleMarker::new(at, 6, colour.filled()).into_dyn(),
+                    2 => Cross::new(at, 4, colour.stroke_width(2)).into_dyn(),
+                    _ => Circle::new(at, 4, colour.stroke_width(2)).into_dyn(),
                 }
-            }))?;
+            };
+            chart.draw_series(LineSeries::new(finite.clone(), colour.stroke_width(2)))?.label(&line.name).legend(
+                move |(x, y)| {
+                    EmptyElement::at((x, y))
+                        + PathElement::new([(0, 0), (20, 0)], colour.stroke_width(2))
+                        + mark((10, 0))
+                },
+            );
+            chart.draw_series(finite.into_iter().map(|point| EmptyElement::at(point) + mark((0, 0))))?;
         }
         chart
             .configure_series_labels()
@@ -73,4 +101,78 @@ fn draw(
     }
     root.present()?;
     Ok(())
+}
+
+/// `50000` → `50k`
+fn thousands(value: f64) -> String {
+    if value >= 1000.0 { format!("{}k", round(value / 1000.0)) } else { round(value) }
+}
+
+/// Without the digits that only say how numbers are kept.
+fn round(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel(points: &[(f64, f64)]) -> Panel {
+        let line = |name: &str| Line { name: name.to_owned(), points: points.to_vec() };
+        Panel { title: "CPU < 1 & more, s".to_owned(), x_title: "pods", lines: vec![line("ours"), line("peer")] }
+    }
+
+    /// Opened elements, in order; that all are closed is what is asserted.
+    fn elements(svg: &str) -> Vec<String> {
+        let (mut open, mut all) = (Vec::new(), Vec::new());
+        let mut rest = svg;
+        while let Some((_, tag)) = rest.split_once('<') {
+            let (tag, after) = tag.split_once('>').expect("a tag ends");
+            rest = after;
+            if tag.starts_with(['?', '!']) {
+                continue;
+            }
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop().as_deref(), Some(name), "closed in another order");
+                continue;
+            }
+            let name = tag.split([' ', '\n', '/']).next().unwrap_or_default().to_owned();
+            assert_eq!(tag.matches('"').count() % 2, 0, "quotes of {tag}");
+            all.push(name.clone());
+            if !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert_eq!(open, Vec::<String>::new(), "never closed");
+        all
+    }
+
+    #[test]
+    fn plots_are_well_formed_and_have_all_marks() {
+        let svg = svg(&vec![panel(&[(1000.0, 1.0), (50_000.0, 30.0)]); 4]).unwrap();
+        let elements = elements(&svg);
+        assert_eq!(elements.first().map(String::as_str), Some("svg"));
+        let count = |name: &str| elements.iter().filter(|element| *element == name).count();
+        // Two points and the mark in the legend, in each of four plots.
+        assert_eq!((count("circle"), count("polygon")), (12, 12));
+        assert!(svg.contains("&lt; 1 &amp; more") && svg.contains("50k"), "{svg}");
+        assert!(svg.contains("width=\"1200\" height=\"560\""));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn nothing_and_what_is_no_number_can_be_drawn() {
+        elements(&svg(&[]).unwrap());
+        let svg = svg(&[panel(&[(0.0, 0.0), (1.0, f64::NAN)]), panel(&[])]).unwrap();
+        elements(&svg);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn axes_have_short_numbers() {
+        assert_eq!(["50k", "1.5k", "999", "0"].map(str::to_owned), [50_000.0, 1_500.0, 999.0, 0.0].map(thousands));
+        assert_eq!(round(0.000_04), "0");
+        assert_eq!(round(0.25), "0.25");
+    }
 }

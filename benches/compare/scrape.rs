@@ -1,9 +1,9 @@
-//! A client that scrapes, as a Prometheus does: it reads all, and keeps nothing.
+//! A client that scrapes, as a Prometheus does.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use http_body_util::{BodyExt, Empty};
+use anyhow::{Result, anyhow, ensure};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -19,15 +19,29 @@ pub(crate) struct Scrape {
     pub(crate) wall: Duration,
 }
 
-/// Scrapes `url` once.
+/// The longest answer that is kept.
+const LONGEST: usize = 64 << 20;
+
+fn client() -> Client<HttpConnector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// Reads what a short answer says.
+pub(crate) async fn get(url: &str) -> Result<Bytes> {
+    let answer = client().request(http::Request::get(url).body(Empty::new())?).await?;
+    ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
+    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+    Ok(body.map_err(|error| anyhow!("{url}: {error}"))?.to_bytes())
+}
+
+/// Scrapes `url` once: reads all, and keeps nothing.
 pub(crate) async fn scrape(url: &str, gzip: bool) -> Result<Scrape> {
-    let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = http::Request::get(url);
     if gzip {
         request = request.header("accept-encoding", "gzip");
     }
     let began = Instant::now();
-    let answer = client.request(request.body(Empty::new())?).await?;
+    let answer = client().request(request.body(Empty::new())?).await?;
     ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
     let encoded = answer.headers().get("content-encoding").is_some_and(|value| value == "gzip");
     ensure!(encoded == gzip, "{url} was asked {} gzip and answers otherwise", if gzip { "for" } else { "without" });

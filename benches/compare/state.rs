@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
-use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::Cluster;
@@ -74,20 +73,18 @@ pub(crate) async fn measure(
 ) -> Result<Row> {
     let (port, telemetry) = (free_port()?, free_port()?);
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let log = tempfile::NamedTempFile::new()?;
-    let mut command = Command::new(&candidate.program);
-    command.arg("--kubeconfig").arg(cluster.kubeconfig()).args([
-        "--host=127.0.0.1",
-        &format!("--port={port}"),
-        "--telemetry-host=127.0.0.1",
-        &format!("--telemetry-port={telemetry}"),
-        "--enable-gzip-encoding=true",
-    ]);
-    let mut program = Program::start(&candidate.name, command, log.path())?;
+    let arguments = [
+        "--kubeconfig".into(),
+        cluster.kubeconfig().into(),
+        "--host=127.0.0.1".into(),
+        format!("--port={port}").into(),
+        "--telemetry-host=127.0.0.1".into(),
+        format!("--telemetry-port={telemetry}").into(),
+        "--enable-gzip-encoding=true".into(),
+    ];
+    let mut program = Program::start(&candidate.name, &candidate.program, &arguments)?;
     let measured = follow(&mut program, &url, size, cluster, effort).await;
-    program.stop().await?;
-    let row = measured.map_err(|error| error.context(last_words(&candidate.name, log.path())))?;
-    Ok(Row { program: candidate.name.clone(), ..row })
+    Ok(Row { program: candidate.name.clone(), ..program.stop(measured).await? })
 }
 
 async fn follow(
@@ -103,7 +100,7 @@ async fn follow(
         let too_late = program.began.elapsed() >= effort.give_up;
         let pods = match scrape(url, false).await {
             Ok(scrape) => scrape.pods,
-            Err(error) if too_late => return Err(error),
+            Err(error) if too_late => return Err(error.context("it has nothing to do and can't be scraped")),
             Err(_) => continue,
         };
         // A real cluster may change between the two.
@@ -162,12 +159,7 @@ async fn live(program: &Program, url: &str, cluster: &mut Cluster, effort: &Effo
     Ok(Living { cores: (usage.cpu - before.cpu) / began.elapsed().as_secs_f64(), peak_mb: usage.peak_mb })
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn last_words(name: &str, log: &std::path::Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let last: Vec<&str> = text.lines().rev().take(5).collect();
-    format!("{name} said last: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | "))
 }
