@@ -61,8 +61,7 @@ impl Core {
             light,
             quirks: effects.quirks,
         };
-        // Nobody waits for the reading of objects: only their pointers are taken under the lock.
-        let (entries, form) = (self.bound.of(&server.store.state.read(), name), plain_form(server, "pods")?);
+        let (entries, form) = self.entries(server, name)?;
         let (mut text, mut ends) = (Vec::with_capacity(entries.iter().map(|entry| entry.len() + 1).sum()), Vec::new());
         for entry in &entries {
             entry.write(&form, &mut text);
@@ -82,9 +81,8 @@ impl Core {
 
     /// The pods of a node as their list.
     pub(super) fn pods(&self, server: &Server, name: &str) -> Bytes {
-        let entries = self.bound.of(&server.store.state.read(), name);
         let mut out = br#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":["#.to_vec();
-        if let Some(form) = plain_form(server, "pods") {
+        if let Some((entries, form)) = self.entries(server, name) {
             for (nth, entry) in entries.iter().enumerate() {
                 if nth > 0 {
                     out.push(b',');
@@ -95,30 +93,39 @@ impl Core {
         out.extend_from_slice(b"]}\n");
         out.into()
     }
+
+    /// The pods of a node, and how they are written. Nobody waits for that: only their pointers are taken under the lock.
+    fn entries(&self, server: &Server, name: &str) -> Option<(Vec<Arc<Entry>>, Form)> {
+        let state = server.store.state.read();
+        Some((self.bound.of(&state, name), plain_form(&state, "pods")?))
+    }
 }
 
 /// Read a node's object; `None` if there is none that can be read.
 pub(super) fn read_node<T>(server: &Server, name: &str, read: impl FnOnce(&Node<'_>) -> T) -> Option<T> {
-    let entry = get(&server.store.state.read(), "nodes", name)?;
-    let mut text = Vec::with_capacity(entry.len() + 1);
-    entry.write(&plain_form(server, "nodes")?, &mut text);
-    serde_json::from_slice(&text).ok().map(|node| read(&node))
+    serde_json::from_slice(&text_of(server, "nodes", name)?).ok().map(|node| read(&node))
 }
 
-fn get(state: &State, plural: &str, key: &str) -> Option<Arc<Entry>> {
-    state.get(state.registry.get("", plural)?, key).cloned()
+/// An object of the core group, without its kind.
+fn text_of(server: &Server, plural: &str, key: &str) -> Option<Vec<u8>> {
+    let (entry, form) = {
+        let state = server.store.state.read();
+        (state.get(state.registry.get("", plural)?, key).cloned()?, plain_form(&state, plural)?)
+    };
+    let mut text = Vec::with_capacity(entry.len() + 1);
+    entry.write(&form, &mut text);
+    Some(text)
 }
 
 /// How objects of the core group are written without their kind.
-fn plain_form(server: &Server, plural: &str) -> Option<Form> {
-    Some(Form::item(server.store.state.read().registry.get("", plural)?, "v1", false))
+// Of the state that the caller holds: a second lock on it, while somebody waits to write, would wait for ever.
+fn plain_form(state: &State, plural: &str) -> Option<Form> {
+    Some(Form::item(state.registry.get("", plural)?, "v1", false))
 }
 
 /// How many bytes a claim has, or asks for.
 fn claimed(server: &Server, namespace: &str, name: &str) -> Option<u64> {
-    let entry = get(&server.store.state.read(), "persistentvolumeclaims", &format!("{namespace}/{name}"))?;
-    let mut text = Vec::with_capacity(entry.len() + 1);
-    entry.write(&plain_form(server, "persistentvolumeclaims")?, &mut text);
+    let text = text_of(server, "persistentvolumeclaims", &format!("{namespace}/{name}"))?;
     let claim: Claim<'_> = serde_json::from_slice(&text).ok()?;
     let storage = |amounts: &Amounts<'_>| amounts.storage.as_ref().and_then(Quantity::whole);
     let got = claim.status.as_ref().and_then(|status| status.capacity.as_ref());

@@ -7,6 +7,7 @@
     reason = "a helper that fails, fails the test"
 )]
 
+mod contended;
 mod direct;
 mod document;
 mod faults;
