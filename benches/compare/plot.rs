@@ -66,6 +66,8 @@ fn draw(
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
+            .label_style(("sans-serif", 12))
+            .axis_desc_style(("sans-serif", 12))
             .x_desc(panel.x_title)
             .x_labels(5)
             .y_labels(6)
@@ -94,6 +96,7 @@ fn draw(
         }
         chart
             .configure_series_labels()
+            .label_font(("sans-serif", 12))
             .position(SeriesLabelPosition::UpperLeft)
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.3))
@@ -156,7 +159,7 @@ mod tests {
         let count = |name: &str| elements.iter().filter(|element| *element == name).count();
         // Two points and the mark in the legend, in each of four plots.
         assert_eq!((count("circle"), count("polygon")), (12, 12));
-        assert!(svg.contains("&lt; 1 &amp; more") && svg.contains("50k"), "{svg}");
+        assert!(svg.contains("&lt; 1 &amp; more") && svg.contains("40k"), "{svg}");
         assert!(svg.contains("width=\"1200\" height=\"560\""));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }

@@ -52,7 +52,7 @@ fn tables_say_what_was_measured_and_what_was_not() {
     assert!(text.contains("\n| CPU until complete, s | 0.200 | 2 | 1.20 | 22 |\n"), "{text}");
     assert!(text.contains("\n| cores while things happen | – | – | 0.500 | – |\n"), "{text}");
     // Two sizes: 10,000 pods more cost 1 s and 20 s more.
-    assert!(text.contains("\n| CPU until complete, s | 0.100 | 0.100 | 2.00 | 0"), "{text}");
+    assert!(text.contains("\n| CPU until complete, s | 0.100 | 0.100 | 2 | 0 |\n"), "{text}");
     assert!(text.contains("\n## Events, defaults\n") && text.contains("\n## Events, generous\n"), "{text}");
     assert!(!text.contains("## Cgroups"), "{text}");
     assert!(text.ends_with("- rezolus, 10 cgroups: it has ended\n  rezolus said last:\n    no\n"), "{text}");

@@ -54,7 +54,11 @@ pub(crate) fn short(value: f64) -> String {
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
         size if size >= 0.01 => format!("{value:.3}"),
-        _ => format!("{value:.5}"),
+        _ => {
+            let text = format!("{value:.5}");
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            if text == "-0" { "0".to_owned() } else { text.to_owned() }
+        }
     }
 }
 
@@ -84,6 +88,8 @@ mod tests {
             (1.234, "1.23"),
             (0.012_34, "0.012"),
             (0.001_234, "0.00123"),
+            (0.01 - 1e-12, "0.01"),
+            (-0.000_000_1, "0"),
             (-0.5, "-0.500"),
         ] {
             assert_eq!(short(value), text);
