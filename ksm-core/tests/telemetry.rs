@@ -147,9 +147,7 @@ async fn a_scrape_says_how_much_of_its_time_went_into_writing() {
         response.into_body().collect().await.unwrap();
         let after = sums();
         let (writing, all) = (after.0 - before.0, after.1 - before.1);
-        // The cache compresses at once, while the others wait to be asked.
-        let waited = if encoding == Encoding::GzipCached { 0.0 } else { 0.05 };
-        assert!(writing > 0.0 && writing + waited <= all, "{encoding:?}: {writing} of {all} s");
+        assert!(writing > 0.0 && writing + 0.05 <= all, "{encoding:?}: {writing} of {all} s");
     }
 }
 

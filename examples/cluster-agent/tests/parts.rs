@@ -128,7 +128,8 @@ async fn kubelets_are_asked_directly_where_that_is_wanted() {
     for trust in [["--usage-kubelet-ca", &path("ca.pem")].as_slice(), &["--usage-kubelet-insecure"]] {
         let host = agent(&sim, &[&direct, trust].concat()).await;
         ready(&host).await;
-        metrics_until(&host, "?resources=usage", |text| samples(text, "node_memory_working_set_bytes").len() == 3).await;
+        metrics_until(&host, "?resources=usage", |text| samples(text, "node_memory_working_set_bytes").len() == 3)
+            .await;
     }
     // Here is no service account whose authority it could be.
     let ended = support::run(AGENT, &[&["--port", "0", "--apiserver", &sim.url()], &direct[..]].concat()).await;

@@ -41,7 +41,7 @@ pub use compress::ZstdBlocks;
 pub use format::Format;
 #[cfg(feature = "http")]
 pub(crate) use format::weight;
-pub use gzip_cache::GzipCache;
+pub use gzip_cache::{CachedBlocks, GzipCache};
 
 use crate::family::Family;
 use crate::selector::{Query, Selection, Verdicts};

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::request::Coding;
-use crate::exposition::{Blocks, Exposition, GzipCache};
+use crate::exposition::{Blocks, Exposition};
 
 /// A body that could not be made to its end; the client sees a broken transfer, not a short one.
 #[derive(Debug, Error)]
@@ -56,8 +55,6 @@ pub(super) enum Content {
     Whole(Option<Bytes>),
     Polled(Box<Blocks>),
     Worked(Option<Work>),
-    Cached(JoinHandle<Timed<Vec<Bytes>>>),
-    Pieces(std::vec::IntoIter<Bytes>),
 }
 
 type BoxedBlocks = Box<dyn Iterator<Item = Bytes> + Send>;
@@ -89,10 +86,6 @@ impl Content {
         Self::Worked(Some(Work::Idle(Box::new(blocks))))
     }
 
-    pub(super) fn cached(exposition: Exposition, cache: Arc<GzipCache>) -> Self {
-        Self::Cached(spawn_blocking(move || timed(|| cache.compress(&exposition))))
-    }
-
     /// The next block. The time that blocks took to make is added to `making`.
     fn poll_block(&mut self, cx: &mut Context<'_>, making: &mut Duration) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
@@ -103,17 +96,6 @@ impl Content {
                     *making += took;
                     return Poll::Ready(block.map(Ok));
                 }
-                Self::Pieces(pieces) => return Poll::Ready(pieces.next().map(Ok)),
-                Self::Cached(work) => match ready!(Pin::new(work).poll(cx)) {
-                    Ok((pieces, took)) => {
-                        *making += took;
-                        *self = Self::Pieces(pieces.into_iter());
-                    }
-                    Err(error) => {
-                        *self = Self::Whole(None);
-                        return Poll::Ready(Some(Err(BodyError(error))));
-                    }
-                },
                 Self::Worked(work) => match work.take() {
                     None => return Poll::Ready(None),
                     Some(Work::Idle(mut blocks)) => {

@@ -45,7 +45,8 @@ pub enum Encoding {
     /// Gzip where the client accepts it, compressed anew for each scrape.
     Gzip,
     /// Gzip where the client accepts it. What did not change since the last scrape is not compressed again, for the
-    /// price of the compressed exposition in memory. Selected samples (`?namespace=`, `?match[]=`) are compressed anew.
+    /// price of the compressed exposition in memory, up to [`GzipCache::DEFAULT_LIMIT`] or
+    /// [another limit](Scraper::gzip_cache). Selected samples (`?namespace=`, `?match[]=`) are compressed anew.
     GzipCached,
 }
 
@@ -56,7 +57,7 @@ pub struct Scraper {
     encoding: Encoding,
     #[cfg(feature = "zstd")]
     zstd: bool,
-    cache: Arc<GzipCache>,
+    cache: GzipCache,
     max_concurrent: usize,
     permits: Arc<Semaphore>,
 }
@@ -69,7 +70,7 @@ impl Scraper {
             encoding: Encoding::default(),
             #[cfg(feature = "zstd")]
             zstd: false,
-            cache: Arc::default(),
+            cache: GzipCache::default(),
             max_concurrent: MAX_CONCURRENT,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT)),
         }
@@ -78,6 +79,12 @@ impl Scraper {
     /// How bodies are encoded.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
+        self
+    }
+
+    /// The cache of [`Encoding::GzipCached`]: one with another limit, or one that several scrapers share.
+    pub fn gzip_cache(mut self, cache: GzipCache) -> Self {
+        self.cache = cache;
         self
     }
 
@@ -152,7 +159,7 @@ impl Scraper {
         Ok(match coding {
             Coding::Identity => Content::plain(exposition),
             Coding::Gzip if self.encoding == Encoding::GzipCached && !query.is_partial() => {
-                Content::cached(exposition, self.cache.clone())
+                Content::worked(self.cache.compress(exposition))
             }
             Coding::Gzip => Content::worked(exposition.gzip_blocks()),
             #[cfg(feature = "zstd")]

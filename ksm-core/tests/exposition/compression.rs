@@ -32,7 +32,7 @@ fn every_format_comes_out_of_gzip_as_it_went_in() {
                 let plain = exposition().to_bytes();
                 assert!(plain.len() > 10_000, "{format:?}, {query:?}: {}", plain.len());
                 assert!(gunzip(&joined(exposition().gzip_blocks())) == plain, "{format:?}, {query:?}");
-                let cached = joined(cache.compress(&exposition()));
+                let cached = joined(cache.compress(exposition()));
                 assert!(gunzip(&cached) == plain, "{format:?}, {query:?}, round {round}");
             }
         }
@@ -43,7 +43,7 @@ fn every_format_comes_out_of_gzip_as_it_went_in() {
 fn a_cache_forgets_what_nobody_asks_for_any_more() {
     let snapshots = catalog().snapshots();
     let cache = GzipCache::new();
-    let compress = |format| cache.compress(&Exposition::new(snapshots.iter().cloned(), format));
+    let compress = |format| joined(cache.compress(Exposition::new(snapshots.iter().cloned(), format)));
     compress(Format::Text);
     let text_only = cache.memory();
     compress(Format::Protobuf);
@@ -52,6 +52,28 @@ fn a_cache_forgets_what_nobody_asks_for_any_more() {
         compress(Format::Text);
     }
     assert_eq!(cache.memory(), text_only);
+}
+
+#[test]
+fn a_cache_keeps_to_its_limit_and_what_has_no_room_is_there_all_the_same() {
+    let snapshots = catalog().snapshots();
+    let exposition = || Exposition::new(snapshots.iter().cloned(), Format::Text);
+    let plain = exposition().to_bytes();
+    let (whole, none) = (GzipCache::new(), GzipCache::with_limit(0));
+    joined(whole.compress(exposition()));
+    let half = GzipCache::with_limit(whole.memory() / 2);
+    for cache in [&none, &half] {
+        for _ in 0..2 {
+            assert!(gunzip(&joined(cache.compress(exposition()))) == plain);
+        }
+    }
+    assert_eq!(none.memory(), 0);
+    assert!(
+        (whole.memory() / 4..=whole.memory() / 2).contains(&half.memory()),
+        "{} of {}",
+        half.memory(),
+        whole.memory()
+    );
 }
 
 #[cfg(feature = "zstd")]

@@ -175,7 +175,7 @@ async fn metrics(State(agent): State<Arc<Agent>>, UrlQuery(query): UrlQuery<Enco
     let ok = Ok::<_, std::convert::Infallible>;
     match query.encoding.as_deref() {
         Some("gzip") => Body::from_stream(stream::iter(exposition.gzip_blocks().map(ok))),
-        Some("parts") => Body::from_stream(stream::iter(agent.parts.compress(&exposition).into_iter().map(ok))),
+        Some("parts") => Body::from_stream(stream::iter(agent.parts.compress(exposition).map(ok))),
         _ => Body::from_stream(stream::iter(exposition.blocks().map(ok))),
     }
 }
