@@ -26,6 +26,8 @@ pub struct Names {
     seen: RwLock<HashMap<CgroupId, Option<Arc<str>>>>,
     /// Whether a runtime tells names: then they are waited for.
     has_runtime: AtomicBool,
+    /// Whether a cgroup was asked for that no look has seen.
+    missed: AtomicBool,
     interner: Mutex<Interner>,
 }
 
@@ -43,6 +45,7 @@ impl Names {
             tree: Mutex::new(tree),
             seen: RwLock::default(),
             has_runtime: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
             interner: Mutex::default(),
         }
     }
@@ -50,6 +53,12 @@ impl Names {
     /// Whether there is a runtime that tells names.
     pub fn set_runtime(&self, is_there: bool) {
         self.has_runtime.store(is_there, Ordering::Relaxed);
+    }
+
+    /// Whether a cgroup was asked for since this was last called that no look has seen: reason for one. What a runtime tells
+    /// of is known without.
+    pub fn take_missed(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
     }
 
     /// Looks at the tree of cgroups. To be called now and then, on a thread that may wait for files.
@@ -91,7 +100,10 @@ impl Resolver for Names {
         let container = match known.map_or_else(seen, |container| Some(Some(container.id.clone()))) {
             Some(Some(id)) => self.index.by_container_id(&id),
             Some(None) => return Lookup::Unknown,
-            None => None,
+            None => {
+                self.missed.store(true, Ordering::Relaxed);
+                None
+            }
         };
         let Some(container) = container else { return Lookup::Later };
         let has_names = match container.kind {
@@ -156,9 +168,12 @@ mod tests {
     fn what_no_look_has_seen_is_asked_for_again_and_what_is_nobodys_is_not() {
         let host = Host::new();
         let service = host.make("system.slice/sshd.service");
+        assert!(!host.names.take_missed());
         assert_eq!(host.names.lookup(service), Lookup::Later);
+        assert_eq!([host.names.take_missed(), host.names.take_missed()], [true, false]);
         host.names.look(1).unwrap();
         assert_eq!(host.names.lookup(service), Lookup::Unknown);
+        assert!(!host.names.take_missed());
         assert_eq!(host.names.lookup(CgroupId(u64::MAX)), Lookup::Later);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cgroup_perf::mount::Hierarchy;
 use cgroup_perf::totals::Totals;
@@ -28,7 +28,7 @@ use crate::text::Text;
 /// How often the connection is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the tree is looked at while samples are written.
+/// How often the tree is looked at, at most, while samples are written.
 const WHILE_WRITING: Duration = Duration::from_millis(500);
 
 /// Where the cgroups are.
@@ -128,18 +128,28 @@ pub(crate) async fn run(options: Options, found: &Found, state: &State, stop: &C
     stop.run_until_cancelled(tending).await;
 }
 
-/// Looks for cgroups that are new, and those that are gone.
+/// Looks for cgroups that are new, and those that are gone: each interval; while samples are written, as soon as one comes
+/// whose cgroup nobody knows. (All of a tree's directories are much to look at each half second, and the runtime tells of
+/// most that is new.)
 async fn look(containers: &Containers, mut settings: Settings, counts: bool) {
     loop {
         let (names, totals) = (Arc::clone(&containers.names), Arc::clone(&containers.totals));
+        containers.names.take_missed();
         let looked = tokio::task::spawn_blocking(move || names.look_with(&mut totals.lock(), monotonic())).await;
         if let Ok(Err(error)) = looked {
             tracing::error!("{error}: new containers have no names");
         }
-        let flags = settings.current();
-        // Samples of a container that is new wait for longer than that.
-        let every = if counts && flags.parquet.is_some() { WHILE_WRITING } else { flags.interval };
-        settings.pause(every).await;
+        let begun = Instant::now();
+        loop {
+            let flags = settings.current();
+            let writes = counts && flags.parquet.is_some();
+            // Samples of a container that is new wait for longer than that.
+            let left = flags.interval.saturating_sub(begun.elapsed());
+            settings.pause(if writes { left.min(WHILE_WRITING) } else { left }).await;
+            if begun.elapsed() >= flags.interval || writes && containers.names.take_missed() {
+                break;
+            }
+        }
     }
 }
 

@@ -242,8 +242,14 @@ impl Source {
 
     /// All flags as they hold now, and what the file has; a line for each fault.
     pub(crate) fn all(&self) -> Result<(Flags, Vec<Entry>), Vec<String>> {
-        let entries = self.config.as_deref().map(|path| KEYS.read(path)).transpose()?.unwrap_or_default();
-        Ok((self.flags(&entries)?, entries))
+        let (entries, mut problems) = self.config.as_deref().map(|path| KEYS.read(path)).unwrap_or_default();
+        match self.flags(&entries) {
+            Ok(flags) if problems.is_empty() => Ok((flags, entries)),
+            outcome => {
+                problems.extend(outcome.err().into_iter().flatten());
+                Err(problems)
+            }
+        }
     }
 
     /// All flags, with what a file has.

@@ -38,8 +38,9 @@ use crate::status::Watched;
 
 const NAME: &str = "node-agent";
 
-/// How parts change is worth a line; there are few.
-const LOG: &str = "warn,kube_client::client::builder=off,node_agent=info";
+/// How parts change is worth a line; there are few. What the crates say of the same again and again is not.
+const LOG: &str = "warn,kube_client::client::builder=off,kubelet_summary::cache=error,node_lease::writer::run=error,\
+                   nri_plugin::connector=error,example_host::config=info,node_agent=info";
 
 /// How long parts may take to end. Each has a bound of its own.
 const END: Duration = Duration::from_secs(15);

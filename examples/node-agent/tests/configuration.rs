@@ -39,13 +39,14 @@ fn part<'a>(status: &'a Value, name: &str) -> &'a Value {
 #[tokio::test]
 async fn a_check_tells_all_that_is_wrong_with_its_place() {
     let folder = Folder::new();
-    let file = folder.write("kubelet:\n  intervall: 3s\ncontainers: 7\nprats: [lease]\n");
-    let ended = run(AGENT, &["--config", &file, "--check"]).await;
+    let file = folder.write("kubelet:\n  intervall: 3s\ncontainers: 7\nprats: [lease]\nparquet:\n  slot: 9s\n");
+    let ended = run(AGENT, &["--node-name=n1", "--config", &file, "--check"]).await;
     assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(2), ""));
     let want = [
         format!("node-agent: {file}:2:3: kubelet.intervall: this key is not known: did you mean \"interval\"?"),
         format!("node-agent: {file}:3:13: containers: a map is wanted, here is a single value"),
         format!("node-agent: {file}:4:1: prats: this key is not known: did you mean \"parts\"?"),
+        format!("node-agent: {file}:6:9: parquet.slot: invalid value '9s' for '--slot <DURATION>': give 100us to 1s"),
     ];
     assert_eq!(ended.stderr.lines().collect::<Vec<_>>(), want);
 

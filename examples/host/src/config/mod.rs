@@ -129,12 +129,16 @@ pub fn document(text: &str, origin: &str) -> Result<Node, Vec<String>> {
 }
 
 impl Keys {
-    /// Reads a file in which all keys are flags; a line for each fault.
-    pub fn read(&self, path: &Path) -> Result<Vec<Entry>, Vec<String>> {
-        self.parse(&text_of(path)?, &path.display().to_string())
+    /// Reads a file in which all keys are flags: what is right in it, and a line for each fault.
+    pub fn read(&self, path: &Path) -> (Vec<Entry>, Vec<String>) {
+        let origin = path.display().to_string();
+        match text_of(path).and_then(|text| document(&text, &origin)) {
+            Ok(document) => self.sorted(&document, &origin, |_, _, _, _| {}),
+            Err(problems) => (Vec::new(), problems),
+        }
     }
 
-    /// The same of its text, and what it is called.
+    /// The same of a text, and what it is called; nothing where it has a fault.
     pub fn parse(&self, text: &str, origin: &str) -> Result<Vec<Entry>, Vec<String>> {
         self.entries(&document(text, origin)?, origin, |_, _, _, _| {})
     }
@@ -144,10 +148,18 @@ impl Keys {
     where
         F: FnMut(&'static str, Place, &Node, &mut Faults<'_>),
     {
+        let (entries, faults) = self.sorted(document, origin, other);
+        if faults.is_empty() { Ok(entries) } else { Err(faults) }
+    }
+
+    fn sorted<F>(&self, document: &Node, origin: &str, other: F) -> (Vec<Entry>, Vec<String>)
+    where
+        F: FnMut(&'static str, Place, &Node, &mut Faults<'_>),
+    {
         let faults = Faults { origin, lines: Vec::new() };
         let mut reader = Reader { keys: self, entries: Vec::new(), faults, other };
         reader.map("", document);
-        if reader.faults.lines.is_empty() { Ok(reader.entries) } else { Err(reader.faults.lines) }
+        (reader.entries, reader.faults.lines)
     }
 
     /// Every path.
