@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// One plot: a line for each program.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(0, 130, 90), RGBColor(120, 60, 160)];
 const COLUMNS: usize = 3;
 const WIDTH: u32 = 400;
+/// Where the names of all lines are.
+const HEAD: u32 = 36;
 const HEIGHT: u32 = 280;
 
 /// All plots in one file.
@@ -36,7 +39,7 @@ pub(crate) fn write(panels: &[Panel], path: &Path) -> Result<()> {
 pub(crate) fn svg(panels: &[Panel]) -> Result<String> {
     let columns = COLUMNS.min(panels.len().max(1));
     let rows = panels.len().div_ceil(columns).max(1);
-    let size = (u32::try_from(columns)? * WIDTH, u32::try_from(rows)? * HEIGHT);
+    let size = (u32::try_from(columns)? * WIDTH, u32::try_from(rows)? * HEIGHT + HEAD);
     let mut text = String::new();
     {
         let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
@@ -51,7 +54,19 @@ fn draw(
     grid: (usize, usize),
 ) -> Result<(), Box<dyn std::error::Error>> {
     root.fill(&WHITE)?;
-    for (area, panel) in root.split_evenly(grid).iter().zip(panels) {
+    let (head, body) = root.split_vertically(HEAD);
+    // All have the same lines: their names stand above, where they hide no point.
+    let names = panels.first().map(|panel| panel.lines.as_slice()).unwrap_or_default();
+    let step = i32::try_from(head.dim_in_pixel().0)? / i32::try_from(names.len().max(1))?;
+    for (index, line) in names.iter().enumerate() {
+        let (at, colour) = (i32::try_from(index)? * step + 20, COLOURS[index % COLOURS.len()]);
+        let middle = i32::try_from(HEAD / 2)?;
+        head.draw(&PathElement::new([(at, middle), (at + 28, middle)], colour.stroke_width(2)))?;
+        head.draw(&(EmptyElement::at((at + 14, middle)) + mark(index)))?;
+        let style = TextStyle::from(("sans-serif", 14).into_font()).pos(Pos::new(HPos::Left, VPos::Center));
+        head.draw(&Text::new(line.name.clone(), (at + 36, middle), style))?;
+    }
+    for (area, panel) in body.split_evenly(grid).iter().zip(panels) {
         let points = || panel.lines.iter().flat_map(|line| &line.points).filter(|point| point.1.is_finite());
         let most_x = points().map(|point| point.0).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
         let most_y = points().map(|point| point.1).fold(0.0, f64::max);
@@ -77,33 +92,23 @@ fn draw(
         for (index, line) in panel.lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let finite: Vec<(f64, f64)> = line.points.iter().copied().filter(|point| point.1.is_finite()).collect();
-            let mark = move |at: (i32, i32)| -> DynElement<'static, SVGBackend<'_>, (i32, i32)> {
-                match index % COLOURS.len() {
-                    0 => Circle::new(at, 4, colour.filled()).into_dyn(),
-                    1 => TriangleMarker::new(at, 6, colour.filled()).into_dyn(),
-                    2 => Cross::new(at, 4, colour.stroke_width(2)).into_dyn(),
-                    _ => Circle::new(at, 4, colour.stroke_width(2)).into_dyn(),
-                }
-            };
-            chart.draw_series(LineSeries::new(finite.clone(), colour.stroke_width(2)))?.label(&line.name).legend(
-                move |(x, y)| {
-                    EmptyElement::at((x, y))
-                        + PathElement::new([(0, 0), (20, 0)], colour.stroke_width(2))
-                        + mark((10, 0))
-                },
-            );
-            chart.draw_series(finite.into_iter().map(|point| EmptyElement::at(point) + mark((0, 0))))?;
+            chart.draw_series(LineSeries::new(finite.clone(), colour.stroke_width(2)))?;
+            chart.draw_series(finite.into_iter().map(|point| EmptyElement::at(point) + mark(index)))?;
         }
-        chart
-            .configure_series_labels()
-            .label_font(("sans-serif", 12))
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
     }
     root.present()?;
     Ok(())
+}
+
+/// What a line's points are drawn as.
+fn mark<'a>(index: usize) -> DynElement<'static, SVGBackend<'a>, (i32, i32)> {
+    let colour = COLOURS[index % COLOURS.len()];
+    match index % COLOURS.len() {
+        0 => Circle::new((0, 0), 4, colour.filled()).into_dyn(),
+        1 => TriangleMarker::new((0, 0), 6, colour.filled()).into_dyn(),
+        2 => Cross::new((0, 0), 4, colour.stroke_width(2)).into_dyn(),
+        _ => Circle::new((0, 0), 4, colour.stroke_width(2)).into_dyn(),
+    }
 }
 
 /// `50000` → `50k`
@@ -157,10 +162,10 @@ mod tests {
         let elements = elements(&svg);
         assert_eq!(elements.first().map(String::as_str), Some("svg"));
         let count = |name: &str| elements.iter().filter(|element| *element == name).count();
-        // Two points and the mark in the legend, in each of four plots.
-        assert_eq!((count("circle"), count("polygon")), (12, 12));
+        // Two points in each of four plots, and the mark beside the name.
+        assert_eq!((count("circle"), count("polygon")), (9, 9));
         assert!(svg.contains("&lt; 1 &amp; more") && svg.contains("40k"), "{svg}");
-        assert!(svg.contains("width=\"1200\" height=\"560\""));
+        assert!(svg.contains("width=\"1200\" height=\"596\""));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }
 
