@@ -209,23 +209,29 @@ impl NodeRecord {
     }
 }
 
-impl From<Node> for NodeRecord {
-    fn from(node: Node) -> Self {
-        let target = NodeTarget::from_node(&node).unwrap_or_else(|| NodeTarget::new(""));
+impl From<&Node> for NodeRecord {
+    fn from(node: &Node) -> Self {
         let metadata = ObjectMeta {
-            name: node.metadata.name,
-            uid: node.metadata.uid,
-            resource_version: node.metadata.resource_version,
+            name: node.metadata.name.clone(),
+            uid: node.metadata.uid.clone(),
+            resource_version: node.metadata.resource_version.clone(),
             ..ObjectMeta::default()
         };
-        let status = node.status.unwrap_or_default();
-        let ready = status.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
+        let status = node.status.as_ref();
+        let mut conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let ready = conditions.find(|condition| condition.type_ == "Ready");
         Self {
             metadata,
-            target,
+            target: NodeTarget::from_node(node).unwrap_or_else(|| NodeTarget::new("")),
             ready: ready.and_then(|condition| truth(&condition.status)),
-            allocatable: Resources::of(status.allocatable.as_ref()),
+            allocatable: Resources::of(status.and_then(|status| status.allocatable.as_ref())),
         }
+    }
+}
+
+impl From<Node> for NodeRecord {
+    fn from(node: Node) -> Self {
+        Self::from(&node)
     }
 }
 

@@ -60,8 +60,8 @@ impl Shared {
     pub(crate) fn pods(&self, resource: ResourceBuilder<Pod>) -> ResourceBuilder<Pod> {
         let tap = self.pods.clone();
         resource.on_change(move |change| match change {
-            Change::Added(pod) | Change::Updated(pod) => tap.tell(Event::Apply(PodRecord::from((*pod).clone()))),
-            Change::Deleted(pod) => tap.tell(Event::Delete(PodRecord::from((*pod).clone()))),
+            Change::Added(pod) | Change::Updated(pod) => tap.tell(Event::Apply(PodRecord::from(*pod))),
+            Change::Deleted(pod) => tap.tell(Event::Delete(PodRecord::from(*pod))),
             Change::Vanished(removed) => {
                 let uid = removed.identity.iter().find(|(name, _)| name == "uid").map(|(_, uid)| uid.clone());
                 let metadata = ObjectMeta { uid, ..ObjectMeta::default() };
@@ -75,8 +75,8 @@ impl Shared {
     pub(crate) fn nodes(&self, resource: ResourceBuilder<Node>) -> ResourceBuilder<Node> {
         let tap = self.nodes.clone();
         resource.on_change(move |change| match change {
-            Change::Added(node) | Change::Updated(node) => tap.tell(Event::Apply(NodeRecord::from((*node).clone()))),
-            Change::Deleted(node) => tap.tell(Event::Delete(NodeRecord::from((*node).clone()))),
+            Change::Added(node) | Change::Updated(node) => tap.tell(Event::Apply(NodeRecord::from(*node))),
+            Change::Deleted(node) => tap.tell(Event::Delete(NodeRecord::from(*node))),
             Change::Vanished(removed) => {
                 let name = removed.identity.iter().find(|(name, _)| name == "node").map(|(_, name)| name.clone());
                 let metadata = ObjectMeta { name, ..ObjectMeta::default() };
