@@ -57,7 +57,7 @@ fn draw(
     let (head, body) = root.split_vertically(HEAD);
     // All have the same lines: their names stand above, where they hide no point.
     let names = panels.first().map(|panel| panel.lines.as_slice()).unwrap_or_default();
-    let step = i32::try_from(head.dim_in_pixel().0)? / i32::try_from(names.len().max(1))?;
+    let step = (i32::try_from(head.dim_in_pixel().0)? / i32::try_from(names.len().max(1))?).min(300);
     for (index, line) in names.iter().enumerate() {
         let (at, colour) = (i32::try_from(index)? * step + 20, COLOURS[index % COLOURS.len()]);
         let middle = i32::try_from(HEAD / 2)?;

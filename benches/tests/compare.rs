@@ -25,7 +25,7 @@ const TINY: [&str; 14] = [
     "--event-seconds",
     "3",
     "--event-wait",
-    "10",
+    "60",
     "--event-pods",
     "10",
 ];

@@ -140,7 +140,9 @@ async fn follow(
         }
     };
     let over = Instant::now();
-    while webhook.count() < happened.len() && over.elapsed() < effort.wait {
+    let all = happened.len();
+    let arrived = || webhook.count() >= all && Tally::of(&happened, &webhook.arrived()).all_delivered() == all as u64;
+    while !arrived() && over.elapsed() < effort.wait {
         sleep(LOOK).await;
         program.ensure_running()?;
     }
