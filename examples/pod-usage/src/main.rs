@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::flags::{Flags, Via, WayFlags};
 use crate::rows::Cpu;
+use crate::show::Place;
 
 /// What is missing is said by the program itself.
 const LOG: &str = "error,kube_client::client::builder=off,kubelet_summary=error";
@@ -149,7 +150,9 @@ fn print(flags: &Flags, usage: &Usage, cpu: Option<Cpu<'_>>, head: &str) -> io::
         if flags.watch.is_some() && out.is_terminal() {
             queue!(out, terminal::Clear(terminal::ClearType::All), cursor::MoveTo(0, 0))?;
         }
-        writeln!(out, "{}", show::table(usage, flags.by, cpu, head))?;
+        let width = out.is_terminal().then(|| terminal::size().ok()).flatten().map(|(width, _)| width);
+        let place = Place { width, is_screen: flags.watch.is_some() };
+        writeln!(out, "{}", show::table(usage, flags.by, cpu, head, place))?;
     }
     out.flush()?;
     for gap in show::gaps(usage) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use example_host::units::{age, bytes};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use example_host::units::age;
 use kubelet_summary::PodUsage;
 use kubelet_summary::Usage;
 use kubelet_summary::exposition::{Family, collect_claims, collect_node, collect_pod, collect_requested};
@@ -41,30 +41,55 @@ fn words(duration: Duration) -> String {
     age(duration.as_secs())
 }
 
-pub(crate) fn table(usage: &Usage, by: By, cpu: Option<Cpu<'_>>, head: &str) -> String {
+/// Where a table goes to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The columns of a terminal; a pipe has none, and gets lines as long as they are.
+    pub(crate) width: Option<u16>,
+    /// Whether a row is a line, with names cut short, since there are only so many of them.
+    pub(crate) is_screen: bool,
+}
+
+pub(crate) fn table(usage: &Usage, by: By, cpu: Option<Cpu<'_>>, head: &str, place: Place) -> String {
+    let rows = rows(usage, by, cpu);
+    if rows.is_empty() {
+        return format!("{head}\nno pods in scope have figures");
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_truncation_indicator("…");
+    table.force_no_tty();
+    if let Some(width) = place.width {
+        table.set_width(width);
+    }
     let counted: &[&str] = if by == By::Workload { &["PODS"] } else { &[] };
-    let figures = ["CPU", "OF LIMIT", "MEMORY", "OF LIMIT", "DISK", "OF LIMIT", "AGE"];
+    let figures = ["CPU", "LIM%", "MEMORY", "LIM%", "DISK", "LIM%", "AGE"];
     table.set_header(["NAMESPACE"].iter().chain(heads(by)).chain(counted).chain(&figures));
-    let rows = rows(usage, by, cpu);
     for row in &rows {
         let Row { namespace, name, parts, cpu, memory, storage, age } = row;
         let counted = (by == By::Workload).then(|| parts.to_string());
         let figures = [
             cpu.used.map_or_else(|| UNKNOWN.to_owned(), cores),
             of_limit(cpu),
-            memory.used.map_or_else(|| UNKNOWN.to_owned(), bytes),
+            memory.used.map_or_else(|| UNKNOWN.to_owned(), quantity),
             of_limit(memory),
-            storage.used.map_or_else(|| UNKNOWN.to_owned(), bytes),
+            storage.used.map_or_else(|| UNKNOWN.to_owned(), quantity),
             of_limit(storage),
-            words(*age),
+            format!("{}s", age.as_secs()),
         ];
-        table.add_row([namespace.clone()].into_iter().chain(name.iter().cloned()).chain(counted).chain(figures));
+        let cells = [namespace.clone()].into_iter().chain(name.iter().cloned()).chain(counted).chain(figures);
+        let mut row = comfy_table::Row::from(cells);
+        if place.is_screen {
+            row.max_height(1);
+        }
+        table.add_row(row);
     }
-    for column in 1 + heads(by).len()..1 + heads(by).len() + counted.len() + figures.len() {
-        if let Some(column) = table.column_mut(column) {
+    let names = 1 + heads(by).len();
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if place >= names {
             column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     let age = usage.age.map_or_else(|| UNKNOWN.to_owned(), words);
@@ -74,6 +99,19 @@ pub(crate) fn table(usage: &Usage, by: By, cpu: Option<Cpu<'_>>, head: &str) -> 
 /// `250m`, as quantities of processor are written.
 fn cores(nanos: u64) -> String {
     format!("{}m", nanos.div_ceil(1_000_000))
+}
+
+/// `512`, `1.5Gi`: bytes, as quantities of memory are written.
+fn quantity(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["", "Ki", "Mi", "Gi"] {
+        if value < 1024.0 {
+            let decimals = usize::from(!unit.is_empty() && value < 9.95);
+            return format!("{value:.decimals$}{unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1}Ti")
 }
 
 fn of_limit(amounts: &Amounts) -> String {
@@ -141,4 +179,15 @@ pub(crate) fn prometheus(usage: &Usage) -> String {
 
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_short() {
+        let sizes = [0, 1023, 1536, 10_240, 128 << 20, 1023 << 20, 3 << 29, 5 << 40];
+        assert_eq!(sizes.map(quantity), ["0", "1023", "1.5Ki", "10Ki", "128Mi", "1023Mi", "1.5Gi", "5.0Ti"]);
+    }
 }

@@ -53,6 +53,8 @@ async fn people_get_a_table_and_prometheus_its_text() {
     let header: Vec<_> = lines.nth(2).unwrap().split_whitespace().collect();
     assert_eq!(header[..5], ["NAMESPACE", "KIND", "NAME", "PODS", "CPU"]);
     assert!(table.contains("Deployment"), "{table}");
+    let (code, none, _) = run(&[&SIM[..], &["-l", "app=none"]].concat()).await;
+    assert_eq!((code, none.lines().nth(1)), (Some(0), Some("no pods in scope have figures")));
 
     let (_, text, _) = run(&[&SIM[..], &["--prometheus"]].concat()).await;
     assert!(text.contains("# TYPE pod_memory_working_set_bytes gauge\npod_memory_working_set_bytes{node=\""), "{text}");

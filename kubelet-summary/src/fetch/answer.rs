@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
+use super::bodies::Bodies;
 use super::error::{Access, BoxError, FetchError, Peer};
 use crate::schema::{Parts, Summary};
 use crate::telemetry;
@@ -20,8 +21,8 @@ const MAX_EXCERPT: usize = 300;
 /// How much is set aside at once on the word of a header.
 const MAX_FORETOLD: u64 = 1 << 20;
 
-/// The whole body, if it is not longer than `limit`. No more than that is ever held.
-async fn read<B>(body: B, limit: usize) -> Result<Vec<u8>, FetchError>
+/// Takes in the whole body, if it is not longer than `limit`. No more than that is ever held.
+async fn read<B>(body: B, limit: usize, read: &mut Vec<u8>) -> Result<(), FetchError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -30,7 +31,7 @@ where
     if usize::try_from(foretold).map_or(true, |length| length > limit) {
         return Err(FetchError::TooLarge { limit });
     }
-    let mut read = Vec::with_capacity(usize::try_from(foretold.min(MAX_FORETOLD)).unwrap_or_default());
+    read.reserve(usize::try_from(foretold.min(MAX_FORETOLD)).unwrap_or_default());
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| FetchError::Broken { source: source.into() })?;
@@ -40,7 +41,7 @@ where
         }
         read.extend_from_slice(&data);
     }
-    Ok(read)
+    Ok(())
 }
 
 /// The begin of a body; of a broken one what came.
@@ -65,6 +66,7 @@ pub(super) async fn summary<B>(
     access: Access,
     limit: usize,
     parts: Parts,
+    bodies: &Bodies,
 ) -> Result<Summary, FetchError>
 where
     B: Body<Data = Bytes>,
@@ -82,10 +84,12 @@ where
         let source = format!("it is encoded as {encoding:?}, which was not asked for").into();
         return Err(FetchError::Malformed { source });
     }
-    let body = read(body, limit).await?;
-    telemetry::bytes(body.len());
-    let decoded =
-        Summary::from_slice_keeping(&body, parts).map_err(|error| FetchError::Malformed { source: error.into() })?;
+    let mut document = bodies.take();
+    read(body, limit, &mut document).await?;
+    telemetry::bytes(document.len());
+    let decoded = Summary::from_slice_keeping(&document, parts);
+    bodies.give(document);
+    let decoded = decoded.map_err(|error| FetchError::Malformed { source: error.into() })?;
     telemetry::skipped(&decoded.skipped);
     if let Some(example) = decoded.skipped.examples.first() {
         tracing::debug!(node = %decoded.summary.node.node_name, %example, "parts of a summary can't be used");
@@ -202,11 +206,13 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_bounded_while_it_is_read() {
         let full = |length: usize| http_body_util::Full::new(Bytes::from(vec![b' '; length]));
-        assert_eq!(read(full(10), 10).await.unwrap().len(), 10);
-        assert!(matches!(read(full(11), 10).await, Err(FetchError::TooLarge { limit: 10 })));
+        let mut body = Vec::new();
+        assert!(read(full(10), 10, &mut body).await.is_ok() && body.len() == 10);
+        assert!(matches!(read(full(11), 10, &mut Vec::new()).await, Err(FetchError::TooLarge { limit: 10 })));
         // Without a length, and without an end.
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from("     "))));
-        assert!(matches!(read(http_body_util::StreamBody::new(endless), 12).await, Err(FetchError::TooLarge { .. })));
+        let outcome = read(http_body_util::StreamBody::new(endless), 12, &mut Vec::new()).await;
+        assert!(matches!(outcome, Err(FetchError::TooLarge { .. })));
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from("     "))));
         assert_eq!(begin(http_body_util::StreamBody::new(endless), 12).await.len(), 12);
     }

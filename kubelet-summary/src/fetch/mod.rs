@@ -10,6 +10,7 @@
 //! [`Fetcher`].
 
 mod answer;
+mod bodies;
 #[cfg(feature = "direct")]
 mod direct;
 mod error;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::answer;
+use super::bodies::Bodies;
 use super::error::{Access, FetchError, Phase};
 use super::{DEFAULT_DEADLINE, DEFAULT_MAX_BYTES, Fetcher, NodeTarget, path};
 use crate::schema::{Parts, Summary};
@@ -44,6 +46,7 @@ pub struct NodeProxy {
     max_bytes: usize,
     only_cpu_and_memory: bool,
     parts: Parts,
+    bodies: Arc<Bodies>,
 }
 
 impl fmt::Debug for NodeProxy {
@@ -65,6 +68,7 @@ impl NodeProxy {
             max_bytes: DEFAULT_MAX_BYTES,
             only_cpu_and_memory: false,
             parts: Parts::default(),
+            bodies: Arc::default(),
         }
     }
 
@@ -101,7 +105,7 @@ impl NodeProxy {
         let sent = self.client.send(request).await;
         let response = sent.map_err(|error| FetchError::ApiServer { source: error.into() })?;
         *phase = Phase::Body;
-        answer::summary(response, Access::NodeProxy, self.max_bytes, self.parts).await
+        answer::summary(response, Access::NodeProxy, self.max_bytes, self.parts, &self.bodies).await
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::record::PodPhase;
 use super::uid::PodUid;
 use crate::resources::PodSpecResources;
+use crate::schema::Time;
 use crate::selector::{Scope, Workload};
 
 /// What pods of one template have alike; it is kept once for all of them.
@@ -56,7 +57,7 @@ pub struct KnownPod {
     pub(super) name: Box<str>,
     pub(super) node: Option<Arc<str>>,
     pub(super) phase: PodPhase,
-    pub(super) started: Option<Timestamp>,
+    pub(super) started: Option<Time>,
     pub(super) template: Arc<Template>,
 }
 
@@ -97,7 +98,7 @@ impl KnownPod {
 
     /// When its kubelet acknowledged it.
     pub fn started(&self) -> Option<Timestamp> {
-        self.started
+        self.started.map(Time::as_timestamp)
     }
 
     /// One of its labels.

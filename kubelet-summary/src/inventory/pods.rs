@@ -125,7 +125,7 @@ impl PodTable {
             name: name.as_str().into(),
             node,
             phase: record.phase,
-            started: record.started,
+            started: record.started.and_then(|started| started.try_into().ok()),
             template,
         };
         let Some(number) = self.number(&new.uid) else {

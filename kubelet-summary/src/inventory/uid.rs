@@ -53,20 +53,24 @@ const DIGITS: [u8; 256] = {
 /// The value of 32 digits, with a UUID's dashes or without any; none where it would not be written the same way again.
 fn halves(text: &str, dashes: bool) -> Option<[u64; 2]> {
     let text = text.as_bytes();
-    if !dashes {
-        let (high, low) = text.split_at_checked(16)?;
-        return Some([number(&[high])?, number(&[low])?]);
+    let mut digits = [0; 32];
+    if dashes {
+        if [8, 13, 18, 23].iter().any(|place| text.get(*place) != Some(&b'-')) {
+            return None;
+        }
+        for (into, from) in [(0..8, 0..8), (8..12, 9..13), (12..16, 14..18), (16..20, 19..23), (20..32, 24..36)] {
+            digits.get_mut(into)?.copy_from_slice(text.get(from)?);
+        }
+    } else {
+        digits = *text.first_chunk()?;
     }
-    let [first, second, third, fourth] = [text.get(..8)?, text.get(9..13)?, text.get(14..18)?, text.get(19..23)?];
-    let are_dashes = [8, 13, 18, 23].iter().all(|place| text.get(*place) == Some(&b'-'));
-    let halves = [number(&[first, second, third])?, number(&[fourth, text.get(24..)?])?];
-    are_dashes.then_some(halves)
+    Some([number(digits.first_chunk()?)?, number(digits.last_chunk()?)?])
 }
 
 /// The value of 16 digits.
-fn number(parts: &[&[u8]]) -> Option<u64> {
+fn number(digits: &[u8; 16]) -> Option<u64> {
     let (mut value, mut seen) = (0_u64, 0);
-    for byte in parts.iter().copied().flatten() {
+    for byte in digits {
         let digit = DIGITS.get(usize::from(*byte)).copied().unwrap_or(u8::MAX);
         value = value << 4 | u64::from(digit & 0xf);
         seen |= digit;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::pod::Part;
 use super::{AbsentPod, MissingNode, NodeGap, PodGap, PodUsage, UnknownPod, Usage, UsageError};
@@ -17,7 +18,7 @@ use crate::selector::Scope;
 /// Which nodes are to be asked, and what of the answer is known already.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The pods in scope that are bound to nodes. Memory that a hundred thousand pods are in is walked through in this
+    /// The pods in scope. Memory that a hundred thousand pods are in is walked through in this
     /// order, which is about that in which they came, and never node by node.
     pods: Vec<Arc<KnownPod>>,
     /// The nodes, with the pods in scope on each.
@@ -51,17 +52,15 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
         }
     }
     plan.pods = selected;
-    plan.pods.retain(|pod| {
-        let bound = pod.shared_node().is_some();
-        if !bound && !pod.phase().is_over() {
-            plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled });
-        }
-        bound
-    });
     for (place, pod) in (0_u32..).zip(&plan.pods) {
-        let Some(node) = pod.shared_node() else { continue };
-        let (_, wanted) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
-        wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
+        match pod.shared_node() {
+            Some(node) => {
+                let (_, wanted) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
+                wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
+            }
+            None if pod.phase().is_over() => {}
+            None => plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled }),
+        }
     }
     let mut by_node: Vec<_> = by_node.into_values().collect();
     by_node.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -135,7 +134,8 @@ impl Plan {
             });
             for (place, stats) in (0_u32..).zip(&part.document.summary.pods) {
                 let uid = PodUid::new(stats.pod_ref.uid());
-                if let Some(wanted) = index.take(&wanted, &uid) {
+                if let Some(wanted) = index.find(&wanted, &uid) {
+                    // A document has each uid once.
                     if let Some(found) = found.get_mut(wanted.place as usize) {
                         *found = Some((u32::try_from(parts.len()).unwrap_or(u32::MAX), place));
                     }
@@ -182,23 +182,22 @@ impl Index {
         places.reserve(wanted.len(), hash);
         for (place, pod) in (0_u32..).zip(wanted) {
             let same = |other: &u32| wanted.get(*other as usize).is_some_and(|other| other.uid == pod.uid);
-            match places.find_mut(hasher.hash_one(&pod.uid), same) {
-                Some(other) => {
-                    if !wanted.get(*other as usize).is_some_and(|other| is_older(pod, other)) {
-                        *other = place;
+            match places.entry(hasher.hash_one(&pod.uid), same, hash) {
+                Entry::Occupied(mut other) => {
+                    if !wanted.get(*other.get() as usize).is_some_and(|other| is_older(pod, other)) {
+                        *other.get_mut() = place;
                     }
                 }
-                None => {
-                    places.insert_unique(hasher.hash_one(&pod.uid), place, hash);
+                Entry::Vacant(free) => {
+                    free.insert(place);
                 }
             }
         }
     }
 
-    /// Takes one out: what a document might have twice is counted once.
-    fn take<'a>(&mut self, wanted: &'a [Wanted], uid: &PodUid) -> Option<&'a Wanted> {
+    fn find<'a>(&self, wanted: &'a [Wanted], uid: &PodUid) -> Option<&'a Wanted> {
         let same = |place: &u32| wanted.get(*place as usize).is_some_and(|wanted| wanted.uid == *uid);
-        let entry = self.places.find_entry(self.hasher.hash_one(uid), same).ok()?;
-        wanted.get(entry.remove().0 as usize)
+        let place = self.places.find(self.hasher.hash_one(uid), same)?;
+        wanted.get(*place as usize)
     }
 }

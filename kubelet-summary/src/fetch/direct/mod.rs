@@ -24,6 +24,7 @@ use self::resolve::{Names, Place};
 pub use self::tls::Trust;
 pub use self::token::Token;
 use super::answer;
+use super::bodies::Bodies;
 use super::error::{Access, BoxError, FetchError, Phase, TlsProblem};
 use super::{Fetcher, NoNodeName, NodeTarget, path};
 use crate::schema::Summary;
@@ -76,6 +77,7 @@ pub struct Direct {
     options: Arc<Options>,
     names: Names,
     connector: Arc<Mutex<Connector>>,
+    bodies: Arc<Bodies>,
 }
 
 /// The client, and the authorities that it was made with.
@@ -121,6 +123,7 @@ impl Direct {
             options: Arc::new(options),
             names,
             connector: Arc::new(Mutex::new(Connector { client, pem, generation: 0 })),
+            bodies: Arc::default(),
         })
     }
 
@@ -190,7 +193,8 @@ impl Direct {
         }
         let response = sent?;
         *phase = Phase::Body;
-        answer::summary(response.into(), Access::Direct, self.options.max_bytes, self.options.parts).await
+        let Options { max_bytes, parts, .. } = *self.options;
+        answer::summary(response.into(), Access::Direct, max_bytes, parts, &self.bodies).await
     }
 
     async fn send(
