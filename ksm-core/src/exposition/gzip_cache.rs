@@ -17,10 +17,6 @@ use super::{Exposition, FamilyBlock, Format};
 /// resources in turn.
 const KEPT_UNUSED: u64 = 8;
 
-/// The level of parts that are kept: a third shorter than by [`GZIP_LEVEL`] for half as much time again, which is spent
-/// once.
-const KEPT_LEVEL: u32 = 2;
-
 /// Compressed parts of an exposition, kept from scrape to scrape. Clones are the same cache.
 ///
 /// A part is one family of one chunk of a store (128 objects). What did not change since the last scrape is not
@@ -215,10 +211,7 @@ impl Pass {
         }
         self.scratch.clear();
         write(&mut self.metrics, &mut self.scratch);
-        // What it will take is not known before: at most an eighth of the text, as a rule.
-        let finds_room = self.cache.state.lock().bytes + self.scratch.len() / 8 <= self.cache.limit;
-        let level = if key.is_some() && finds_room { KEPT_LEVEL } else { GZIP_LEVEL };
-        let part = Part::compress(stamp, &self.scratch, level);
+        let part = Part::compress(stamp, &self.scratch);
         if let Some(key) = key {
             let mut state = self.cache.state.lock();
             // The one before is of no use any more.
@@ -234,14 +227,14 @@ impl Pass {
 }
 
 impl Part {
-    fn compress(stamp: u64, text: &[u8], level: u32) -> Self {
-        let deflated = if text.is_empty() { Vec::new() } else { deflate(text, level) };
+    fn compress(stamp: u64, text: &[u8]) -> Self {
+        let deflated = if text.is_empty() { Vec::new() } else { deflate(text) };
         Self { stamp, deflated: deflated.into(), crc: crc32fast::hash(text), len: text.len() as u64 }
     }
 }
 
-fn deflate(text: &[u8], level: u32) -> Vec<u8> {
-    let mut deflate = Compress::new(Compression::new(level), false);
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut deflate = Compress::new(Compression::new(GZIP_LEVEL), false);
     let mut out = Vec::with_capacity(text.len() / 8 + 64);
     loop {
         let read = usize::try_from(deflate.total_in()).unwrap_or(usize::MAX);
