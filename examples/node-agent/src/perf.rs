@@ -36,8 +36,8 @@ const REMIND: Duration = Duration::from_millis(500);
 /// Nobody waits for a sample: five batches a second wake this process a tenth as often as those of someone who looks on.
 /// The ring wakes it when it is a quarter full.
 const BATCH: Duration = Duration::from_millis(200);
-/// Rows that lie in memory encoded: a fifteen seconds' worth of a hundred containers at work.
-const ROW_GROUP: usize = 1 << 16;
+/// Rows that lie in memory encoded, with a dictionary of each column: some seconds' worth of a hundred containers at work.
+const ROW_GROUP: usize = 1 << 15;
 const ROWS: usize = 1 << 12;
 /// How long the last rows may take.
 const LAST_ROWS: Duration = Duration::from_secs(8);

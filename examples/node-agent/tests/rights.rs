@@ -74,7 +74,8 @@ impl World {
         let container = &pod.containers[0];
         let variables = container.env.iter().flatten().map(|variable| {
             let from = variable.value_from.as_ref().and_then(|from| from.field_ref.as_ref());
-            (variable.name.clone(), field(&from.unwrap().field_path))
+            let value = variable.value.clone().or_else(|| Some(field(&from?.field_path)));
+            (variable.name.clone(), value.unwrap())
         });
         let variables: Vec<(String, String)> = variables.collect();
         let expand = |arg: &String| {

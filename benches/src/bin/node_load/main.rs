@@ -111,7 +111,7 @@ async fn measure(args: &Args, node: &Node) -> Result<Report> {
         None => std::env::current_exe()?.with_file_name("node-agent"),
     };
     let files = node.directory().join("samples");
-    let mut arguments: Vec<OsString> = node.arguments()?;
+    let mut arguments: Vec<OsString> = node.arguments();
     if !args.no_files {
         arguments.extend(["--parquet".into(), files.clone().into(), "--slot".into(), args.slot.clone().into()]);
     }
@@ -123,7 +123,7 @@ async fn measure(args: &Args, node: &Node) -> Result<Report> {
 }
 
 async fn watch(args: &Args, agent: &Agent, files: &std::path::Path) -> Result<Report> {
-    agent.ready(Duration::from_secs(60)).await?;
+    agent.ready(Duration::from_mins(1)).await?;
     sleep(Duration::from_secs(args.warm_up)).await;
     let status = agent.status().await?;
     for part in status["parts"].as_array().context("no parts")? {

@@ -95,7 +95,7 @@ impl Node {
     }
 
     /// By which the agent finds all of it.
-    pub(crate) fn arguments(&self) -> Result<Vec<OsString>> {
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
         let at = |name: &str| self.directory.path().join(name).display().to_string();
         let kubelet = self.kubelet.addr();
         let arguments = [
@@ -110,7 +110,7 @@ impl Node {
             ("kubelet-ca", at("ca.crt")),
             ("kubelet-token-file", at("token")),
         ];
-        Ok(arguments.into_iter().map(|(flag, value)| OsString::from(format!("--{flag}={value}"))).collect())
+        arguments.into_iter().map(|(flag, value)| OsString::from(format!("--{flag}={value}"))).collect()
     }
 
     pub(crate) async fn stop(&mut self) {
