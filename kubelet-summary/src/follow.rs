@@ -80,7 +80,8 @@ mod tests {
         let text = format!(r#"{{"node": {{"nodeName": "{node}", "cpu": {cpu}}}, "pods": []}}"#);
         let summary = Arc::new(Summary::from_slice(text.as_bytes()).unwrap().summary);
         let (requested, requested_at) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let document = Document { summary, age: Duration::ZERO, requested, requested_at };
+        let uids = crate::cache::uids(&summary);
+        let document = Document { summary, age: Duration::ZERO, requested, requested_at, uids };
         NodeAnswer { node: node.into(), outcome: NodeOutcome::Fresh(document) }
     }
 

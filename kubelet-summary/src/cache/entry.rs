@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::outcome::{Document, MissingReason, NodeOutcome};
+use super::outcome::{Document, MissingReason, NodeOutcome, Uids};
 use crate::fetch::{FetchError, NodeTarget};
 use crate::schema::Summary;
 
@@ -29,6 +29,7 @@ pub(super) struct Job {
 
 pub(super) struct Kept {
     pub(super) summary: Arc<Summary>,
+    pub(super) uids: Uids,
     pub(super) requested: Instant,
     pub(super) requested_at: Timestamp,
 }
@@ -69,8 +70,9 @@ impl Entry {
         if age >= ttl.saturating_mul(2) {
             return NodeOutcome::Missing { reason, last: Some(age) };
         }
-        let document =
-            Document { summary: kept.summary.clone(), age, requested: kept.requested, requested_at: kept.requested_at };
+        let Kept { summary, uids, requested, requested_at } = kept;
+        let (summary, uids) = (summary.clone(), uids.clone());
+        let document = Document { summary, age, requested: *requested, requested_at: *requested_at, uids };
         if age < ttl { NodeOutcome::Fresh(document) } else { NodeOutcome::Stale { document, reason } }
     }
 

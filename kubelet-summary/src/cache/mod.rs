@@ -53,6 +53,8 @@ use tokio_util::task::TaskTracker;
 
 pub use self::builder::{DEFAULT_CONCURRENCY, DEFAULT_TTL, SummaryCacheBuilder};
 use self::entry::Waiter;
+#[cfg(test)]
+pub(crate) use self::outcome::uids;
 pub use self::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange};
 pub(crate) use self::table::Mark;
 use self::table::{Step, Table};

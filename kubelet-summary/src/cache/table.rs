@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::entry::{Entry, Failure, Job, Kept, Waiter};
-use super::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange};
+use super::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange, uids};
 use super::pace::Pace;
 use crate::fetch::{FetchError, NodeTarget};
 use crate::schema::Summary;
@@ -174,11 +174,12 @@ impl Table {
                     tracing::info!(node = name, "the kubelet's summary is there again");
                 }
                 entry.succeeded = Ok(began);
-                let kept = Kept { summary: Arc::new(summary), requested: began, requested_at: began_at };
+                let uids = uids(&summary);
+                let kept = Kept { summary: Arc::new(summary), uids, requested: began, requested_at: began_at };
                 let took = now.saturating_duration_since(began);
                 if off {
-                    let Kept { summary, requested, requested_at } = kept;
-                    NodeOutcome::Fresh(Document { summary, age: took, requested, requested_at })
+                    let Kept { summary, uids, requested, requested_at } = kept;
+                    NodeOutcome::Fresh(Document { summary, age: took, requested, requested_at, uids })
                 } else {
                     entry.kept = Some(kept);
                     entry.served(ttl, now, MissingReason::Slow { took })

@@ -132,17 +132,17 @@ impl Plan {
                 let started = |wanted: &Wanted| self.pods.get(wanted.place as usize).map(|pod| pod.started());
                 started(one) < started(other)
             });
-            for (place, stats) in (0_u32..).zip(&part.document.summary.pods) {
-                let uid = PodUid::new(stats.pod_ref.uid());
-                if let Some(wanted) = index.find(&wanted, &uid) {
+            for (place, uid) in (0_u32..).zip(&*part.document.uids) {
+                if let Some(wanted) = index.find(&wanted, uid) {
                     // A document has each uid once.
                     if let Some(found) = found.get_mut(wanted.place as usize) {
                         *found = Some((u32::try_from(parts.len()).unwrap_or(u32::MAX), place));
                     }
                 } else if names_unknown {
-                    let namespace = stats.pod_ref.namespace();
+                    let pod = UnknownPod { part: part.clone(), place };
+                    let namespace = pod.stats().pod_ref.namespace();
                     if scope.admits_namespace(namespace) && inventory.covers(namespace) {
-                        unknown.push((uid, UnknownPod { part: part.clone(), place }));
+                        unknown.push((uid.clone(), pod));
                     }
                 }
             }
