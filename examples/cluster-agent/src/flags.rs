@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use example_host::cluster::ClusterFlags;
+use example_host::config;
 use example_host::flags::with_environment;
 use ksm_core::options::{FilterFlags, ScopeFlags, ShardFlags};
 
@@ -128,11 +128,9 @@ fn command() -> clap::Command {
 }
 
 /// The command line as it was given, and the environment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Given {
-    arguments: Vec<OsString>,
-    /// Flags that the command line or the environment gives.
-    flags: Vec<String>,
+    pub(crate) flags: config::Given,
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -143,49 +141,24 @@ impl Given {
     }
 
     fn of(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches_from(&arguments)?;
-        let is_given = |id: &&clap::Id| {
-            matches!(matches.value_source(id.as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-        };
-        let given = matches.ids().filter(is_given).map(ToString::to_string).collect::<Vec<_>>();
-        let command = command();
-        let long = |id: &String| {
-            let mut arguments = command.get_arguments();
-            arguments.find(|argument| argument.get_id() == id.as_str()).and_then(|argument| argument.get_long())
-        };
-        let flags = given.iter().filter_map(|id| long(id).map(str::to_owned)).collect();
-        Ok(Self { arguments, flags, config: Flags::from_arg_matches(&matches)?.config })
+        let config = Flags::from_arg_matches(&command().try_get_matches_from(&arguments)?)?.config;
+        Ok(Self { flags: config::Given::read(command(), arguments)?, config })
     }
 
-    /// Whether the command line or the environment says it.
-    pub(crate) fn has(&self, flag: &str) -> bool {
-        self.flags.iter().any(|given| given == flag)
+    /// Nothing is given.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self::of(vec!["cluster-agent".into()]).unwrap()
     }
 
     /// The flags that hold, with those of the file where nobody else gives them.
     pub(crate) fn with(&self, file: &File) -> Result<Flags, Vec<String>> {
-        let wants_sim = ["sim", "sim-nodes", "sim-pods", "sim-churn", "sim-seed"].iter().any(|flag| self.has(flag));
-        let program = self.arguments.first().cloned().unwrap_or_else(|| "cluster-agent".into());
-        let mut arguments = vec![program];
-        arguments.extend(self.arguments.iter().skip(1).cloned());
-        let mut problems = Vec::new();
-        for entry in &file.flags {
-            let argument = OsString::from(format!("--{}={}", entry.flag, entry.value));
-            // Each by itself, so that what is wrong is told with its place.
-            if let Err(error) = command().try_get_matches_from([OsString::from("cluster-agent"), argument.clone()]) {
-                problems.push(format!("{}: {}: {}", entry.place, entry.key, first_line(&error)));
-            }
-            // A simulated cluster is asked for instead of the file's.
-            let is_void = self.has(entry.flag) || (wants_sim && entry.key.starts_with("cluster."));
-            if !is_void {
-                arguments.push(argument);
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let parsed = command().try_get_matches_from(arguments).and_then(|matches| Flags::from_arg_matches(&matches));
-        parsed.map_err(|error| vec![first_line(&error)])
+        let wants_sim =
+            ["sim", "sim-nodes", "sim-pods", "sim-churn", "sim-seed"].iter().any(|flag| self.flags.has(flag));
+        // A simulated cluster is asked for instead of the file's.
+        let entries = file.flags.iter().filter(|entry| !(wants_sim && entry.key.starts_with("cluster.")));
+        let matches = self.flags.with(&entries.cloned().collect::<Vec<_>>())?;
+        Flags::from_arg_matches(&matches).map_err(|error| vec![error.to_string()])
     }
 }
 
@@ -193,14 +166,8 @@ impl Given {
     /// A message about a flag, as one about the file's key where that gave it.
     pub(crate) fn placed(&self, file: &File, message: String) -> String {
         let flag = message.strip_prefix("--").and_then(|rest| rest.split([':', ' ']).next());
-        if flag.is_some_and(|flag| self.has(flag)) { message } else { file.placed(message) }
+        if flag.is_some_and(|flag| self.flags.has(flag)) { message } else { file.placed(message) }
     }
-}
-
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use example_host::cluster::{Cluster, Unconfigured};
+use example_host::config::Configuration;
 use example_host::endpoints::Endpoints;
 use example_host::server::{Timeouts, listen_or_any, serve, url_of};
 use example_host::telemetry::Telemetry;
@@ -34,7 +35,7 @@ use crate::agent::Agent;
 use crate::file::File;
 use crate::flags::{DEFAULT_PORT, Given};
 use crate::options::Options;
-use crate::reload::{Configuration, Running};
+use crate::reload::Running;
 use crate::status::Watched;
 
 fn main() -> ExitCode {

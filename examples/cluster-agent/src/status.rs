@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use example_host::config::{Configuration, ConfigurationStatus};
 use example_host::page::{Health, Part};
 use example_host::units::count;
 use ksm_core::otlp::{Exporter, ExporterStatus};
@@ -11,7 +12,6 @@ use serde::Serialize;
 
 use crate::events::{self, EventStatus};
 use crate::nodes::Told;
-use crate::reload::{Configuration, ConfigurationStatus};
 use crate::usage::{self, UsageStatus};
 
 /// Everything at one moment.
@@ -183,7 +183,7 @@ impl Watched {
             usage.as_ref().map_or_else(|| off(usage::NAME, "switched off"), |(part, _)| part.clone()),
             events.as_ref().map_or_else(|| off(events::NAME, "switched off"), EventStatus::part),
             push.as_ref().map_or_else(|| off("OTLP push", "switched off"), PushStatus::part),
-            configuration.part(),
+            configuration.part("Configuration"),
         ];
         Status {
             simulated: self.simulated,

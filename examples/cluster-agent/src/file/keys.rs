@@ -2,8 +2,7 @@
 
 use Takes::{Effect, Restart};
 use example_host::config::Shape::{List, Lists, One};
-pub(crate) use example_host::config::Takes;
-use example_host::config::{Key, Keys, Shape};
+use example_host::config::{Key, Keys, Shape, Takes};
 
 const fn key(path: &'static str, flag: &'static str, shape: Shape, takes: Takes) -> Key {
     Key::new(path, flag, shape, takes)

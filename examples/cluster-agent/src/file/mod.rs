@@ -7,7 +7,6 @@ use std::path::Path;
 use example_host::config::{Content, Entry, Faults, Node, document, text_of};
 use ksm_core::joins::{LabelJoin, LabelJoins};
 
-pub(crate) use self::keys::Takes;
 use self::keys::{JOINS, KEYS};
 use crate::events::export::Export;
 
@@ -221,9 +220,9 @@ mod tests {
         let missing: Vec<&str> = KEYS.flags.iter().map(|key| key.path).filter(|key| !named.contains(key)).collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert_eq!((file.joins.len(), file.export.as_ref().unwrap().config.receivers.len()), (3, 2));
-        let flags = crate::flags::Given::default().with(&file).unwrap();
+        let flags = crate::flags::Given::none().with(&file).unwrap();
         // What is said to hold without a key does.
-        let none = crate::flags::Given::default().with(&File::default()).unwrap();
+        let none = crate::flags::Given::none().with(&File::default()).unwrap();
         assert_eq!((flags.usage.interval, flags.usage.concurrency), (none.usage.interval, none.usage.concurrency));
         assert_eq!((flags.usage.wanted, flags.usage.via), (none.usage.wanted, none.usage.via));
         assert_eq!((flags.events.wanted, flags.events.series), (none.events.wanted, none.events.series));

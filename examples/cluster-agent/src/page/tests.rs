@@ -2,8 +2,8 @@ use example_host::page::{Health, Part};
 
 use super::*;
 use crate::plots::history;
-use crate::reload::Configuration;
 use crate::status::{LastError, Totals};
+use example_host::config::Configuration;
 
 fn resource(state: State) -> Row {
     Row {
