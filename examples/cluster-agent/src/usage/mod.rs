@@ -60,12 +60,13 @@ pub(crate) struct UsageFlags {
     #[arg(long = "usage-via", value_enum, default_value_t = Way::Proxy)]
     pub(crate) via: Way,
     /// The authorities of kubelets' certificates, as PEM, where they are asked directly [default: the service account's]
-    #[arg(long = "usage-kubelet-ca", value_name = "FILE", conflicts_with = "insecure")]
+    #[arg(long = "usage-kubelet-ca", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// The token that kubelets are shown where they are asked directly [default: the service account's]
     #[arg(long = "usage-kubelet-token", value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
-    /// Take any certificate of a kubelet that is asked directly: the token goes to whoever answers
+    /// Take any certificate of a kubelet that is asked directly, whatever the authorities are: the token goes to whoever
+    /// answers
     #[arg(long = "usage-kubelet-insecure", num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
     pub(crate) insecure: bool,
