@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use futures::channel::mpsc::Sender;
 use futures::{SinkExt, StreamExt};
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use kubelet_summary::inventory::PodUid;
-use kubelet_summary::{KubeletSummary, Summary, SummaryChange};
+use kubelet_summary::{Document, KubeletSummary, Summary, SummaryChange};
 
 use super::object::Usage;
 use crate::scope::Namespaces;
@@ -45,7 +46,7 @@ pub(super) async fn feed(summary: KubeletSummary, namespaces: Namespaces, out: S
     }
     while let Some(change) = changes.next().await {
         let told = match change {
-            SummaryChange::Attempted(answer) => feed.put(answer.node, answer.outcome.summary().cloned()).await,
+            SummaryChange::Attempted(answer) => feed.put(answer.node, answer.outcome.document().cloned()).await,
             SummaryChange::Removed { node } => feed.put(node, None).await,
             // Some were missed: any node's may be among them.
             _ => feed.catch_up().await,
@@ -69,13 +70,17 @@ impl Feed {
             self.put(node, None).await?;
         }
         for answer in known {
-            self.put(answer.node, answer.outcome.summary().cloned()).await?;
+            self.put(answer.node, answer.outcome.document().cloned()).await?;
         }
         Ok(())
     }
 
     /// Takes a node's newest document; none: it has none that may be shown.
-    async fn put(&mut self, node: Arc<str>, document: Option<Arc<Summary>>) -> Result<(), Closed> {
+    async fn put(&mut self, node: Arc<str>, told: Option<Document>) -> Result<(), Closed> {
+        let (document, requested) = match told {
+            Some(Document { summary, requested_at, .. }) => (Some(summary), requested_at),
+            None => (None, Timestamp::UNIX_EPOCH),
+        };
         let before = self.shown.remove(&node);
         if let (Some(before), Some(document)) = (&before, &document)
             && Arc::ptr_eq(&before.document, document)
@@ -86,7 +91,7 @@ impl Feed {
         }
         let mut uids = Vec::new();
         if let Some(document) = &document {
-            let usage = Usage::of_node(document.clone());
+            let usage = Usage::of_node(document.clone(), requested);
             uids.push(usage.uid().into());
             self.tell(Event::Apply(usage)).await?;
             for index in 0..document.pods.len() {

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ksm_core::{Family, FamilyIndex, Label, ResourceBuilder, Samples};
 use kubelet_summary::Summary;
-use kubelet_summary::exposition::{FAMILIES, Kind, collect_claims, collect_node, collect_pod};
+use kubelet_summary::exposition::{FAMILIES, Kind, collect_claims, collect_node, collect_pod, collect_requested};
 use kubelet_summary::resources::PodResources;
 use kubelet_summary::storage::Attribution;
 use serde::Deserialize;
@@ -28,15 +29,23 @@ pub(crate) struct Usage {
 
 #[derive(Debug, Clone)]
 enum Figures {
-    Node(Arc<Summary>),
-    Pod { summary: Arc<Summary>, index: usize, resources: Option<PodResources> },
+    /// With the moment at which the node was asked.
+    Node(Arc<Summary>, Timestamp),
+    Pod {
+        summary: Arc<Summary>,
+        index: usize,
+        resources: Option<PodResources>,
+    },
 }
 
 impl Usage {
     /// That of a node.
-    pub(crate) fn of_node(summary: Arc<Summary>) -> Self {
+    pub(crate) fn of_node(summary: Arc<Summary>, requested: Timestamp) -> Self {
         let name = summary.node.node_name.to_string();
-        Self { metadata: identity(format!("node/{name}"), None, name), figures: Some(Figures::Node(summary)) }
+        Self {
+            metadata: identity(format!("node/{name}"), None, name),
+            figures: Some(Figures::Node(summary, requested)),
+        }
     }
 
     /// That of the pod at this place of the document. `uid` is its uid at the API server.
@@ -62,13 +71,13 @@ impl Usage {
 
     /// The node that it is of, or on.
     pub(crate) fn node(&self) -> Option<&str> {
-        let (Figures::Node(summary) | Figures::Pod { summary, .. }) = self.figures.as_ref()?;
+        let (Figures::Node(summary, _) | Figures::Pod { summary, .. }) = self.figures.as_ref()?;
         Some(&summary.node.node_name)
     }
 
     /// The node that it is of; none of a pod.
     pub(crate) fn node_itself(&self) -> Option<&str> {
-        self.node().filter(|_| matches!(self.figures, Some(Figures::Node(_))))
+        self.node().filter(|_| matches!(self.figures, Some(Figures::Node(..))))
     }
 }
 
@@ -103,8 +112,11 @@ fn walk(usage: &Usage, samples: &mut Samples<'_>) {
     };
     match &usage.figures {
         None => {}
-        Some(Figures::Node(summary)) => {
+        Some(Figures::Node(summary, requested)) => {
             samples.identity(&[("node", &summary.node.node_name)]);
+            collect_requested(&summary.node.node_name, *requested, &mut |family, labels, value, _| {
+                put(samples, family.name, labels, 1, value);
+            });
             collect_node(&summary.node, &mut |family, labels, value, _| put(samples, family.name, labels, 1, value));
             collect_claims(&summary.node.node_name, &summary.pods, &mut |family, labels, value, _| {
                 put(samples, family.name, labels, 1, value);
@@ -152,7 +164,7 @@ mod tests {
         let pod = Usage::of_pod(summary.clone(), 0, "uid-of-the-api-server", None).unwrap();
         assert!(Usage::of_pod(summary.clone(), 1, "u", None).is_none());
         assert_eq!((pod.node(), pod.node_itself()), (Some("n1"), None));
-        let node = Usage::of_node(summary);
+        let node = Usage::of_node(summary, Timestamp::from_second(1_700_000_000).unwrap());
         assert_eq!((node.node(), node.node_itself()), (Some("n1"), Some("n1")));
         let events = [Event::Init, Event::InitApply(node), Event::InitApply(pod), Event::InitDone];
         let stream = futures::StreamExt::chain(
@@ -164,6 +176,7 @@ mod tests {
         let text = ksm.exposition(&Query::default(), Format::Text).to_text();
         for line in [
             "node_cpu_usage_seconds_total{node=\"n1\"} 1.5",
+            "kube_node_summary_timestamp_seconds{node=\"n1\"} 1700000000",
             "pod_cpu_usage_seconds_total{namespace=\"shop\",pod=\"web\",uid=\"uid-of-the-api-server\",node=\"n1\"} 0.25",
             "container_memory_working_set_bytes{namespace=\"shop\",pod=\"web\",uid=\"uid-of-the-api-server\",node=\"n1\",container=\"app\"} 4096",
             "kubelet_volume_stats_used_bytes{node=\"n1\",namespace=\"shop\",persistentvolumeclaim=\"claim\"} 7",
