@@ -176,7 +176,7 @@ mod tests {
         let text = ksm.exposition(&Query::default(), Format::Text).to_text();
         for line in [
             "node_cpu_usage_seconds_total{node=\"n1\"} 1.5",
-            "kube_node_summary_timestamp_seconds{node=\"n1\"} 1700000000",
+            "kube_node_summary_timestamp_seconds{node=\"n1\"} 1.7e+09",
             "pod_cpu_usage_seconds_total{namespace=\"shop\",pod=\"web\",uid=\"uid-of-the-api-server\",node=\"n1\"} 0.25",
             "container_memory_working_set_bytes{namespace=\"shop\",pod=\"web\",uid=\"uid-of-the-api-server\",node=\"n1\",container=\"app\"} 4096",
             "kubelet_volume_stats_used_bytes{node=\"n1\",namespace=\"shop\",persistentvolumeclaim=\"claim\"} 7",
