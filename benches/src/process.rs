@@ -1,9 +1,21 @@
 //! What a process has used so far: this one, or another one.
 
+use std::process::Stdio;
+
 use anyhow::{Context, Result};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use procfs::process::Process;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Starts a program that listens, and reads where: its first line. It is killed with the value.
+pub async fn listening(mut command: Command) -> Result<(Child, String)> {
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().context("it has no output")?).lines();
+    let url = lines.next_line().await?.context("it ended before it listened")?;
+    Ok((child, url))
+}
 
 /// CPU and memory of a process.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +41,7 @@ impl Usage {
         };
         Ok(Self { cpu: micros as f64 / 1e6, resident_mb: field("VmRSS:")?, peak_mb: field("VmHWM:")? })
     }
+
     /// Of another process, by `/proc`: CPU in the kernel's steps of 10 ms.
     pub fn of(process: &Process) -> Result<Self> {
         let (stat, status) = (process.stat()?, process.status()?);

@@ -2,17 +2,16 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use benches::process::listening;
 use cluster_sim::Sim;
 use cluster_sim::churn::{Churn, drive};
 use cluster_sim::population::{Population, PopulationSpec};
 use node_lease::source::Fixed;
 use node_lease::{Attribute, LeaseWriter, NodeMetadata};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +63,7 @@ async fn write_leases(sim: &Sim) -> Result<()> {
     for writer in &writers {
         writer.held().await;
     }
-    // They have written for an hour; nobody renews within a measurement.
+    // What they wrote stays, and nobody renews it within a measurement.
     Ok(())
 }
 
@@ -107,15 +106,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start(args: &Args) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .arg("--cluster")
             .args(["--nodes", &args.nodes.to_string(), "--pods", &args.pods.to_string()])
-            .args(["--events", &args.events.to_string()])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("the cluster has no output")?).lines();
-        let url = lines.next_line().await?.context("the cluster ended before it listened")?;
+            .args(["--events", &args.events.to_string()]);
+        let (child, url) = listening(command).await.context("the cluster does not start")?;
         Ok(Self { child, url })
     }
 

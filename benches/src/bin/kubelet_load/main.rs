@@ -4,17 +4,15 @@
 //! The cluster is a simulated one in a process of its own; what is measured is the process that asks.
 
 use std::io::{IsTerminal, Write};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use benches::process::Usage;
+use benches::process::{Usage, listening};
 use clap::Parser;
 use cluster_sim::population::{Population, PopulationSpec};
 use kubelet_summary::fetch::NodeProxy;
 use kubelet_summary::inventory::NotReady;
 use kubelet_summary::{KubeletSummary, Parts, Scope};
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -78,14 +76,14 @@ struct Cluster {
 
 impl Cluster {
     async fn start(args: &Args) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("--cluster")
-            .args(["--nodes", &args.nodes.to_string(), "--pods-per-node", &args.pods_per_node.to_string()])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("the cluster has no output")?).lines();
-        let url = lines.next_line().await?.context("the cluster ended before it listened")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--cluster").args([
+            "--nodes",
+            &args.nodes.to_string(),
+            "--pods-per-node",
+            &args.pods_per_node.to_string(),
+        ]);
+        let (child, url) = listening(command).await.context("the cluster does not start")?;
         Ok(Self { child, url })
     }
 }
