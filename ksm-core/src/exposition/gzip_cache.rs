@@ -72,7 +72,7 @@ struct Part {
 }
 
 impl GzipCache {
-    /// 48 MB: all of a cluster of some 20,000 pods.
+    /// 48 MB. All default resources of 10,000 pods take 13 MB, of 50,000 pods 67 MB.
     pub const DEFAULT_LIMIT: usize = 48_000_000;
 
     /// An empty cache of at most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) bytes.
