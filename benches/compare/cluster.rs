@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use benches::kubeconfig;
 use cluster_sim::churn::{Churn, drive};
 use cluster_sim::population::{Population, PopulationSpec};
 use cluster_sim::{Sim, Verb};
@@ -125,11 +126,7 @@ impl Cluster {
         let mut output = BufReader::new(child.stdout.take().context("the simulated cluster has no output")?).lines();
         let url = output.next_line().await?.context("the simulated cluster did not start")?;
         let mut file = NamedTempFile::with_suffix(".yaml")?;
-        write!(
-            file,
-            "apiVersion: v1\nkind: Config\ncurrent-context: sim\ncontexts: [{{name: sim, context: {{cluster: sim, user: sim}}}}]\n\
-             clusters: [{{name: sim, cluster: {{server: \"{url}\"}}}}]\nusers: [{{name: sim, user: {{}}}}]\n"
-        )?;
+        write!(file, "{}", kubeconfig::of(&url))?;
         let sim = Process { child, input, output };
         Ok(Self { kubeconfig: file.path().to_owned(), sim: Some(sim), client: None, _file: Some(file) })
     }

@@ -11,7 +11,6 @@ mod plot;
 mod program;
 mod report;
 mod run;
-mod scrape;
 mod state;
 mod table;
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use benches::scrape::{Scrape, scrape};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::Cluster;
 use crate::program::Program;
-use crate::scrape::{Scrape, scrape};
 
 /// As Prometheus does it by the usual configurations of agents.
 const SCRAPE_EVERY: Duration = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! The agent's process, and a client that scrapes it as a Prometheus does.
+//! The agent's process, and what it is asked.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,11 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use http_body_util::{BodyExt, Empty};
+use anyhow::{Context, Result};
 use hyper::body::Bytes;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
@@ -20,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::process::Usage;
+use crate::scrape::{self, Scrape};
 
 /// A running agent. It ends with this value.
 #[derive(Debug)]
@@ -27,17 +25,7 @@ pub struct Agent {
     child: Child,
     process: Process,
     url: String,
-    client: Client<HttpConnector, Empty<Bytes>>,
     began: Instant,
-}
-
-/// One answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Scrape {
-    /// Its size.
-    pub bytes: u64,
-    /// How long it took.
-    pub seconds: f64,
 }
 
 impl Agent {
@@ -62,8 +50,7 @@ impl Agent {
         let url = line.strip_prefix("serving at ").context("it says something else first")?.to_owned();
         // What else it says is read, so that it never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { child, process, url, client, began })
+        Ok(Self { child, process, url, began })
     }
 
     /// What it has used so far.
@@ -79,7 +66,7 @@ impl Agent {
     /// Waits until everything has been listed.
     pub async fn ready(&self, give_up: Duration) -> Result<()> {
         let ready = async {
-            while self.get("/-/ready", false).await.is_err() {
+            while self.get("/-/ready").await.is_err() {
                 sleep(Duration::from_millis(100)).await;
             }
         };
@@ -88,38 +75,16 @@ impl Agent {
 
     /// What its page says, as data.
     pub async fn status(&self) -> Result<Value> {
-        let mut body = Vec::new();
-        self.get_into("/status.json", false, &mut |data| body.extend_from_slice(data)).await?;
-        Ok(serde_json::from_slice(&body)?)
+        Ok(serde_json::from_slice(&self.get("/status.json").await?)?)
     }
 
     /// Scrapes it, and keeps nothing.
     pub async fn scrape(&self, gzip: bool) -> Result<Scrape> {
-        let began = Instant::now();
-        let bytes = self.get("/metrics", gzip).await?;
-        Ok(Scrape { bytes, seconds: began.elapsed().as_secs_f64() })
+        scrape::scrape(&format!("{}/metrics", self.url), gzip).await
     }
 
-    async fn get(&self, path: &str, gzip: bool) -> Result<u64> {
-        let mut bytes = 0;
-        self.get_into(path, gzip, &mut |data| bytes += data.len() as u64).await?;
-        Ok(bytes)
-    }
-
-    async fn get_into(&self, path: &str, gzip: bool, take: &mut (dyn FnMut(&[u8]) + Send)) -> Result<()> {
-        let mut request = http::Request::get(format!("{}{path}", self.url));
-        if gzip {
-            request = request.header("accept-encoding", "gzip");
-        }
-        let answer = self.client.request(request.body(Empty::new())?).await?;
-        ensure!(answer.status().is_success(), "{path} answers {}", answer.status());
-        let mut body = answer.into_body();
-        while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame?.into_data() {
-                take(&data);
-            }
-        }
-        Ok(())
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        scrape::get(&format!("{}{path}", self.url)).await
     }
 
     /// Its number.

@@ -2,7 +2,9 @@
 
 pub mod agent;
 pub mod events;
+pub mod kubeconfig;
 pub mod process;
+pub mod scrape;
 
 use k8s_openapi::api::core::v1::Pod;
 use ksm_core::decode::{PathTree, from_json};

@@ -34,7 +34,7 @@ macro_rules! metrics_table {
 
 metrics_table! {
     FETCHES "kubelet_summary_fetches_total" counter ("result")
-        "Attempts to get a summary: result=success, or the kind of failure (unauthorized, forbidden, not_found, server_error, throttled, status, timeout, too_large, tls, connect, api_server, kubelet_unreachable, broken, malformed, address, token, other)."
+        "Attempts to get a summary: result=success, or the kind of failure (unauthorized, forbidden, not_found, server_error, throttled, status, timeout, too_large, memory, tls, connect, api_server, kubelet_unreachable, broken, malformed, address, token, other)."
     DURATION "kubelet_summary_fetch_duration_seconds" histogram ("") "How long attempts took, whatever came of them."
     BYTES "kubelet_summary_fetched_bytes_total" counter ("") "Bytes of documents, decompressed."
     IN_FLIGHT "kubelet_summary_fetches_in_flight" gauge ("") "Attempts that are under way."

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use benches::scrape::get;
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -20,7 +21,6 @@ use self::groups::Groups;
 use self::kernel::{Counting, taken};
 use self::series::Series;
 use crate::program::Program;
-use crate::scrape::get;
 use crate::state::free_port;
 
 /// How often counters are read and scraped.

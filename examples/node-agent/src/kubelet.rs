@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use example_host::page::Health;
-use kubelet_summary::exposition::{Family, collect};
+use kubelet_summary::exposition::{Family, collect, collect_requested};
 use kubelet_summary::fetch::{AddressType, Direct, DirectError, NodeTarget, Token, Trust};
 use kubelet_summary::storage::Attribution;
-use kubelet_summary::{NodeOutcome, Summary, SummaryCache};
+use kubelet_summary::{Document, NodeOutcome, Summary, SummaryCache};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ impl Way {
 /// The kubelet's documents.
 #[derive(Debug, Default)]
 pub(crate) struct Kubelet {
-    last: Mutex<Option<Arc<Summary>>>,
+    last: Mutex<Option<Document>>,
 }
 
 impl Kubelet {
@@ -105,7 +105,7 @@ impl Kubelet {
         if unheard && self.last.lock().is_some() {
             return;
         }
-        *self.last.lock() = outcome.summary().cloned();
+        *self.last.lock() = outcome.document().cloned();
         if let Some(document) = outcome.document() {
             let (pods, age) = (document.summary.pods.len(), document.age.as_secs());
             state.detail(format!("{pods} pods, {}", example_host::units::ago(age)));
@@ -128,15 +128,16 @@ impl Kubelet {
 
     /// The last document that may be used.
     pub(crate) fn summary(&self) -> Option<Arc<Summary>> {
-        self.last.lock().clone()
+        self.last.lock().as_ref().map(|document| document.summary.clone())
     }
 
     /// Its families. The samples' own times are left out: Prometheus gives them a scrape's.
     pub(crate) fn metrics(&self, text: &mut Text) {
-        let Some(summary) = self.summary() else { return };
+        let Some(Document { summary, requested_at, .. }) = self.last.lock().clone() else { return };
         let mut emit = |family: &'static Family, labels: &[(&str, &str)], value: f64, _: Option<i64>| {
             text.sample((family.name, family.kind.name(), family.help), labels, value);
         };
+        collect_requested(&summary.node.node_name, requested_at, &mut emit);
         collect(&summary, Attribution::Measured, |_| None, &mut emit);
     }
 }

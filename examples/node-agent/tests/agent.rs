@@ -78,6 +78,10 @@ async fn on_a_laptop_every_part_works_or_says_why_not() {
     assert!(
         text.contains("container_memory_working_set_bytes{") && text.contains("node_agent_part_up{part=\"lease\"} 1")
     );
+    let asked = text.lines().find_map(|line| line.strip_prefix("kube_node_summary_timestamp_seconds{node=\"")).unwrap();
+    let asked: f64 = asked.rsplit(' ').next().unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - 120.0..=now).contains(&asked), "asked at {asked}, now it is {now}");
 
     let page = get(&url).await;
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));

@@ -9,7 +9,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
-use super::bodies::Bodies;
+use super::bodies::{self, Bodies};
 use super::error::{Access, BoxError, FetchError, Peer};
 use crate::schema::{Parts, Summary};
 use crate::telemetry;
@@ -22,7 +22,7 @@ const MAX_EXCERPT: usize = 300;
 const MAX_FORETOLD: u64 = 1 << 20;
 
 /// Takes in the whole body, if it is not longer than `limit`. No more than that is ever held.
-async fn read<B>(body: B, limit: usize, read: &mut Vec<u8>) -> Result<(), FetchError>
+async fn read<B>(body: B, limit: usize, read: &mut bodies::Body<'_>) -> Result<(), FetchError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -31,7 +31,8 @@ where
     if usize::try_from(foretold).map_or(true, |length| length > limit) {
         return Err(FetchError::TooLarge { limit });
     }
-    read.reserve(usize::try_from(foretold.min(MAX_FORETOLD)).unwrap_or_default());
+    let no_memory = |source| FetchError::NoMemory { source };
+    read.reserve(usize::try_from(foretold.min(MAX_FORETOLD)).unwrap_or_default()).map_err(no_memory)?;
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| FetchError::Broken { source: source.into() })?;
@@ -39,7 +40,7 @@ where
         if data.remaining() > limit - read.len() {
             return Err(FetchError::TooLarge { limit });
         }
-        read.extend_from_slice(&data);
+        read.extend_from_slice(&data).map_err(no_memory)?;
     }
     Ok(())
 }
@@ -88,7 +89,7 @@ where
     read(body, limit, &mut document).await?;
     telemetry::bytes(document.len());
     let decoded = Summary::from_slice_keeping(&document, parts);
-    bodies.give(document);
+    drop(document);
     let decoded = decoded.map_err(|error| FetchError::Malformed { source: error.into() })?;
     telemetry::skipped(&decoded.skipped);
     if let Some(example) = decoded.skipped.examples.first() {
@@ -206,12 +207,13 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_bounded_while_it_is_read() {
         let full = |length: usize| http_body_util::Full::new(Bytes::from(vec![b' '; length]));
-        let mut body = Vec::new();
-        assert!(read(full(10), 10, &mut body).await.is_ok() && body.len() == 10);
-        assert!(matches!(read(full(11), 10, &mut Vec::new()).await, Err(FetchError::TooLarge { limit: 10 })));
+        let bodies = Bodies::default();
+        let mut body = bodies.take();
+        assert!(read(full(10), 10, &mut body).await.is_ok() && *body == [b' '; 10]);
+        assert!(matches!(read(full(11), 10, &mut bodies.take()).await, Err(FetchError::TooLarge { limit: 10 })));
         // Without a length, and without an end.
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from("     "))));
-        let outcome = read(http_body_util::StreamBody::new(endless), 12, &mut Vec::new()).await;
+        let outcome = read(http_body_util::StreamBody::new(endless), 12, &mut bodies.take()).await;
         assert!(matches!(outcome, Err(FetchError::TooLarge { .. })));
         let endless = futures::stream::repeat_with(|| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from("     "))));
         assert_eq!(begin(http_body_util::StreamBody::new(endless), 12).await.len(), 12);

@@ -192,6 +192,13 @@ pub enum FetchError {
         /// The limit, of the decompressed document.
         limit: usize,
     },
+    /// There is no memory for the document.
+    #[error("no memory for the document: {source}; raise this process's limit of memory")]
+    NoMemory {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The kubelet's certificate is not trusted, or it speaks no TLS.
     #[error("no TLS with {to}: {problem}")]
     Tls {
@@ -279,6 +286,7 @@ impl FetchError {
             Self::Status { .. } => "status",
             Self::Timeout { .. } => "timeout",
             Self::TooLarge { .. } => "too_large",
+            Self::NoMemory { .. } => "memory",
             Self::Tls { .. } => "tls",
             Self::Connect { .. } => "connect",
             Self::ApiServer { .. } => "api_server",
@@ -298,6 +306,7 @@ impl FetchError {
             Self::Unauthorized { .. }
                 | Self::Forbidden { .. }
                 | Self::TooLarge { .. }
+                | Self::NoMemory { .. }
                 | Self::Tls { .. }
                 | Self::NoAddress { .. }
                 | Self::BadAddress { .. }

@@ -11,11 +11,11 @@ use super::node::{each, say, until};
 use super::plugin::{index, join, run};
 
 /// For each version.
-const TIME: Duration = Duration::from_secs(25);
+const TIME: Duration = Duration::from_secs(15);
 /// When memory is looked at: once whatever is allocated once is, and at the end, for as long.
-const BEGIN: Duration = Duration::from_secs(6);
-const BEGUN: Duration = Duration::from_secs(12);
-const END: Duration = Duration::from_secs(19);
+const BEGIN: Duration = Duration::from_secs(4);
+const BEGUN: Duration = Duration::from_secs(8);
+const END: Duration = Duration::from_secs(11);
 const GRACE: Duration = Duration::from_millis(500);
 /// Pods at once; each is another one after so many containers.
 const WORKERS: usize = 4;

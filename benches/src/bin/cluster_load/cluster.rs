@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use benches::kubeconfig;
 use benches::process::listening;
 use cluster_sim::Sim;
 use cluster_sim::churn::{Churn, drive};
@@ -117,13 +118,7 @@ impl Cluster {
 
     /// Writes a kubeconfig that leads to it.
     pub(crate) fn write_kubeconfig(&self, path: &Path) -> Result<()> {
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "sim",
-            "contexts": [{"name": "sim", "context": {"cluster": "sim", "user": "sim"}}],
-            "clusters": [{"name": "sim", "cluster": {"server": self.url}}],
-            "users": [{"name": "sim", "user": {}}],
-        });
-        Ok(std::fs::write(path, config.to_string())?)
+        Ok(std::fs::write(path, kubeconfig::of(&self.url).to_string())?)
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {

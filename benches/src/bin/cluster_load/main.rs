@@ -160,10 +160,10 @@ async fn watch(args: &Args, agent: &Agent) -> Result<Report> {
         let after = agent.usage()?;
         if from.is_some() {
             in_scrapes += after.cpu - before.cpu;
-            walls += scrape.seconds;
+            walls += scrape.wall.as_secs_f64();
             report.scrapes += 1;
             report.scrape_bytes = scrape.bytes;
-            report.scrape_wall_max_s = report.scrape_wall_max_s.max(scrape.seconds);
+            report.scrape_wall_max_s = report.scrape_wall_max_s.max(scrape.wall.as_secs_f64());
         }
         // Between two scrapes memory is what a node's operator sees.
         sleep(Duration::from_secs(1)).await;

@@ -146,7 +146,7 @@ async fn watch(args: &Args, agent: &Agent, files: &std::path::Path) -> Result<Re
             let scrape = agent.scrape(false).await?;
             report.scrapes += 1;
             report.scrape_bytes = scrape.bytes;
-            report.scrape_wall_max_s = report.scrape_wall_max_s.max(scrape.seconds);
+            report.scrape_wall_max_s = report.scrape_wall_max_s.max(scrape.wall.as_secs_f64());
         }
     }
     let (after, seconds) = (agent.usage()?, began.elapsed().as_secs_f64());

@@ -11,12 +11,13 @@ use memchr::memmem;
 
 /// One answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scrape {
+pub struct Scrape {
     /// As they came over the wire.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Samples of `kube_pod_info`; of a compressed answer they are not counted.
-    pub(crate) pods: u64,
-    pub(crate) wall: Duration,
+    pub pods: u64,
+    /// Until all of it had come.
+    pub wall: Duration,
 }
 
 /// The longest answer that is kept.
@@ -27,7 +28,7 @@ fn client() -> Client<HttpConnector, Empty<Bytes>> {
 }
 
 /// Reads what a short answer says.
-pub(crate) async fn get(url: &str) -> Result<Bytes> {
+pub async fn get(url: &str) -> Result<Bytes> {
     let answer = client().request(http::Request::get(url).body(Empty::new())?).await?;
     ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
@@ -35,7 +36,7 @@ pub(crate) async fn get(url: &str) -> Result<Bytes> {
 }
 
 /// Scrapes `url` once: reads all, and keeps nothing.
-pub(crate) async fn scrape(url: &str, gzip: bool) -> Result<Scrape> {
+pub async fn scrape(url: &str, gzip: bool) -> Result<Scrape> {
     let mut request = http::Request::get(url);
     if gzip {
         request = request.header("accept-encoding", "gzip");
