@@ -267,12 +267,11 @@ pub fn collect_claims<'a>(
     for (claim, fs) in claims {
         let labels = [("node", node_name), ("namespace", &*claim.namespace), ("persistentvolumeclaim", &*claim.name)];
         let mut samples = Samples { emit, labels: &labels, time: fs.time };
-        let size = fs.size();
-        samples.amount(&f::VOLUME_CAPACITY, size.capacity_bytes);
-        samples.amount(&f::VOLUME_AVAILABLE, size.available_bytes);
+        samples.amount(&f::VOLUME_CAPACITY, fs.size.capacity_bytes);
+        samples.amount(&f::VOLUME_AVAILABLE, fs.size.available_bytes);
         samples.amount(&f::VOLUME_USED, fs.used_bytes);
-        samples.amount(&f::VOLUME_INODES, size.inodes);
-        samples.amount(&f::VOLUME_INODES_FREE, size.inodes_free);
+        samples.amount(&f::VOLUME_INODES, fs.size.inodes);
+        samples.amount(&f::VOLUME_INODES_FREE, fs.size.inodes_free);
         samples.amount(&f::VOLUME_INODES_USED, fs.inodes_used);
     }
 }

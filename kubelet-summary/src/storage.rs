@@ -109,7 +109,7 @@ pub fn evicted_by_bytes(container: &ContainerStats, own_image_fs: bool) -> Optio
 /// volume. A filesystem is taken for another than that of the pod's ephemeral storage where its size is another;
 /// where one of the sizes is unknown, the volume counts.
 pub fn is_local(pod: &PodStats, volume: &VolumeStats) -> bool {
-    let (of_pod, of_volume) = (pod.ephemeral_storage.size(), volume.fs.size());
+    let (of_pod, of_volume) = (pod.ephemeral_storage.size(), volume.fs.size);
     let is_elsewhere = matches!(
         (of_pod.capacity_bytes.get(), of_volume.capacity_bytes.get()),
         (Some(of_pod), Some(of_volume)) if of_pod != of_volume

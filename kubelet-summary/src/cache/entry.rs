@@ -34,6 +34,17 @@ pub(super) struct Kept {
     pub(super) requested_at: Timestamp,
 }
 
+/// A summary, in the memory of the one before it where nobody reads that any more.
+pub(super) fn in_place_of(before: Option<Kept>, summary: Summary) -> Arc<Summary> {
+    if let Some(Kept { summary: mut place, .. }) = before
+        && let Some(before) = Arc::get_mut(&mut place)
+    {
+        before.replace(summary);
+        return place;
+    }
+    Arc::new(summary)
+}
+
 pub(super) struct Failure {
     pub(super) error: Arc<FetchError>,
     pub(super) since: Instant,

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::entry::{Entry, Failure, Job, Kept, Waiter};
+use super::entry::{Entry, Failure, Job, Kept, Waiter, in_place_of};
 use super::outcome::{Document, MissingReason, NodeAnswer, NodeOutcome, SummaryChange, uids};
 use super::pace::Pace;
 use crate::fetch::{FetchError, NodeTarget};
@@ -175,7 +175,8 @@ impl Table {
                 }
                 entry.succeeded = Ok(began);
                 let uids = uids(&summary);
-                let kept = Kept { summary: Arc::new(summary), uids, requested: began, requested_at: began_at };
+                let summary = in_place_of(entry.kept.take(), summary);
+                let kept = Kept { summary, uids, requested: began, requested_at: began_at };
                 let took = now.saturating_duration_since(began);
                 if off {
                     let Kept { summary, uids, requested, requested_at } = kept;

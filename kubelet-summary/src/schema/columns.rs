@@ -74,31 +74,47 @@ impl Columns {
         SPARE.try_with(Cell::take).unwrap_or_default()
     }
 
-    /// All that was read, each list in one piece of memory.
-    pub(super) fn into_summary(mut self, mut node: NodeStats, skipped: &mut Skipped) -> Summary {
-        let claims = whole(&mut self.claims);
+    /// All that was read, each list in one piece of memory. The room stays with the thread.
+    pub(super) fn into_summary(mut self, node: NodeStats, skipped: &mut Skipped) -> Summary {
+        let node = self.connect(node, Room::Stays);
+        dedup::newest_pods(&mut self.pods, skipped);
+        let pods = boxed(&mut self.pods, Room::Stays);
+        // A thread that is ending has no use for the room.
+        let _ = SPARE.try_with(|spare| spare.set(self));
+        Summary { node, pods }
+    }
+
+    /// All that there is, in the room that it is in.
+    pub(super) fn into_own(mut self, node: NodeStats) -> Summary {
+        let node = self.connect(node, Room::Goes);
+        Summary { node, pods: boxed(&mut self.pods, Room::Goes) }
+    }
+
+    /// Says to all objects which lists they have parts of. What is left are the pods.
+    fn connect(&mut self, mut node: NodeStats, room: Room) -> NodeStats {
+        let claims = whole(&mut self.claims, room);
         for volume in &mut self.volumes {
             volume.pvc_ref.settle(claims.as_ref());
         }
-        let volumes = whole(&mut self.volumes);
-        let interfaces = whole(&mut self.interfaces);
+        let volumes = whole(&mut self.volumes, room);
+        let interfaces = whole(&mut self.interfaces, room);
         for network in &mut self.networks {
             network.interfaces.settle(interfaces.as_ref());
         }
-        let networks = whole(&mut self.networks);
-        let pressures = whole(&mut self.pressures);
+        let networks = whole(&mut self.networks, room);
+        let pressures = whole(&mut self.pressures, room);
         for extra in &mut self.extras {
             extra.pressure.settle(pressures.as_ref());
         }
-        let extras = whole(&mut self.extras);
+        let extras = whole(&mut self.extras, room);
         for container in &mut self.containers {
             container.extra.settle(extras.as_ref());
         }
-        let containers = whole(&mut self.containers);
+        let containers = whole(&mut self.containers, room);
         node.network.settle(networks.as_ref());
         node.extra.settle(extras.as_ref());
         node.system_containers.settle(containers.as_ref());
-        let text = (!self.text.is_empty()).then(|| Arc::new(boxed_text(&mut self.text)));
+        let text = (!self.text.is_empty()).then(|| Arc::new(boxed_text(&mut self.text, room)));
         for pod in &mut self.pods {
             pod.pod_ref.settle(text.as_ref());
             pod.containers.settle(containers.as_ref());
@@ -106,25 +122,31 @@ impl Columns {
             pod.network.settle(networks.as_ref());
             pod.volumes.settle(volumes.as_ref());
         }
-        dedup::newest_pods(&mut self.pods, skipped);
-        let pods = boxed(&mut self.pods);
-        // A thread that is ending has no use for the room.
-        let _ = SPARE.try_with(|spare| spare.set(self));
-        Summary { node, pods }
+        node
     }
 }
 
-fn whole<T>(all: &mut Vec<T>) -> Option<Whole<T>> {
-    (!all.is_empty()).then(|| Arc::new(boxed(all)))
+/// Whether the room that a list is in becomes a part of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Stays,
+    Goes,
+}
+
+fn whole<T>(all: &mut Vec<T>, room: Room) -> Option<Whole<T>> {
+    (!all.is_empty()).then(|| Arc::new(boxed(all, room)))
 }
 
 /// A list that is complete, as long as it has to be. Room beyond measure goes with it.
-fn boxed<T>(all: &mut Vec<T>) -> Box<[T]> {
-    if all.capacity() > SPARE_ENTRIES { std::mem::take(all).into_boxed_slice() } else { all.drain(..).collect() }
+fn boxed<T>(all: &mut Vec<T>, room: Room) -> Box<[T]> {
+    if room == Room::Goes || all.capacity() > SPARE_ENTRIES {
+        return std::mem::take(all).into_boxed_slice();
+    }
+    all.drain(..).collect()
 }
 
-fn boxed_text(all: &mut String) -> Box<str> {
-    if all.capacity() > SPARE_TEXT {
+fn boxed_text(all: &mut String, room: Room) -> Box<str> {
+    if room == Room::Goes || all.capacity() > SPARE_TEXT {
         return std::mem::take(all).into_boxed_str();
     }
     let text = Box::from(&**all);

@@ -20,7 +20,7 @@ pub(super) struct Context {
     entries: usize,
     path: Vec<Step>,
     /// The sizes of filesystems met last.
-    sizes: [Option<Arc<FsSize>>; 8],
+    sizes: [Option<Arc<FsSize>>; 4],
     next_size: usize,
 }
 
@@ -39,7 +39,7 @@ impl Context {
             entries: 0,
             skipped: Skipped::default(),
             path: Vec::with_capacity(8),
-            sizes: [const { None }; 8],
+            sizes: [const { None }; 4],
             next_size: 0,
         }
     }

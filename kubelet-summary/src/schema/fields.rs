@@ -9,21 +9,19 @@ use super::usage::{Usage, extra};
 use super::walk::{Item, Object, amount, ignore, list, list_into, name, number, object, single, text, time};
 use super::{
     AcceleratorStats, Amount, ContainerStats, FsStats, FsUse, Hundredths, InterfaceStats, Name, NetworkStats,
-    NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, Run, Skipped, SkippedWhy, SwapStats, Time, UserMetric,
-    VolumeStats, dedup, limits,
+    NodeStats, Parts, PodRef, PodStats, PsiData, PvcRef, Skipped, SkippedWhy, SwapStats, Time, UserMetric, VolumeStats,
+    dedup, limits,
 };
 
 impl Item for PodStats {
-    type Read = Self;
-
     const LIMIT: usize = limits::PODS;
 
-    fn admit(read: Self, is_object: bool, context: &mut Context) -> Option<Self> {
-        let named = read.pod_ref.is_whole();
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        let named = self.pod_ref.is_whole();
         if !named {
             context.pod(if is_object { SkippedWhy::Unnamed } else { SkippedWhy::NotAnObject });
         }
-        named.then_some(read)
+        named
     }
 
     /// That is seen to when all names are there.
@@ -33,12 +31,10 @@ impl Item for PodStats {
 }
 
 impl Item for ContainerStats {
-    type Read = Self;
-
     const LIMIT: usize = limits::CONTAINERS;
 
-    fn admit(read: Self, is_object: bool, context: &mut Context) -> Option<Self> {
-        is_named(&read.name, is_object, context).then_some(read)
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_named(&self.name, is_object, context)
     }
 
     fn once_each(containers: &mut [Self], skipped: &mut Skipped) -> usize {
@@ -47,13 +43,10 @@ impl Item for ContainerStats {
 }
 
 impl Item for VolumeStats {
-    type Read = ReadVolume;
-
     const LIMIT: usize = limits::VOLUMES;
 
-    fn admit(read: ReadVolume, is_object: bool, context: &mut Context) -> Option<Self> {
-        let ReadVolume { name, pvc_ref, fs } = read;
-        is_named(&name, is_object, context).then(|| Self { name, pvc_ref, fs: shared(fs, context) })
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_named(&self.name, is_object, context)
     }
 
     fn once_each(volumes: &mut [Self], skipped: &mut Skipped) -> usize {
@@ -62,12 +55,10 @@ impl Item for VolumeStats {
 }
 
 impl Item for InterfaceStats {
-    type Read = Self;
-
     const LIMIT: usize = limits::INTERFACES;
 
-    fn admit(read: Self, is_object: bool, context: &mut Context) -> Option<Self> {
-        is_any(read, is_object, context)
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool {
+        is_any(self, is_object, context)
     }
 
     fn once_each(interfaces: &mut [Self], skipped: &mut Skipped) -> usize {
@@ -83,11 +74,11 @@ fn is_named(name: &str, is_object: bool, context: &mut Context) -> bool {
 }
 
 /// Of what needs no name, everything that is an object.
-fn is_any<T>(read: T, is_object: bool, context: &mut Context) -> Option<T> {
+fn is_any<T>(_: &T, is_object: bool, context: &mut Context) -> bool {
     if !is_object {
         context.field(None, SkippedWhy::NotAnObject);
     }
-    is_object.then_some(read)
+    is_object
 }
 
 /// An object that is a table of members: `key: how to read it => where it goes`.
@@ -217,14 +208,9 @@ fn fs_use<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     let mut stats = FsStats::default();
     object(member, &mut stats, map, context)?;
-    *into = shared(stats, context);
-    Ok(())
-}
-
-/// With the size from where the document had it before.
-fn shared(stats: FsStats, context: &mut Context) -> FsUse {
     let FsStats { time, used_bytes, inodes_used, size } = stats;
-    FsUse { time, used_bytes, inodes_used, shared_size: context.share(size) }
+    *into = FsUse { time, used_bytes, inodes_used, shared_size: context.share(size) };
+    Ok(())
 }
 
 impl Object for NodeStats {
@@ -393,15 +379,7 @@ impl Object for NetworkStats {
     }
 }
 
-/// A volume as it is read: its filesystem's figures are members of its own.
-#[derive(Debug, Default)]
-pub(super) struct ReadVolume {
-    name: Name,
-    pvc_ref: Run<PvcRef>,
-    fs: FsStats,
-}
-
-impl Object for ReadVolume {
+impl Object for VolumeStats {
     fn member<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,

@@ -24,6 +24,7 @@ pub mod limits;
 mod parts;
 mod pod_ref;
 mod read;
+mod replace;
 mod run;
 mod types;
 mod usage;

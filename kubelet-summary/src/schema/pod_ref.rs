@@ -56,6 +56,16 @@ impl PodRef {
         self.text = text.cloned();
     }
 
+    /// The text it is of, which it is not any more.
+    pub(super) fn loosen(&mut self) -> Option<Text> {
+        self.text.take()
+    }
+
+    /// The text it is of.
+    pub(super) fn text(&self) -> Option<&Text> {
+        self.text.as_ref()
+    }
+
     /// Whether none of its names is empty.
     pub(super) fn is_whole(&self) -> bool {
         self.namespace_at < self.name_at && self.name_at < self.uid_at && self.uid_at < self.end

@@ -106,12 +106,11 @@ impl<'de> Visitor<'de> for PodsApart<'_> {
             }
             context.enter(Step::Item(index));
             match one::<PodStats>(text, context) {
-                Some((pod, is_object)) => {
-                    if let Some(pod) = PodStats::admit(pod, is_object, context) {
-                        context.columns.pods.push(pod);
-                        context.kept();
-                    }
+                Some((pod, is_object)) if pod.admit(is_object, context) => {
+                    context.columns.pods.push(pod);
+                    context.kept();
                 }
+                Some(_) => {}
                 None => context.pod(SkippedWhy::Unreadable),
             }
             context.leave();

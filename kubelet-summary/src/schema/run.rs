@@ -40,6 +40,16 @@ impl<T> Run<T> {
     pub(super) fn settle(&mut self, all: Option<&Whole<T>>) {
         self.all = all.filter(|_| self.count > 0).cloned();
     }
+
+    /// The list it is of, which it is not any more.
+    pub(super) fn loosen(&mut self) -> Option<Whole<T>> {
+        self.all.take()
+    }
+
+    /// The list it is of, unless it is empty.
+    pub(super) fn whole(&self) -> Option<&Whole<T>> {
+        self.all.as_ref()
+    }
 }
 
 impl<T> Deref for Run<T> {

@@ -177,7 +177,7 @@ pub struct FsSize {
     pub inodes: Amount,
 }
 
-/// What something uses of a filesystem that it may share with others: a writable layer, logs, ephemeral storage, a volume.
+/// What something uses of a filesystem that it shares with others: a writable layer, logs, ephemeral storage.
 ///
 /// Many of one document lie on one filesystem and repeat its size, so they share it here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -220,8 +220,8 @@ pub struct VolumeStats {
     pub name: Name,
     /// The claim behind it: one, or none for volumes that live with the pod.
     pub pvc_ref: Run<PvcRef>,
-    /// What it uses, and the size of the filesystem that it is on: one of its own, or the node's.
-    pub fs: FsUse,
+    /// Its filesystem.
+    pub fs: FsStats,
 }
 
 /// A PersistentVolumeClaim.

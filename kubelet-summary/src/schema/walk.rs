@@ -19,15 +19,12 @@ pub(super) trait Object: Default {
 }
 
 /// An object that stands in lists, all of which are parts of one that the document has.
-pub(super) trait Item: Listed {
-    /// What it is read into.
-    type Read: Object;
-
+pub(super) trait Item: Object + Listed {
     /// How many of a list are kept.
     const LIMIT: usize;
 
-    /// What has been read, if it is one to keep; counts it where it isn't.
-    fn admit(read: Self::Read, is_object: bool, context: &mut Context) -> Option<Self>;
+    /// Whether it is one to keep; counts it where it isn't.
+    fn admit(&self, is_object: bool, context: &mut Context) -> bool;
 
     /// Moves those that are there once to the front, and says how many they are.
     fn once_each(list: &mut [Self], skipped: &mut Skipped) -> usize;
@@ -129,25 +126,25 @@ impl<'de, T: Object> Visitor<'de> for ObjectSeed<'_, T> {
 }
 
 /// What takes in a list of objects, or `null`.
-pub(super) struct ListSeed<'a, R, T> {
+pub(super) struct ListSeed<'a, T> {
     pub(super) into: &'a mut Vec<T>,
     /// Where in it the list begins.
     pub(super) start: usize,
     pub(super) context: &'a mut Context,
     /// How many are kept.
     pub(super) limit: usize,
-    /// What has been read, if it is one to keep; counts it where it isn't.
-    pub(super) admit: fn(R, bool, &mut Context) -> Option<T>,
+    /// Whether the object is one to keep; counts it where it isn't.
+    pub(super) admit: fn(&T, bool, &mut Context) -> bool,
 }
 
-impl<R, T> ListSeed<'_, R, T> {
+impl<T> ListSeed<'_, T> {
     fn refuse(self) -> bool {
         self.context.field(None, SkippedWhy::NotAList);
         false
     }
 }
 
-impl<'de, R: Object, T> DeserializeSeed<'de> for ListSeed<'_, R, T> {
+impl<'de, T: Object> DeserializeSeed<'de> for ListSeed<'_, T> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -155,7 +152,7 @@ impl<'de, R: Object, T> DeserializeSeed<'de> for ListSeed<'_, R, T> {
     }
 }
 
-impl<'de, R: Object, T> Visitor<'de> for ListSeed<'_, R, T> {
+impl<'de, T: Object> Visitor<'de> for ListSeed<'_, T> {
     /// Whether there was a list.
     type Value = bool;
 
@@ -176,14 +173,14 @@ impl<'de, R: Object, T> Visitor<'de> for ListSeed<'_, R, T> {
                 context.beyond(beyond, limit);
                 return Ok(true);
             }
-            let mut item = R::default();
+            let mut item = T::default();
             context.enter(Step::Item(index));
             let seed = ObjectSeed { into: &mut item, context: &mut *context, counts: false };
             let Some(is_object) = items.next_element_seed(seed)? else {
                 context.leave();
                 return Ok(true);
             };
-            if let Some(item) = admit(item, is_object, context) {
+            if admit(&item, is_object, context) {
                 into.push(item);
                 context.kept();
             }
@@ -334,13 +331,13 @@ pub(super) fn list_from<'de, T: Item, A: MapAccess<'de>>(
 }
 
 /// A member that is a list of objects.
-pub(super) fn list_into<'de, R: Object, T, A: MapAccess<'de>>(
+pub(super) fn list_into<'de, T: Object, A: MapAccess<'de>>(
     member: &'static str,
     (into, start): (&mut Vec<T>, usize),
     map: &mut A,
     context: &mut Context,
     limit: usize,
-    admit: fn(R, bool, &mut Context) -> Option<T>,
+    admit: fn(&T, bool, &mut Context) -> bool,
 ) -> Result<bool, A::Error> {
     context.enter(Step::Member(member));
     let is_list = map.next_value_seed(ListSeed { into, start, context: &mut *context, limit, admit })?;

@@ -100,7 +100,7 @@ fn every_member_finds_its_field() {
     assert_eq!(filesystem(pod.ephemeral_storage.stats()), row(400, 6));
     assert_eq!(pod.process_count.get(), Some(12));
     let [data, tmp] = &*pod.volumes else { panic!("two volumes") };
-    assert_eq!(filesystem(data.fs.stats()), row(1, 2).into_iter().chain(row(3, 4)).collect::<Vec<_>>());
+    assert_eq!(filesystem(data.fs), row(1, 2).into_iter().chain(row(3, 4)).collect::<Vec<_>>());
     assert_eq!(data.pvc_ref.first(), Some(&PvcRef { namespace: "shop".into(), name: "claim".into() }));
     assert_eq!((&*tmp.name, tmp.fs.used_bytes.get(), tmp.pvc_ref.len()), ("tmp", Some(7), 0));
 

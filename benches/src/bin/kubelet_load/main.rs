@@ -23,7 +23,7 @@ use tower::Layer;
 /// Long enough for a cycle of any size: what is measured must not be cut off.
 const DEADLINE: Duration = Duration::from_mins(10);
 /// What a connection reads at once, in bytes.
-const READ: usize = 32 << 10;
+const READ: usize = 16 << 10;
 
 /// Measures a process that asks all kubelets of a cluster for their pods' usage.
 #[derive(Debug, Parser)]
@@ -95,8 +95,8 @@ impl Cluster {
 }
 
 /// A client that asks for everything once, since a failure is a result here, and whose connections hold no more than they
-/// would over TLS: of its records one or two at a time, 16 KiB each. Without TLS hyper would read 400 KiB at once, and keep
-/// the room for it, 64 times.
+/// would over TLS, whose records are of 16 KiB. Without TLS hyper would read 400 KiB at once, and keep the room for it, 64
+/// times.
 fn client(url: &str) -> Result<kube::Client> {
     let config = kube::Config::new(url.parse()?);
     let connections = Client::builder(TokioExecutor::new()).http1_max_buf_size(READ).build_http::<Body>();
