@@ -159,6 +159,20 @@ async fn end(outlet: &Outlet) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_waits_between_batches_that_are_taken() {
+    let fake = Fake::default();
+    let outlet = outlet(&fake, batches_of(1)).await;
+    // Timers go off at whole milliseconds.
+    tokio::time::advance(Duration::from_micros(500)).await;
+    let began = Instant::now();
+    offer(&outlet, 0..100).await;
+    end(&outlet).await;
+    assert_eq!(fake.batches(), [1; 100]);
+    let attempts: Vec<_> = fake.0.lock().attempts.iter().map(|(at, _)| at.duration_since(began)).collect();
+    assert_eq!(attempts, [Duration::ZERO; 100]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_arrive_in_order_and_in_batches() {
     let fake = Fake::default();
     let outlet = outlet(&fake, batches_of(4)).await;

@@ -149,7 +149,10 @@ impl Worker {
         let pause = std::mem::take(&mut self.pause);
         let (sink, limit) = (Arc::clone(&self.sink), self.options.retry.timeout);
         let attempt = async move {
-            sleep(pause).await;
+            // The clock has steps of a millisecond: no pause at all would be one of them, for each batch.
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             let answer = AssertUnwindSafe(timeout(limit, sink.deliver(&part))).catch_unwind().await;
             match answer {
                 Ok(Ok(answer)) => answer,
