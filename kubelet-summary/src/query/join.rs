@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -22,10 +21,8 @@ pub(crate) struct Plan {
     /// The pods in scope. Memory that a hundred thousand pods are in is walked through in this
     /// order, which is about that in which they came, and never node by node.
     pods: Vec<Arc<KnownPod>>,
-    /// The pods in scope that are bound to a node, node by node.
-    wanted: Vec<Wanted>,
-    /// The nodes, with their part of those.
-    asked: Vec<(NodeTarget, Range<usize>)>,
+    /// The nodes, with the pods in scope on each.
+    asked: Vec<(NodeTarget, Vec<Wanted>)>,
     usage: Usage,
 }
 
@@ -38,68 +35,14 @@ struct Wanted {
     place: u32,
 }
 
-/// Pods by node, in one list: as many small ones, which live while documents come and go, would leave as many holes.
-#[derive(Debug, Default)]
-struct ByNode {
-    /// A node's name is kept once for all its pods: its address will do.
-    numbers: HashMap<usize, u32, RandomState>,
-    /// The nodes by number, and how many pods each has.
-    nodes: Vec<(Arc<str>, usize)>,
-    wanted: Vec<Wanted>,
-    /// Each one's node.
-    node_of: Vec<u32>,
-}
-
-impl ByNode {
-    fn push(&mut self, node: &Arc<str>, wanted: Wanted) {
-        let number = *self.numbers.entry(node.as_ptr().addr()).or_insert_with(|| {
-            self.nodes.push((node.clone(), 0));
-            u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX)
-        });
-        if let Some((_, count)) = self.nodes.get_mut(number as usize) {
-            *count += 1;
-            self.wanted.push(wanted);
-            self.node_of.push(number);
-        }
-    }
-
-    /// The pods node by node, and each node with its part of them, by name.
-    fn arranged(self) -> (Vec<Wanted>, Vec<(Arc<str>, Range<usize>)>) {
-        let Self { nodes, mut wanted, node_of: mut places, .. } = self;
-        let mut by_name: Vec<_> = (0..).zip(nodes).map(|(number, (node, count))| (node, number, count)).collect();
-        by_name.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-        let mut next = vec![0_usize; by_name.len()];
-        let mut end = 0;
-        let ranges = by_name.into_iter().map(|(node, number, count): (_, usize, _)| {
-            let start = end;
-            end += count;
-            if let Some(next) = next.get_mut(number) {
-                *next = start;
-            }
-            (node, start..end)
-        });
-        let ranges = ranges.collect();
-        for place in &mut places {
-            if let Some(next) = next.get_mut(*place as usize) {
-                *place = u32::try_from(*next).unwrap_or(u32::MAX);
-                *next += 1;
-            }
-        }
-        for at in 0..wanted.len() {
-            while let Some(to) = places.get(at).map(|to| *to as usize).filter(|to| *to != at && *to < wanted.len()) {
-                wanted.swap(at, to);
-                places.swap(at, to);
-            }
-        }
-        (wanted, ranges)
-    }
-}
+/// A node, and the pods in scope on it.
+type OnNode = (Arc<str>, Vec<Wanted>);
 
 /// What a question needs.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageError> {
-    let mut plan = Plan { pods: Vec::new(), wanted: Vec::new(), asked: Vec::new(), usage: Usage::default() };
-    // So that each node is looked up once.
-    let mut by_node = ByNode::default();
+    let mut plan = Plan { pods: Vec::new(), asked: Vec::new(), usage: Usage::default() };
+    // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
+    let mut by_node: HashMap<usize, OnNode, RandomState> = HashMap::default();
     let selected = inventory.select(scope)?;
     match inventory.reach(scope) {
         Reach::Whole => {}
@@ -109,22 +52,23 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
         }
     }
     plan.pods = selected;
-    by_node.wanted.reserve_exact(plan.pods.len());
-    by_node.node_of.reserve_exact(plan.pods.len());
     for (place, pod) in (0_u32..).zip(&plan.pods) {
         match pod.shared_node() {
-            Some(node) => by_node.push(node, Wanted { uid: pod.kubelet_uid().clone(), place }),
+            Some(node) => {
+                let (_, wanted) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
+                wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
+            }
             None if pod.phase().is_over() => {}
             None => plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled }),
         }
     }
-    let (wanted, nodes) = by_node.arranged();
-    plan.wanted = wanted;
-    for (node, wanted) in nodes {
+    let mut by_node: Vec<_> = by_node.into_values().collect();
+    by_node.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (node, wanted) in by_node {
         match inventory.node(&node)? {
             Some(known) => plan.asked.push((known.target.clone(), wanted)),
             None => {
-                let pods = plan.pods_of(wanted);
+                let pods = plan.pods_of(&wanted);
                 plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
             }
         }
@@ -140,7 +84,7 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
                 continue;
             }
             match inventory.node(name)? {
-                Some(known) => plan.asked.push((known.target.clone(), 0..0)),
+                Some(known) => plan.asked.push((known.target.clone(), Vec::new())),
                 None => {
                     let (node, pods) = (name.as_str().into(), Vec::new());
                     plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
@@ -160,12 +104,8 @@ impl Plan {
         self.asked.iter().map(|(target, _)| target.clone()).collect()
     }
 
-    fn wanted(&self, range: Range<usize>) -> &[Wanted] {
-        self.wanted.get(range).unwrap_or_default()
-    }
-
-    fn pods_of(&self, range: Range<usize>) -> Vec<Arc<KnownPod>> {
-        self.wanted(range).iter().filter_map(|wanted| self.pods.get(wanted.place as usize).cloned()).collect()
+    fn pods_of(&self, wanted: &[Wanted]) -> Vec<Arc<KnownPod>> {
+        wanted.iter().filter_map(|wanted| self.pods.get(wanted.place as usize).cloned()).collect()
     }
 
     /// The answer, from what the nodes said, in the order of [`nodes`](Self::nodes).
@@ -176,25 +116,24 @@ impl Plan {
         // Of each pod in scope, where its figures are: in which part, and where in it.
         let mut found: Vec<Option<(u32, u32)>> = vec![None; self.pods.len()];
         let mut index = Index::default();
-        for ((target, range), answer) in std::mem::take(&mut self.asked).into_iter().zip(answers) {
+        for ((target, wanted), answer) in std::mem::take(&mut self.asked).into_iter().zip(answers) {
             let (document, stale) = match answer.outcome {
                 NodeOutcome::Fresh(document) => (document, None),
                 NodeOutcome::Stale { document, reason } => (document, Some(reason)),
                 NodeOutcome::Missing { reason, last } => {
-                    let (pods, reason) = (self.pods_of(range), NodeGap::NoDocument { reason, last });
+                    let (pods, reason) = (self.pods_of(&wanted), NodeGap::NoDocument { reason, last });
                     self.usage.missing.push(MissingNode { node: target.name, reason, pods });
                     continue;
                 }
             };
-            let wanted = self.wanted.get(range).unwrap_or_default();
             self.usage.age = self.usage.age.max(Some(document.age));
             let part = Arc::new(Part { node: target.name, document, stale });
-            index.fill(wanted, |one, other| {
+            index.fill(&wanted, |one, other| {
                 let started = |wanted: &Wanted| self.pods.get(wanted.place as usize).map(|pod| pod.started());
                 started(one) < started(other)
             });
             for (place, uid) in (0_u32..).zip(&*part.document.uids) {
-                if let Some(wanted) = index.find(wanted, uid) {
+                if let Some(wanted) = index.find(&wanted, uid) {
                     // A document has each uid once.
                     if let Some(found) = found.get_mut(wanted.place as usize) {
                         *found = Some((u32::try_from(parts.len()).unwrap_or(u32::MAX), place));
