@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use support::{Host, command, get, get_until, get_with};

@@ -77,7 +77,7 @@ impl<'a> Lists<'a> {
         let interfaces = whole(networks.iter().map(|network| &network.interfaces))?;
         let volumes = whole(pods.iter().map(|pod| &pod.volumes))?;
         let claims = whole(volumes.iter().map(|volume| &volume.pvc_ref))?;
-        let text = one(pods.iter().filter_map(|pod| pod.pod_ref.text()))?.map_or("", |text| text);
+        let text = one(pods.iter().filter_map(|pod| pod.pod_ref.text())).ok()?.map_or("", |text| text);
         Some(Self { pods, containers, volumes, claims, networks, interfaces, extras, pressures, text })
     }
 
@@ -112,13 +112,18 @@ fn copy<T: Clone>(room: &mut Vec<T>, list: &[T]) {
 
 /// The list that these are of; none where they are of several.
 fn whole<'a, T: 'a>(runs: impl Iterator<Item = &'a Run<T>>) -> Option<&'a [T]> {
-    Some(one(runs.filter_map(Run::whole))?.map_or(&[], |all| all))
+    Some(one(runs.filter_map(Run::whole)).ok()?.map_or(&[], |all| all))
 }
 
-/// The one thing that all of these are, if there is any; none where they are several.
-fn one<'a, T>(mut things: impl Iterator<Item = &'a Arc<T>>) -> Option<Option<&'a Arc<T>>> {
+/// These are not all one thing.
+#[derive(Debug)]
+struct Several;
+
+/// The one thing that all of these are, if there is any.
+fn one<'a, T>(mut things: impl Iterator<Item = &'a Arc<T>>) -> Result<Option<&'a Arc<T>>, Several> {
     let first = things.next();
-    things.all(|thing| first.is_some_and(|first| Arc::ptr_eq(first, thing))).then_some(first)
+    let is_one = things.all(|thing| first.is_some_and(|first| Arc::ptr_eq(first, thing)));
+    if is_one { Ok(first) } else { Err(Several) }
 }
 
 #[cfg(test)]
