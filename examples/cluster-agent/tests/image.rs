@@ -24,6 +24,10 @@ async fn an_image_has_all_that_the_agent_needs_and_nobody_may_run_it() {
         eprintln!("skipped: only root gives a process another root");
         return;
     }
+    if !fs::exists("/etc/ssl/certs/ca-certificates.crt").unwrap() {
+        eprintln!("skipped: this machine trusts no authorities (Debian's ca-certificates)");
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let made = Command::new(ROOTFS).arg(AGENT).arg(folder.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
