@@ -94,9 +94,9 @@ impl Cluster {
     }
 }
 
-/// A client that asks for everything once, since a failure is a result here, and whose connections hold no more than they
-/// would over TLS, whose records are of 16 KiB. Without TLS hyper would read 400 KiB at once, and keep the room for it, 64
-/// times.
+/// A client that asks for everything once, since a failure is a result here, and whose connections read no more at once than
+/// a record of TLS has, 16 KiB. Over plain HTTP, as here, hyper would read up to 400 KiB and keep the room for it, 64 times:
+/// kube's own client makes it 22 to 33 MB more. Whether it stays small over TLS was not measured.
 fn client(url: &str) -> Result<kube::Client> {
     let config = kube::Config::new(url.parse()?);
     let connections = Client::builder(TokioExecutor::new()).http1_max_buf_size(READ).build_http::<Body>();
