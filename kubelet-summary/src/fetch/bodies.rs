@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_there_is_not_is_an_error_and_costs_nothing() {
+        let bodies = Bodies::default();
+        let mut body = bodies.take();
+        body.extend_from_slice(b"a document").unwrap();
+        assert!(body.reserve(usize::MAX / 4).is_err());
+        assert_eq!(&*body, b"a document");
+    }
+
+    #[test]
     fn room_is_used_again_and_bounded() {
         let bodies = Bodies::default();
         let mut body = bodies.take();
