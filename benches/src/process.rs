@@ -9,7 +9,7 @@ use procfs::process::Process;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Starts a program that listens, and reads where: its first line. It is killed with the value.
+/// Starts a program that listens, and reads how to get there: its first line. It is killed with the value.
 pub async fn listening(mut command: Command) -> Result<(Child, String)> {
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("it has no output")?).lines();

@@ -23,6 +23,7 @@ use crate::rbac;
 use crate::requests::Requests;
 use crate::server::{Server, Settings};
 use crate::sim::Sim;
+use crate::sim::endpoint::{Endpoint, MakeEndpoint};
 use crate::store::{Limits, Store};
 use crate::user::EVERYBODY;
 
@@ -42,6 +43,7 @@ pub struct SimBuilder<'a> {
     streaming_lists: bool,
     sharded_lists: bool,
     expired_watch_as_status: bool,
+    endpoint: MakeEndpoint,
     history: usize,
     watch_queue: usize,
     page_token_ttl: Duration,
@@ -81,6 +83,7 @@ impl<'a> SimBuilder<'a> {
             streaming_lists: true,
             sharded_lists: false,
             expired_watch_as_status: false,
+            endpoint: Endpoint::http,
             history: 16_384,
             watch_queue: 16_384,
             page_token_ttl: Duration::from_mins(5),
@@ -95,6 +98,15 @@ impl<'a> SimBuilder<'a> {
     /// The port on 127.0.0.1; 0, the default, is any that is free.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Serve TLS, as real servers do, with a certificate by the cluster's authority ([`Sim::ca_pem`]) for 127.0.0.1,
+    /// localhost and `kubernetes.default.svc`; plain HTTP by default. The handle's clients and configurations know the
+    /// authority.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, on: bool) -> Self {
+        self.endpoint = if on { Endpoint::tls } else { Endpoint::http };
         self
     }
 
@@ -224,12 +236,13 @@ impl<'a> SimBuilder<'a> {
     /// Load the objects, then listen. Loading happens in the call itself, listening when the future is polled.
     pub fn start(self) -> impl Future<Output = Result<Sim, SimError>> + Send + use<> {
         let port = self.port;
+        let endpoint = self.endpoint;
         let server = self.load();
         async move {
             let server = server?;
             let address = (Ipv4Addr::LOCALHOST, port);
             let listener = TcpListener::bind(address).await.map_err(|source| SimError::Listen { port, source })?;
-            Sim::run(Arc::new(server.0), server.1, listener)
+            Sim::run(Arc::new(server.0), server.1, listener, endpoint)
         }
     }
 

@@ -40,15 +40,13 @@ pub enum SimError {
         source: io::Error,
     },
     /// A kubelet was to serve TLS, and cannot.
-    #[error(
-        "the kubelet of {node:?} cannot serve TLS: build cluster-sim with its feature kubelet-tls, or serve plain HTTP"
-    )]
+    #[error("the kubelet of {node:?} cannot serve TLS: build cluster-sim with its feature tls, or serve plain HTTP")]
     NoTls {
         /// The node's name.
         node: String,
     },
-    /// The certificate of a kubelet, or of its authority, could not be made.
-    #[error("a kubelet's certificate could not be made")]
+    /// A serving certificate, or that of the cluster's authority, could not be made.
+    #[error("a certificate could not be made")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no node of this name.
     #[error("there is no node {0:?}")]

@@ -28,6 +28,8 @@ mod resource;
 mod server;
 mod sim;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod user;
 
 pub use access::Deny;

@@ -36,14 +36,17 @@ Examples:
   curl -H \"X-aws-ec2-metadata-token: $token\" $URL/latest/dynamic/instance-identity/document
 
   # The kubelets of three nodes at ports of their own, and the usage of one of them
-  cluster-sim --nodes 3 --pods 60 --kubelets all --kubelet-ca-out ca.pem
+  cluster-sim --nodes 3 --pods 60 --kubelets all --ca-out ca.pem
   curl --cacert ca.pem -H \"Authorization: Bearer anything\" $URL/stats/summary
 
   # A container runtime as an NRI plugin sees it, in which ten pods a second come and go
   cluster-sim --nri /tmp/nri/nri.sock --nri-version 0.8 --nri-rate 10
 
   # A server that asks for a token and is too old for streaming lists
-  cluster-sim --token secret --no-streaming-lists";
+  cluster-sim --token secret --no-streaming-lists
+
+  # TLS and a token, as in a real cluster; both are in the kubeconfig
+  cluster-sim --tls --token secret --kubeconfig-out sim.yaml";
 
 /// Run a simulated Kubernetes cluster on 127.0.0.1 until Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
@@ -77,6 +80,10 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     kubeconfig_out: Option<PathBuf>,
 
+    /// Serve TLS, as real API servers do [default: plain HTTP]
+    #[arg(long)]
+    tls: bool,
+
     /// Ask every client for this bearer token [default: ask for none]
     #[arg(long)]
     token: Option<String>,
@@ -94,10 +101,10 @@ struct Cli {
     #[arg(long, value_name = "NODE")]
     kubelets: Vec<String>,
 
-    /// Write the certificate of the authority behind the kubelets' certificates to this file, in PEM; an existing file
-    /// is replaced
-    #[arg(long, value_name = "FILE", requires = "kubelets")]
-    kubelet_ca_out: Option<PathBuf>,
+    /// Write the certificate of the authority behind all serving certificates, the API server's and the kubelets', to
+    /// this file, in PEM; an existing file is replaced
+    #[arg(long, value_name = "FILE")]
+    ca_out: Option<PathBuf>,
 
     /// Listen on this unix socket like a container runtime with NRI, for plugins; what is at the path is replaced
     #[cfg(unix)]
@@ -153,6 +160,10 @@ async fn main() -> anyhow::Result<()> {
     if let Some(file) = &cli.kubeconfig_out {
         write_kubeconfig(file, &sim).with_context(|| format!("cannot write the kubeconfig to {}", file.display()))?;
     }
+    if let Some(file) = &cli.ca_out {
+        let pem = sim.ca_pem()?;
+        std::fs::write(file, pem).with_context(|| format!("cannot write the certificate to {}", file.display()))?;
+    }
     announce(&cli, &sim)?;
     announce_metadata(&cli, &sim).await?;
     announce_kubelets(&cli, &sim).await?;
@@ -207,7 +218,7 @@ async fn run_pods(cli: &Cli, runtime: Option<Runtime>, until: impl Future) -> an
 async fn start(cli: &Cli, population: &Population) -> anyhow::Result<Sim> {
     let bar = ProgressBar::new(population.pod_count().try_into()?);
     bar.set_style(ProgressStyle::with_template("generating {bar:40} {human_pos}/{human_len} pods, {elapsed}")?);
-    let mut builder = Sim::builder().port(cli.port).streaming_lists(!cli.no_streaming_lists);
+    let mut builder = Sim::builder().port(cli.port).tls(cli.tls).streaming_lists(!cli.no_streaming_lists);
     if let Some(token) = &cli.token {
         builder = builder.token(token);
     }
@@ -222,15 +233,33 @@ async fn start(cli: &Cli, population: &Population) -> anyhow::Result<Sim> {
 }
 
 fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
-    let address = sim.addr();
+    let url = sim.url();
+    let ca = cli.ca_out.as_ref().map(|file| file.display().to_string());
     let example = match (&cli.kubeconfig_out, &cli.token) {
-        // kubectl sends no token over plain HTTP, whether by flag or by kubeconfig. The token stays unprinted.
-        (_, Some(_)) => format!("curl -H \"Authorization: Bearer $TOKEN\" http://{address}/api/v1/pods"),
-        (Some(file), None) => format!("kubectl --kubeconfig {} get pods -A", file.display()),
-        (None, None) => format!("kubectl --server http://{address} get pods -A"),
+        // kubectl sends no token over plain HTTP, whether by flag or by kubeconfig.
+        (Some(file), token) if token.is_none() || cli.tls => {
+            format!("kubectl --kubeconfig {} get pods -A", file.display())
+        }
+        // The token stays unprinted.
+        (_, Some(_)) => {
+            let trust = match ca {
+                _ if !cli.tls => String::new(),
+                Some(file) => format!("--cacert {file} "),
+                None => "--insecure ".to_owned(),
+            };
+            format!("curl {trust}-H \"Authorization: Bearer $TOKEN\" {url}/api/v1/pods")
+        }
+        (_, None) => {
+            let trust = match ca {
+                _ if !cli.tls => String::new(),
+                Some(file) => format!("--certificate-authority {file} "),
+                None => "--insecure-skip-tls-verify ".to_owned(),
+            };
+            format!("kubectl --server {url} {trust}get pods -A")
+        }
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "listening on {url}")?;
     writeln!(out, "{example}")?;
     out.flush()
 }
@@ -246,10 +275,6 @@ async fn announce_metadata(cli: &Cli, sim: &Sim) -> anyhow::Result<()> {
 
 /// Opens the kubelets' ports that were asked for. They close with the simulator.
 async fn announce_kubelets(cli: &Cli, sim: &Sim) -> anyhow::Result<()> {
-    if let Some(file) = &cli.kubelet_ca_out {
-        let pem = sim.kubelets().ca_pem()?;
-        std::fs::write(file, pem).with_context(|| format!("cannot write the certificate to {}", file.display()))?;
-    }
     for node in named(&cli.kubelets, sim)? {
         let kubelet = sim.kubelet(&node).start().await?;
         writeln!(std::io::stdout(), "kubelet of {node} on {}", kubelet.url())?;

@@ -78,6 +78,16 @@ fn deployment(image: &str, replicas: u32) -> Value {
 }
 
 #[tokio::test]
+async fn over_tls_it_sends_the_token() {
+    let spec = PopulationSpec::new(2, 30);
+    let sim = Sim::builder().population(&spec).tls(true).token("secret").start().await.unwrap();
+    let Some(kubectl) = Kubectl::new(&sim) else { return };
+    let pods = kubectl.run(&["get", "pods", "-A", "-o", "name"], &Value::Null).await;
+    assert_eq!(pods.lines().count(), 30);
+    sim.shutdown().await;
+}
+
+#[tokio::test]
 async fn get_apply_and_delete() {
     // Without a token: kubectl sends none over plain HTTP.
     let sim = Sim::builder().population(&PopulationSpec::new(3, 60)).start().await.unwrap();

@@ -99,6 +99,38 @@ async fn it_asks_for_the_token_it_was_given() {
 }
 
 #[tokio::test]
+async fn with_tls_the_kubeconfig_has_the_token_and_the_authority() {
+    let directory = std::env::temp_dir().join(format!("cluster-sim-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, ca) = (directory.join("kubeconfig.yaml"), directory.join("ca.pem"));
+    let (name, ca_name) = (file.to_str().unwrap(), ca.to_str().unwrap());
+    let cluster = ["--nodes", "2", "--pods", "30", "--tls", "--token", "secret"];
+    let (child, said) =
+        started_saying(&[&cluster[..], &["--kubeconfig-out", name, "--ca-out", ca_name]].concat(), 2).await;
+    let url = said[0].strip_prefix("listening on ").unwrap();
+    assert!(url.starts_with("https://127.0.0.1:"), "{said:?}");
+    assert_eq!(said[1], format!("kubectl --kubeconfig {name} get pods -A"));
+    let kubeconfig = kube::config::Kubeconfig::read_from(&file).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::all(kube::Client::try_from(config).unwrap());
+    assert_eq!(pods.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 30);
+    assert!(std::fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+
+    // Without a kubeconfig, it says how to ask, and never the token.
+    let (child, said) = started_saying(&[&cluster[..], &["--ca-out", ca_name]].concat(), 2).await;
+    let (url, asking) = (said[0].strip_prefix("listening on ").unwrap(), &said[1]);
+    assert_eq!(*asking, format!("curl --cacert {ca_name} -H \"Authorization: Bearer $TOKEN\" {url}/api/v1/pods"));
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+    let (child, said) = started_saying(&["--nodes", "2", "--pods", "30", "--tls"], 2).await;
+    let url = said[0].strip_prefix("listening on ").unwrap();
+    assert_eq!(said[1], format!("kubectl --server {url} --insecure-skip-tls-verify get pods -A"));
+    assert_eq!(stopped(child, "-TERM").await, Some(0));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
 async fn it_starts_the_metadata_services_of_nodes() {
     let arguments = ["--nodes", "2", "--pods", "30", "--metadata", "all"];
     let (child, said) = started_saying(&arguments, 4).await;
@@ -122,7 +154,7 @@ async fn it_opens_the_ports_of_kubelets() {
     std::fs::create_dir_all(&directory).unwrap();
     let file = directory.join("ca.pem");
     let name = file.to_str().unwrap();
-    let churn = ["--nodes", "2", "--pods", "30", "--churn", "200", "--kubelets", "all", "--kubelet-ca-out", name];
+    let churn = ["--nodes", "2", "--pods", "30", "--churn", "200", "--kubelets", "all", "--ca-out", name];
     let (child, said) = started_saying(&churn, 4).await;
     let api = said[0].strip_prefix("listening on http://").unwrap();
     let kubelets: Vec<(&str, &str)> =
@@ -180,13 +212,12 @@ async fn it_is_a_container_runtime_for_plugins() {
 async fn what_cannot_work_is_said_with_an_exit_status() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let refused: [(&[&str], i32, &str); 12] = [
+    let refused: [(&[&str], i32, &str); 11] = [
         (&["--nodes", "1", "--pods", "1", "--port", &port], 1, "choose another port"),
         (&["--pods", "1", "--kubeconfig-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
         (&["--pods", "1", "--metadata", "nowhere"], 1, "there is no node \"nowhere\""),
         (&["--pods", "1", "--kubelets", "nowhere"], 1, "there is no node \"nowhere\""),
-        (&["--pods", "1", "--kubelets", "all", "--kubelet-ca-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
-        (&["--kubelet-ca-out", "ca.pem"], 2, "--kubelets"),
+        (&["--pods", "1", "--ca-out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
         (&["--churn", "-1"], 2, "--churn"),
         (&["--pods", "9999999"], 2, "--pods"),
         (&["--uniform-pods", "--nodes", "3"], 2, "--nodes"),

@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod doors;
 pub(crate) mod memory;
 pub(crate) mod reply;
+pub(crate) mod speech;
 
 use std::io;
 use std::pin::pin;
@@ -27,6 +28,7 @@ use crate::fault::body::spoil;
 use crate::server::Server;
 use connection::{Abort, Connection, Wire};
 use reply::{HttpBody, Reply};
+use speech::Speech;
 
 /// The largest request body, as upstream.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -61,7 +63,7 @@ impl Connections {
     }
 
     /// Do what comes before a connection is served, until it is done or all connections are reset.
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     pub(crate) fn prepare(&self, task: impl Future<Output = ()> + Send + 'static) {
         let end = self.generation.lock().clone();
         self.tracker.spawn(async move {
@@ -84,8 +86,13 @@ pub(crate) trait Service: Send + Sync + 'static {
 }
 
 /// Accept connections until stopped, and serve them.
-pub(crate) async fn serve(service: Arc<impl Service>, listener: TcpListener, connections: Arc<Connections>) {
-    accept(listener, &connections, |stream| connections.begin(Arc::clone(&service), stream, Arc::default())).await;
+pub(crate) async fn serve(
+    service: Arc<impl Service>,
+    speech: Speech,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+) {
+    accept(listener, &connections, |stream| speech.begin(&service, stream, &connections)).await;
 }
 
 /// Accept connections until stopped.

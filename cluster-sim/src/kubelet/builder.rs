@@ -7,18 +7,19 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::direct::{Kubelet, Speech};
+use super::direct::Kubelet;
 use super::fleet::Fleet;
 use super::requests::Way;
 use super::server::{Inner, KubeletServer, Port, listen_error};
-#[cfg(feature = "kubelet-tls")]
-use super::tls::{Certificate, Tls};
 use crate::direct;
 use crate::error::SimError;
 use crate::http::doors::Doors;
+use crate::http::speech::Speech;
 use crate::object::Fields;
 use crate::reference::ObjectRef;
 use crate::server::Server;
+#[cfg(feature = "tls")]
+use crate::tls::{Certificate, Holder, Tls};
 
 /// What the ports of a node's kubelet are to be like; made by [`Sim::kubelet`](crate::Sim::kubelet), ended by
 /// [`start`](Self::start).
@@ -32,7 +33,7 @@ pub struct KubeletServerBuilder<'a> {
     port: u16,
     plain: bool,
     read_only: Option<u16>,
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     certificate: Certificate,
 }
 
@@ -46,7 +47,7 @@ impl<'a> KubeletServerBuilder<'a> {
             port: 0,
             plain: false,
             read_only: None,
-            #[cfg(feature = "kubelet-tls")]
+            #[cfg(feature = "tls")]
             certificate: Certificate::default(),
         }
     }
@@ -71,7 +72,7 @@ impl<'a> KubeletServerBuilder<'a> {
     }
 
     /// The serving certificate; [`Certificate::Signed`] by default.
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
         self
@@ -97,7 +98,7 @@ impl<'a> KubeletServerBuilder<'a> {
                 ports,
                 tracker,
                 stop,
-                #[cfg(feature = "kubelet-tls")]
+                #[cfg(feature = "tls")]
                 authority: if self.plain { None } else { Some(self.fleet.authority()?) },
             }),
         };
@@ -123,15 +124,16 @@ impl<'a> KubeletServerBuilder<'a> {
         Ok(Port { doors, kubelet: Arc::new(kubelet), speech })
     }
 
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     fn speech(&self) -> Result<Speech, SimError> {
         if self.plain {
             return Ok(Speech::Http);
         }
-        Ok(Speech::Tls(Arc::new(Tls::new(self.certificate, &self.node, &*self.fleet.authority()?)?)))
+        let tls = Tls::new(self.certificate, Holder::kubelet(&self.node), &*self.fleet.authority()?)?;
+        Ok(Speech::Tls(Arc::new(tls)))
     }
 
-    #[cfg(not(feature = "kubelet-tls"))]
+    #[cfg(not(feature = "tls"))]
     fn speech(&self) -> Result<Speech, SimError> {
         if self.plain { Ok(Speech::Http) } else { Err(SimError::NoTls { node: self.node.clone() }) }
     }
@@ -150,7 +152,7 @@ pub(crate) fn tell(node: &mut Fields, address: SocketAddr) {
     status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": address.port()}});
 }
 
-#[cfg(all(test, not(feature = "kubelet-tls")))]
+#[cfg(all(test, not(feature = "tls")))]
 mod tests {
     use super::*;
     use crate::Sim;
@@ -160,7 +162,7 @@ mod tests {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}});
         let sim = Sim::builder().objects([node]).start().await.unwrap();
         let error = sim.kubelet("a").start().await.unwrap_err();
-        assert!(error.to_string().contains("feature kubelet-tls"), "{error}");
+        assert!(error.to_string().contains("feature tls"), "{error}");
         assert!(sim.kubelet("a").plain_http().start().await.unwrap().url().starts_with("http://127.0.0.1:"));
     }
 }

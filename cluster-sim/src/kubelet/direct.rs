@@ -10,10 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::requests::Way;
 use super::service::{Ask, answer};
-#[cfg(feature = "kubelet-tls")]
-use super::tls::Tls;
 use crate::http::connection::Abort;
 use crate::http::reply::{BodyStream, HttpBody};
+use crate::http::speech::Speech;
 use crate::http::{Connections, Service, accept};
 use crate::server::Server;
 
@@ -48,14 +47,6 @@ impl Service for Kubelet {
     }
 }
 
-/// How a port is spoken to.
-#[derive(Clone, Debug)]
-pub(super) enum Speech {
-    Http,
-    #[cfg(feature = "kubelet-tls")]
-    Tls(Arc<Tls>),
-}
-
 /// Accept a node's connections until stopped.
 pub(super) async fn serve(kubelet: Arc<Kubelet>, speech: Speech, listener: TcpListener, connections: Arc<Connections>) {
     let begin = |stream: TcpStream| {
@@ -64,20 +55,7 @@ pub(super) async fn serve(kubelet: Arc<Kubelet>, speech: Speech, listener: TcpLi
             let _ = stream.set_zero_linger();
             return;
         }
-        match &speech {
-            Speech::Http => connections.begin(Arc::clone(&kubelet), stream, Arc::default()),
-            #[cfg(feature = "kubelet-tls")]
-            Speech::Tls(tls) => {
-                let (kubelet, connections_too) = (Arc::clone(&kubelet), Arc::clone(&connections));
-                let shaken = tls.accept(stream);
-                connections.prepare(async move {
-                    match shaken.await {
-                        Ok(stream) => connections_too.begin(kubelet, stream, Arc::default()),
-                        Err(error) => tracing::debug!(%error, "a client did not agree on TLS"),
-                    }
-                });
-            }
-        }
+        speech.begin(&kubelet, stream, &connections);
     };
     accept(listener, &connections, begin).await;
 }

@@ -1,30 +1,30 @@
 //! The ports of a cluster's kubelets: each is opened when somebody asks for it.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "kubelet-tls")]
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
 
 use super::server::KubeletServer;
-#[cfg(feature = "kubelet-tls")]
-use super::tls::Authority;
-#[cfg(feature = "kubelet-tls")]
+#[cfg(feature = "tls")]
 use crate::error::SimError;
+#[cfg(feature = "tls")]
+use crate::tls::Authority;
 
 /// The running servers by the names of their nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     servers: Mutex<BTreeMap<String, KubeletServer>>,
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     authority: Mutex<Option<Arc<Authority>>>,
 }
 
 impl Fleet {
     /// The cluster's authority, made when it is first needed.
-    #[cfg(feature = "kubelet-tls")]
-    pub(super) fn authority(&self) -> Result<Arc<Authority>, SimError> {
+    #[cfg(feature = "tls")]
+    pub(crate) fn authority(&self) -> Result<Arc<Authority>, SimError> {
         let mut authority = self.authority.lock();
         if let Some(authority) = &*authority {
             return Ok(Arc::clone(authority));

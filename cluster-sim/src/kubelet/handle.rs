@@ -73,7 +73,7 @@ impl<'a> Kubelets<'a> {
     }
 
     /// The certificate of the authority that signs kubelets' certificates, in PEM.
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     pub fn ca_pem(&self) -> Result<String, SimError> {
         Ok(self.fleet.authority()?.pem())
     }

@@ -47,14 +47,12 @@ mod rights;
 mod server;
 mod service;
 mod summary;
-#[cfg(feature = "kubelet-tls")]
-mod tls;
 mod view;
 
+#[cfg(feature = "tls")]
+pub use crate::tls::Certificate;
 pub use builder::KubeletServerBuilder;
 pub use fault::{KubeletFault, KubeletFaults};
 pub use handle::Kubelets;
 pub use requests::{KubeletRequest, KubeletRequests, Way};
 pub use server::KubeletServer;
-#[cfg(feature = "kubelet-tls")]
-pub use tls::Certificate;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::direct::{Kubelet, Speech, serve};
+use super::direct::{Kubelet, serve};
 use crate::error::SimError;
 use crate::http::doors::{DoorError, Doors};
+use crate::http::speech::Speech;
 
 /// How long a shutdown waits for connections to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -28,8 +29,8 @@ pub(super) struct Inner {
     pub(super) ports: Vec<Port>,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
-    #[cfg(feature = "kubelet-tls")]
-    pub(super) authority: Option<Arc<super::tls::Authority>>,
+    #[cfg(feature = "tls")]
+    pub(super) authority: Option<Arc<crate::tls::Authority>>,
 }
 
 /// A port, and what is behind it.
@@ -76,11 +77,7 @@ impl KubeletServer {
 
     /// The URL of the kubelet's port, for instance `https://127.0.0.1:34567`.
     pub fn url(&self) -> String {
-        let scheme = match self.inner.ports.first().map(|port| &port.speech) {
-            #[cfg(feature = "kubelet-tls")]
-            Some(Speech::Tls(_)) => "https",
-            _ => "http",
-        };
+        let scheme = self.inner.ports.first().map_or("http", |port| port.speech.scheme());
         format!("{scheme}://{}", self.addr())
     }
 
@@ -94,22 +91,22 @@ impl KubeletServer {
     }
 
     /// The serving certificate in PEM; `None` for plain HTTP.
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     pub fn certificate_pem(&self) -> Option<String> {
-        self.tls().map(super::tls::Tls::pem)
+        self.tls().map(crate::tls::Tls::pem)
     }
 
     /// Serve another certificate from the next connection on. For plain HTTP, nothing changes.
-    #[cfg(feature = "kubelet-tls")]
+    #[cfg(feature = "tls")]
     pub fn set_certificate(&self, certificate: super::Certificate) -> Result<(), SimError> {
         match (self.tls(), &self.inner.authority) {
-            (Some(tls), Some(authority)) => tls.change(certificate, self.node(), authority),
+            (Some(tls), Some(authority)) => tls.change(certificate, authority),
             _ => Ok(()),
         }
     }
 
-    #[cfg(feature = "kubelet-tls")]
-    fn tls(&self) -> Option<&super::tls::Tls> {
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&crate::tls::Tls> {
         match &self.inner.ports.first()?.speech {
             Speech::Tls(tls) => Some(tls),
             Speech::Http => None,

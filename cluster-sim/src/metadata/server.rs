@@ -17,6 +17,7 @@ use super::service::Metadata;
 use crate::error::SimError;
 use crate::http::doors::{DoorError, Doors};
 use crate::http::serve;
+use crate::http::speech::Speech;
 
 /// How long a shutdown waits for connections to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -161,7 +162,8 @@ fn open(
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(), SimError> {
-    let opened = doors.open(tracker, stop, |listener, connections| serve(Arc::clone(metadata), listener, connections));
+    let opened = doors
+        .open(tracker, stop, |listener, connections| serve(Arc::clone(metadata), Speech::Http, listener, connections));
     opened.map_err(listen_error)
 }
 

@@ -1,12 +1,8 @@
 //! How clients get at the server.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
-use secrecy::SecretString;
+use kube::config::Kubeconfig;
 
 use super::Sim;
 use crate::client;
@@ -14,13 +10,10 @@ use crate::http::memory;
 use crate::kubelet::Way;
 use crate::kubelet::direct::Kubelet;
 
-/// The name of the one cluster, user and context in the kubeconfig.
-const NAME: &str = "cluster-sim";
-
 impl Sim {
     /// A client's configuration for this server, with a token if it asks for one.
     pub fn kube_config(&self) -> kube::Config {
-        config(self.inner.address, self.inner.token.as_deref())
+        self.inner.endpoint.config(self.inner.token.as_deref())
     }
 
     /// A client of this server. Clones share connections; build one from [`kube_config`](Self::kube_config) for
@@ -31,7 +24,7 @@ impl Sim {
 
     /// A kubeconfig for this server, for kubectl and everything else.
     pub fn kubeconfig(&self) -> Kubeconfig {
-        kubeconfig(self.url(), self.inner.token.clone())
+        self.inner.endpoint.kubeconfig(self.inner.token.clone())
     }
 
     /// A client whose connections are pipes within the process, for tests in paused time
@@ -48,7 +41,7 @@ impl Sim {
     /// A client of this server as this user (`system:serviceaccount:NAMESPACE:NAME` is a service account), with
     /// connections of its own: by a token that is theirs, made if there is none. To be called within a runtime.
     pub fn client_as(&self, user: &str) -> kube::Client {
-        client::client(HttpConnector::new(), url(self.inner.address), Some(&self.token_of(user)))
+        self.inner.endpoint.client(Some(&self.token_of(user)))
     }
 
     /// As [`client_as`](Self::client_as), without sockets: see [`client_in_memory`](Self::client_in_memory).
@@ -58,12 +51,12 @@ impl Sim {
 
     /// A client's configuration for this server as this user; see [`client_as`](Self::client_as).
     pub fn kube_config_as(&self, user: &str) -> kube::Config {
-        config(self.inner.address, Some(&self.token_of(user)))
+        self.inner.endpoint.config(Some(&self.token_of(user)))
     }
 
     /// A kubeconfig for this server as this user; see [`client_as`](Self::client_as).
     pub fn kubeconfig_as(&self, user: &str) -> Kubeconfig {
-        kubeconfig(self.url(), Some(self.token_of(user)))
+        self.inner.endpoint.kubeconfig(Some(self.token_of(user)))
     }
 
     /// A client of a node's kubelet as this user, without sockets; its paths are the kubelet's own, as
@@ -71,7 +64,7 @@ impl Sim {
     pub fn kubelet_client_in_memory_as(&self, node: &str, user: &str) -> kube::Client {
         let kubelet = Kubelet { server: Arc::clone(&self.inner.server), node: node.to_owned(), way: Way::Direct };
         let connector = memory::connector(Arc::new(kubelet), Arc::clone(&self.inner.connections));
-        client::client(connector, url(self.inner.address), Some(&self.token_of(user)))
+        client::client(connector, self.inner.endpoint.uri(), Some(&self.token_of(user)))
     }
 
     fn token_of(&self, user: &str) -> String {
@@ -80,42 +73,6 @@ impl Sim {
 
     fn pipes(&self, token: Option<&str>) -> kube::Client {
         let connector = memory::connector(Arc::clone(&self.inner.server), Arc::clone(&self.inner.connections));
-        client::client(connector, url(self.inner.address), token)
+        client::client(connector, self.inner.endpoint.uri(), token)
     }
-}
-
-pub(super) fn config(address: SocketAddr, token: Option<&str>) -> kube::Config {
-    let mut config = kube::Config::new(url(address));
-    config.auth_info.token = token.map(|token| SecretString::from(token.to_owned()));
-    config
-}
-
-fn kubeconfig(server: String, token: Option<String>) -> Kubeconfig {
-    let token = token.map(SecretString::from);
-    Kubeconfig {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Config".to_owned()),
-        clusters: vec![NamedCluster {
-            name: NAME.to_owned(),
-            cluster: Some(Cluster { server: Some(server), ..Cluster::default() }),
-            ..NamedCluster::default()
-        }],
-        auth_infos: vec![NamedAuthInfo {
-            name: NAME.to_owned(),
-            auth_info: Some(AuthInfo { token, ..AuthInfo::default() }),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext {
-            name: NAME.to_owned(),
-            context: Some(Context { cluster: NAME.to_owned(), user: Some(NAME.to_owned()), ..Context::default() }),
-            ..NamedContext::default()
-        }],
-        current_context: Some(NAME.to_owned()),
-        ..Kubeconfig::default()
-    }
-}
-
-fn url(address: SocketAddr) -> Uri {
-    // An authority of digits, dots and a colon is a URI.
-    Uri::builder().scheme("http").authority(address.to_string()).path_and_query("/").build().unwrap_or_default()
 }

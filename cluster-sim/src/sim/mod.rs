@@ -1,6 +1,7 @@
 //! The handle of a running simulator.
 
 mod clients;
+pub(crate) mod endpoint;
 mod rights;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::requests::Requests;
 use crate::server::Server;
 use crate::store::State;
 use crate::{chores, direct};
+use endpoint::{Endpoint, MakeEndpoint};
 
 /// How long a shutdown waits for connections to end.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -49,7 +51,7 @@ struct Inner {
     connections: Arc<Connections>,
     tracker: TaskTracker,
     stop: CancellationToken,
-    address: SocketAddr,
+    endpoint: Endpoint,
     token: Option<String>,
     client: kube::Client,
     metadata: Fleet,
@@ -58,7 +60,7 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sim").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Sim").field("url", &self.endpoint.url()).finish_non_exhaustive()
     }
 }
 
@@ -74,14 +76,21 @@ impl Sim {
         SimBuilder::new()
     }
 
-    pub(crate) fn run(server: Arc<Server>, token: Option<String>, listener: TcpListener) -> Result<Self, SimError> {
+    pub(crate) fn run(
+        server: Arc<Server>,
+        token: Option<String>,
+        listener: TcpListener,
+        endpoint: MakeEndpoint,
+    ) -> Result<Self, SimError> {
         let address = listener.local_addr().map_err(|source| SimError::Listen { port: 0, source })?;
-        let client = kube::Client::try_from(clients::config(address, token.as_deref()))
+        let kubelets = KubeletFleet::default();
+        let endpoint = endpoint(address, &kubelets)?;
+        let client = kube::Client::try_from(endpoint.config(token.as_deref()))
             .map_err(|error| SimError::Client(Box::new(error)))?;
         let tracker = TaskTracker::new();
         let stop = CancellationToken::new();
         let connections = Arc::new(Connections::new(tracker.clone(), stop.clone()));
-        tracker.spawn(serve(Arc::clone(&server), listener, Arc::clone(&connections)));
+        tracker.spawn(serve(Arc::clone(&server), endpoint.speech.clone(), listener, Arc::clone(&connections)));
         tracker.spawn(chores::run(Arc::clone(&server), stop.clone()));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -89,23 +98,30 @@ impl Sim {
                 connections,
                 tracker,
                 stop,
-                address,
+                endpoint,
                 token,
                 client,
                 metadata: Fleet::default(),
-                kubelets: KubeletFleet::default(),
+                kubelets,
             }),
         })
     }
 
     /// Where the API server listens.
     pub fn addr(&self) -> SocketAddr {
-        self.inner.address
+        self.inner.endpoint.address
     }
 
-    /// The API server's URL, for instance `http://127.0.0.1:34567`.
+    /// The API server's URL, for instance `http://127.0.0.1:34567`; `https` with [TLS](SimBuilder::tls).
     pub fn url(&self) -> String {
-        format!("http://{}", self.inner.address)
+        self.inner.endpoint.url()
+    }
+
+    /// The certificate of the cluster's authority in PEM: it signs those of [kubelets](Self::kubelet), and the API
+    /// server's if it serves TLS.
+    #[cfg(feature = "tls")]
+    pub fn ca_pem(&self) -> Result<String, SimError> {
+        Ok(self.inner.kubelets.authority()?.pem())
     }
 
     /// Create an object as a client would: the server gives it a uid, validates it, and ignores its status if that is

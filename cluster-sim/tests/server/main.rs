@@ -10,3 +10,5 @@ mod lifecycle;
 mod memory;
 mod rbac;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;

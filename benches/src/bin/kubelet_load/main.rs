@@ -10,20 +10,15 @@ use anyhow::{Context, Result, bail, ensure};
 use benches::process::{Usage, listening};
 use clap::Parser;
 use cluster_sim::population::{Population, PopulationSpec};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kubelet_summary::fetch::NodeProxy;
 use kubelet_summary::inventory::NotReady;
 use kubelet_summary::{KubeletSummary, Parts, Scope};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
-use tower::Layer;
 
 /// Long enough for a cycle of any size: what is measured must not be cut off.
 const DEADLINE: Duration = Duration::from_mins(10);
-/// What a connection reads at once, in bytes.
-const READ: usize = 16 << 10;
 
 /// Measures a process that asks all kubelets of a cluster for their pods' usage.
 #[derive(Debug, Parser)]
@@ -47,6 +42,9 @@ struct Args {
     /// Keep all of each document, also swap, pressure, interfaces and the node's system containers.
     #[arg(long)]
     all_parts: bool,
+    /// Reach the API server without TLS, as no real one is. HTTP's client then reads more at once and keeps room for it.
+    #[arg(long)]
+    plain_http: bool,
     /// Be the cluster.
     #[arg(long, hide = true)]
     cluster: bool,
@@ -60,7 +58,7 @@ fn main() -> Result<()> {
             return be_the_cluster(&args).await;
         }
         let mut cluster = Cluster::start(&args).await?;
-        let outcome = measure(&args, &cluster.url).await;
+        let outcome = measure(&args, cluster.kubeconfig.clone()).await;
         cluster.child.kill().await?;
         outcome
     })
@@ -68,16 +66,16 @@ fn main() -> Result<()> {
 
 async fn be_the_cluster(args: &Args) -> Result<()> {
     let population = Population::new(&PopulationSpec::new(args.nodes, args.nodes * args.pods_per_node));
-    let sim = cluster_sim::Sim::builder().objects(population.objects()).start().await?;
+    let sim = cluster_sim::Sim::builder().tls(!args.plain_http).objects(population.objects()).start().await?;
     drop(population);
-    println!("{}", sim.url());
+    println!("{}", serde_json::to_string(&sim.kubeconfig())?);
     std::io::stdout().flush()?;
     std::future::pending().await
 }
 
 struct Cluster {
     child: Child,
-    url: String,
+    kubeconfig: Kubeconfig,
 }
 
 impl Cluster {
@@ -89,22 +87,19 @@ impl Cluster {
             "--pods-per-node",
             &args.pods_per_node.to_string(),
         ]);
-        let (child, url) = listening(command).await.context("the cluster does not start")?;
-        Ok(Self { child, url })
+        if args.plain_http {
+            command.arg("--plain-http");
+        }
+        let (child, kubeconfig) = listening(command).await.context("the cluster does not start")?;
+        Ok(Self { child, kubeconfig: serde_json::from_str(&kubeconfig)? })
     }
 }
 
-/// A client that asks for everything once, since a failure is a result here, and whose connections read no more at once than
-/// a record of TLS has, 16 KiB. Over plain HTTP, as here, hyper would read up to 400 KiB and keep the room for it, 64 times:
-/// kube's own client makes it 22 to 33 MB more. Whether it stays small over TLS was not measured.
-fn client(url: &str) -> Result<kube::Client> {
-    let config = kube::Config::new(url.parse()?);
-    let connections = Client::builder(TokioExecutor::new()).http1_max_buf_size(READ).build_http::<Body>();
-    Ok(kube::Client::new(config.base_uri_layer().layer(connections), config.default_namespace))
-}
-
-async fn measure(args: &Args, url: &str) -> Result<()> {
-    let client = client(url)?;
+async fn measure(args: &Args, kubeconfig: Kubeconfig) -> Result<()> {
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // A failure is a result here.
+    config.default_retry = false;
+    let client = kube::Client::try_from(config)?;
     let ttl = Duration::from_secs(args.ttl);
     let parts = if args.all_parts { Parts::ALL } else { Parts::USAGE };
     let summary = KubeletSummary::builder(client.clone())

@@ -1,4 +1,4 @@
-//! The certificates of kubelets, good and bad, and the server's side of TLS.
+//! The cluster's authority, certificates good and bad, and the server's side of TLS.
 
 use std::io;
 use std::sync::Arc;
@@ -18,17 +18,16 @@ use tokio_rustls::server::TlsStream;
 use crate::error::SimError;
 use crate::http::connection::Wire;
 
-/// The serving certificate of a kubelet.
+/// A serving certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Certificate {
-    /// By the cluster's authority ([`Kubelets::ca_pem`](super::Kubelets::ca_pem)), for 127.0.0.1, localhost and the
-    /// node's name.
+    /// By the cluster's authority ([`Sim::ca_pem`](crate::Sim::ca_pem)), for 127.0.0.1, localhost and its holder's name.
     #[default]
     Signed,
-    /// By nobody but itself, for 127.0.0.1, localhost and the node's name: what kubelets make for themselves.
+    /// By nobody but itself, for the same names: what kubelets make for themselves.
     SelfSigned,
-    /// By the cluster's authority, for no name at all: the node's name is the subject alone.
+    /// By the cluster's authority, for no name at all: the holder's name is the subject alone.
     WithoutSans,
     /// By the cluster's authority, for another machine: 192.0.2.1 and `elsewhere.invalid`.
     WrongSan,
@@ -38,32 +37,58 @@ pub enum Certificate {
     UnknownAuthority,
 }
 
-/// The cluster's authority for kubelets.
+/// The cluster's authority.
 #[derive(Debug)]
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Result<Self, SimError> {
+    pub(crate) fn new() -> Result<Self, SimError> {
         Self::named("cluster-sim-ca")
     }
 
     fn named(name: &str) -> Result<Self, SimError> {
-        let mut params = params(name, &[])?;
+        let mut params = params(name, Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(failed)?;
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(failed)? })
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
+    }
+
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.issuer.der().to_vec()
+    }
+}
+
+/// Whom a certificate is for.
+pub(crate) struct Holder {
+    subject: String,
+    names: Vec<String>,
+}
+
+impl Holder {
+    pub(crate) fn kubelet(node: &str) -> Self {
+        Self::new(&format!("system:node:{node}"), &[node])
+    }
+
+    pub(crate) fn api_server() -> Self {
+        Self::new("kube-apiserver", &["kubernetes", "kubernetes.default", "kubernetes.default.svc"])
+    }
+
+    fn new(subject: &str, names: &[&str]) -> Self {
+        let names = ["127.0.0.1", "localhost"].iter().chain(names).map(|name| (*name).to_owned()).collect();
+        Self { subject: subject.to_owned(), names }
     }
 }
 
 /// A port's side of TLS, whose certificate can change between connections.
-pub(super) struct Tls {
+pub(crate) struct Tls {
+    holder: Holder,
     now: Mutex<Now>,
 }
 
@@ -79,22 +104,23 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    pub(super) fn new(certificate: Certificate, node: &str, authority: &Authority) -> Result<Self, SimError> {
-        Ok(Self { now: Mutex::new(Now::of(certificate, node, authority)?) })
+    pub(crate) fn new(certificate: Certificate, holder: Holder, authority: &Authority) -> Result<Self, SimError> {
+        let now = Mutex::new(Now::of(certificate, &holder, authority)?);
+        Ok(Self { holder, now })
     }
 
     /// Serve another certificate to the connections to come.
-    pub(super) fn change(&self, certificate: Certificate, node: &str, authority: &Authority) -> Result<(), SimError> {
-        *self.now.lock() = Now::of(certificate, node, authority)?;
+    pub(crate) fn change(&self, certificate: Certificate, authority: &Authority) -> Result<(), SimError> {
+        *self.now.lock() = Now::of(certificate, &self.holder, authority)?;
         Ok(())
     }
 
     /// The certificate.
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.now.lock().pem.clone()
     }
 
-    pub(super) fn accept(
+    pub(crate) fn accept(
         &self,
         stream: TcpStream,
     ) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + Send + use<> {
@@ -103,14 +129,13 @@ impl Tls {
 }
 
 impl Now {
-    fn of(certificate: Certificate, node: &str, authority: &Authority) -> Result<Self, SimError> {
-        let own = ["127.0.0.1", "localhost", node];
-        let names: &[&str] = match certificate {
-            Certificate::WithoutSans => &[],
-            Certificate::WrongSan => &["192.0.2.1", "elsewhere.invalid"],
-            _ => &own,
+    fn of(certificate: Certificate, holder: &Holder, authority: &Authority) -> Result<Self, SimError> {
+        let names = match certificate {
+            Certificate::WithoutSans => Vec::new(),
+            Certificate::WrongSan => ["192.0.2.1", "elsewhere.invalid"].map(str::to_owned).to_vec(),
+            _ => holder.names.clone(),
         };
-        let mut params = params(&format!("system:node:{node}"), names)?;
+        let mut params = params(&holder.subject, names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         if certificate == Certificate::Expired {
@@ -134,8 +159,7 @@ impl Now {
     }
 }
 
-fn params(name: &str, names: &[&str]) -> Result<CertificateParams, SimError> {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+fn params(name: &str, names: Vec<String>) -> Result<CertificateParams, SimError> {
     let mut params = CertificateParams::new(names).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, name);
     Ok(params)
