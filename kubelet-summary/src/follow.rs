@@ -80,7 +80,7 @@ mod tests {
         let text = format!(r#"{{"node": {{"nodeName": "{node}", "cpu": {cpu}}}, "pods": []}}"#);
         let summary = Arc::new(Summary::from_slice(text.as_bytes()).unwrap().summary);
         let (requested, requested_at) = (Instant::now(), Timestamp::UNIX_EPOCH);
-        let uids = crate::cache::uids(&summary);
+        let uids = crate::cache::uids(&summary, None);
         let document = Document { summary, age: Duration::ZERO, requested, requested_at, uids };
         NodeAnswer { node: node.into(), outcome: NodeOutcome::Fresh(document) }
     }

@@ -12,12 +12,14 @@ use cluster_sim::{ObjectRef, Sim, SimError};
 use jiff::Timestamp;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::switch::Switch;
 
+const NO_CLIENT: &str = "no client can be made from the configuration";
 const NODES: u32 = 50;
 const PODS: u32 = 2_000;
 const EVENTS_PER_SECOND: f64 = 20.0;
@@ -75,9 +77,15 @@ pub struct Cluster {
     /// What a person calls it: where it was found, and its URL.
     pub description: String,
     switch: Switch,
+    /// Clients of another make, for what asks for one.
+    others: Mutex<Vec<(MakeClient, Switch)>>,
+    config: Mutex<Config>,
     url: String,
     simulation: Option<Simulation>,
 }
+
+/// Makes a client of a configuration.
+pub type MakeClient = fn(&Config) -> kube::Result<Client>;
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,8 +198,18 @@ impl Cluster {
 
     fn new(config: Config, description: String) -> anyhow::Result<Self> {
         let url = config.cluster_url.to_string();
-        let switch = Switch::new(client_of(config)?);
-        Ok(Self { client: switch.client(), description, switch, url, simulation: None })
+        let switch = Switch::new(client_of(config.clone())?);
+        let (others, config) = (Mutex::default(), Mutex::new(config));
+        Ok(Self { client: switch.client(), description, switch, others, config, url, simulation: None })
+    }
+
+    /// A client of another make; it follows the kubeconfig as well.
+    pub fn client_by(&self, make: MakeClient) -> anyhow::Result<Client> {
+        let mut others = self.others.lock();
+        let switch = Switch::new(made(make, &self.config.lock())?);
+        let client = switch.client();
+        others.push((make, switch));
+        Ok(client)
     }
 
     /// Takes up what the kubeconfig says by now, for requests to come; watches that are running go on. Another server
@@ -204,7 +222,15 @@ impl Cluster {
             "the kubeconfig names another server ({url}, not {}): restart to watch it",
             self.url
         );
-        self.switch.turn(client_of(config)?);
+        let others = self.others.lock();
+        let made = others.iter().map(|(make, switch)| Ok((switch, made(*make, &config)?)));
+        let made = made.collect::<anyhow::Result<Vec<_>>>()?;
+        // All or none.
+        self.switch.turn(client_of(config.clone())?);
+        for (switch, client) in made {
+            switch.turn(client);
+        }
+        *self.config.lock() = config;
         Ok(())
     }
 
@@ -243,8 +269,12 @@ pub fn ensure_namespace(sim: &Sim, name: &str) -> Result<(), SimError> {
     Ok(())
 }
 
+fn made(make: MakeClient, config: &Config) -> anyhow::Result<Client> {
+    make(config).context(NO_CLIENT)
+}
+
 fn client_of(mut config: Config) -> anyhow::Result<Client> {
     // Retries inside the client would hide failures from the status page.
     config.default_retry = false;
-    Client::try_from(config).context("no client can be made from the configuration")
+    Client::try_from(config).context(NO_CLIENT)
 }

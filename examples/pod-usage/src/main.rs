@@ -14,7 +14,7 @@ use cluster_sim::Sim;
 use crossterm::{cursor, queue, terminal};
 use example_host::cluster::{Cluster, Unconfigured};
 use example_host::{exit, log_to_stderr_by_default, stop};
-use kubelet_summary::fetch::{Direct, NodeProxy, Token, Trust};
+use kubelet_summary::fetch::{Direct, NodeProxy, Token, Trust, lean_client};
 use kubelet_summary::rates::Counter;
 use kubelet_summary::{Fetcher, KubeletSummary, Parts, PodUsage, Usage};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -166,7 +166,7 @@ const PARTS: Parts = Parts::USAGE;
 
 async fn fetcher(way: &WayFlags, parts: Parts, cluster: &Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
     if way.via == Via::Proxy {
-        return Ok(Box::new(NodeProxy::new(cluster.client.clone()).parts(parts)));
+        return Ok(Box::new(NodeProxy::new(cluster.client_by(lean_client)?).parts(parts)));
     }
     let mut direct = Direct::builder().parts(parts);
     if let Some(sim) = cluster.sim() {

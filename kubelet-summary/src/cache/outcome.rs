@@ -31,9 +31,14 @@ pub struct Document {
 /// thousands of documents.
 pub(crate) type Uids = Arc<[PodUid]>;
 
-/// See [`Uids`].
-pub(crate) fn uids(summary: &Summary) -> Uids {
-    summary.pods.iter().map(|pod| PodUid::new(pod.pod_ref.uid())).collect()
+/// See [`Uids`]. Where they are the ones of the document before, which is the rule, they stay where they are: thousands
+/// of new ones would come to lie anywhere in the room that questions have left, and leave none for the next.
+pub(crate) fn uids(summary: &Summary, before: Option<&Uids>) -> Uids {
+    let uids = || summary.pods.iter().map(|pod| PodUid::new(pod.pod_ref.uid()));
+    match before {
+        Some(before) if uids().eq(before.iter().cloned()) => before.clone(),
+        _ => uids().collect(),
+    }
 }
 
 /// Why there is no document, or none that is newer.

@@ -174,7 +174,7 @@ impl Table {
                     tracing::info!(node = name, "the kubelet's summary is there again");
                 }
                 entry.succeeded = Ok(began);
-                let uids = uids(&summary);
+                let uids = uids(&summary, entry.kept.as_ref().map(|kept| &kept.uids));
                 let summary = in_place_of(entry.kept.take(), summary);
                 let kept = Kept { summary, uids, requested: began, requested_at: began_at };
                 let took = now.saturating_duration_since(began);

@@ -60,3 +60,20 @@ async fn callers_wake_the_background_for_nodes_that_it_does_not_know_only() {
     cache.put(&node);
     assert!(cache.shared.news.notified().now_or_never().is_none());
 }
+
+#[test]
+fn uids_stay_where_they_are_while_they_are_the_same() {
+    let uids = |uids: &[&str], before| {
+        let pods = uids.iter().map(|uid| format!(r#"{{"podRef": {{"namespace": "a", "name": "b", "uid": "{uid}"}}}}"#));
+        let pods: Vec<_> = pods.collect();
+        let text = format!(r#"{{"node": {{"nodeName": "n"}}, "pods": [{}]}}"#, pods.join(","));
+        outcome::uids(&Summary::from_slice(text.as_bytes()).unwrap().summary, before)
+    };
+    let first = uids(&["u-1", "u-2"], None);
+    assert!(Arc::ptr_eq(&uids(&["u-1", "u-2"], Some(&first)), &first));
+    for others in [&["u-1", "u-3"][..], &["u-1"], &["u-1", "u-2", "u-3"], &[]] {
+        let told = uids(others, Some(&first));
+        assert_eq!(told, uids(others, None));
+        assert_ne!(told, first);
+    }
+}

@@ -14,6 +14,8 @@ mod bodies;
 #[cfg(feature = "direct")]
 mod direct;
 mod error;
+#[cfg(feature = "lean-client")]
+mod lean;
 mod proxy;
 pub mod rbac;
 mod target;
@@ -26,6 +28,8 @@ use futures::future::BoxFuture;
 #[cfg(feature = "direct")]
 pub use self::direct::{Direct, DirectBuilder, DirectError, Token, Trust};
 pub use self::error::{Access, BoxError, FetchError, Peer, Phase, TlsProblem};
+#[cfg(feature = "lean-client")]
+pub use self::lean::lean_client;
 pub use self::proxy::NodeProxy;
 pub use self::target::{AddressType, KUBELET_PORT, NoNodeName, NodeAddress, NodeTarget, READ_ONLY_PORT};
 use crate::schema::Summary;

@@ -73,8 +73,8 @@ pub struct NoNodeName;
 pub struct NodeTarget {
     /// The Node's name.
     pub name: Arc<str>,
-    /// Its addresses, in the Node's order.
-    pub addresses: Vec<NodeAddress>,
+    /// Its addresses, in the Node's order: one list for all copies.
+    pub addresses: Arc<[NodeAddress]>,
     /// The kubelet's port, 10250 unless the Node says otherwise.
     pub port: u16,
 }
@@ -82,12 +82,13 @@ pub struct NodeTarget {
 impl NodeTarget {
     /// A node of which only the name is known: enough for the node proxy.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), addresses: Vec::new(), port: KUBELET_PORT }
+        Self { name: name.into(), addresses: Arc::default(), port: KUBELET_PORT }
     }
 
     /// With one more address.
     pub fn address(mut self, kind: AddressType, address: impl Into<String>) -> Self {
-        self.addresses.push(NodeAddress { kind, address: address.into() });
+        let added = NodeAddress { kind, address: address.into() };
+        self.addresses = self.addresses.iter().cloned().chain(std::iter::once(added)).collect();
         self
     }
 
@@ -119,11 +120,11 @@ impl NodeTarget {
     pub fn from_node(node: &Node) -> Option<Self> {
         let mut target = Self::new(node.metadata.name.as_deref().filter(|name| !name.is_empty())?);
         let Some(status) = &node.status else { return Some(target) };
-        for address in status.addresses.iter().flatten() {
-            if let Some(kind) = AddressType::from_word(&address.type_) {
-                target = target.address(kind, address.address.as_str());
-            }
-        }
+        let known = status.addresses.iter().flatten().filter_map(|told| {
+            let kind = AddressType::from_word(&told.type_)?;
+            Some(NodeAddress { kind, address: told.address.clone() })
+        });
+        target.addresses = known.collect();
         let endpoint = status.daemon_endpoints.as_ref().and_then(|endpoints| endpoints.kubelet_endpoint.as_ref());
         if let Some(port) = endpoint.and_then(|endpoint| u16::try_from(endpoint.port).ok()).filter(|port| *port > 0) {
             target.port = port;

@@ -21,10 +21,29 @@ pub(crate) struct Plan {
     /// The pods in scope. Memory that a hundred thousand pods are in is walked through in this
     /// order, which is about that in which they came, and never node by node.
     pods: Vec<Arc<KnownPod>>,
-    /// The nodes, with the pods in scope on each.
-    asked: Vec<(NodeTarget, Vec<Wanted>)>,
+    /// Of each of them, which of `asked` it is on; [`NOWHERE`] if none.
+    on: Vec<u32>,
+    asked: Vec<Asked>,
     usage: Usage,
 }
+
+/// A node that is asked, and on how many of its pods in scope.
+#[derive(Debug)]
+struct Asked {
+    target: NodeTarget,
+    pods: usize,
+}
+
+/// Where a node that pods are on comes to stand.
+#[derive(Debug, Clone, Copy)]
+enum Stands {
+    Asked(u32),
+    Missing(usize),
+    Nowhere,
+}
+
+/// The place of no node.
+const NOWHERE: u32 = u32::MAX;
 
 /// A pod whose figures are looked for in its node's document.
 #[derive(Debug)]
@@ -35,15 +54,10 @@ struct Wanted {
     place: u32,
 }
 
-/// A node, and the pods in scope on it.
-type OnNode = (Arc<str>, Vec<Wanted>);
-
-/// What a question needs.
+/// What a question needs. It is small, since it stays for as long as the nodes are being asked.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageError> {
-    let mut plan = Plan { pods: Vec::new(), asked: Vec::new(), usage: Usage::default() };
-    // By node, so that each is looked up once. A node's name is kept once for all its pods: its address will do.
-    let mut by_node: HashMap<usize, OnNode, RandomState> = HashMap::default();
     let selected = inventory.select(scope)?;
+    let mut plan = Plan { pods: selected, on: Vec::new(), asked: Vec::new(), usage: Usage::default() };
     match inventory.reach(scope) {
         Reach::Whole => {}
         Reach::Part(unwatched) => plan.usage.unwatched = unwatched,
@@ -51,40 +65,73 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
             return Err(UsageError::NotWatched { scope: scope.to_string(), watched: inventory.watched() });
         }
     }
-    plan.pods = selected;
-    for (place, pod) in (0_u32..).zip(&plan.pods) {
-        match pod.shared_node() {
+    // Each node is looked up once. Its name is kept once for all its pods: its address will do.
+    let mut places: HashMap<usize, u32, RandomState> = HashMap::default();
+    let mut nodes: Vec<(Arc<str>, usize)> = Vec::new();
+    plan.on.reserve_exact(plan.pods.len());
+    for pod in &plan.pods {
+        plan.on.push(match pod.shared_node() {
             Some(node) => {
-                let (_, wanted) = by_node.entry(node.as_ptr().addr()).or_insert_with(|| (node.clone(), Vec::new()));
-                wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
+                let place = *places.entry(node.as_ptr().addr()).or_insert_with(|| {
+                    nodes.push((node.clone(), 0));
+                    narrow(nodes.len() - 1)
+                });
+                if let Some((_, pods)) = nodes.get_mut(place as usize) {
+                    *pods += 1;
+                }
+                place
             }
-            None if pod.phase().is_over() => {}
-            None => plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled }),
-        }
-    }
-    let mut by_node: Vec<_> = by_node.into_values().collect();
-    by_node.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    for (node, wanted) in by_node {
-        match inventory.node(&node)? {
-            Some(known) => plan.asked.push((known.target.clone(), wanted)),
             None => {
-                let pods = plan.pods_of(&wanted);
+                if !pod.phase().is_over() {
+                    plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled });
+                }
+                NOWHERE
+            }
+        });
+    }
+    drop(places);
+    // In the order of their names. Of each, where it comes to stand: among those to ask, or among those that are missing.
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_unstable_by_key(|place| nodes.get(*place).map(|(name, _)| name));
+    let mut stands = vec![Stands::Nowhere; nodes.len()];
+    for place in order {
+        let (Some((node, pods)), Some(stands)) = (nodes.get(place), stands.get_mut(place)) else { continue };
+        match inventory.node(node)? {
+            Some(known) => {
+                *stands = Stands::Asked(narrow(plan.asked.len()));
+                plan.asked.push(Asked { target: known.target.clone(), pods: *pods });
+            }
+            None => {
+                *stands = Stands::Missing(plan.usage.missing.len());
+                let (node, pods) = (node.clone(), Vec::with_capacity(*pods));
                 plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
             }
         }
+    }
+    for (pod, on) in plan.pods.iter().zip(&mut plan.on) {
+        *on = match stands.get(*on as usize) {
+            Some(Stands::Asked(place)) => *place,
+            Some(Stands::Missing(place)) => {
+                if let Some(missing) = plan.usage.missing.get_mut(*place) {
+                    missing.pods.push(pod.clone());
+                }
+                NOWHERE
+            }
+            Some(Stands::Nowhere) | None => NOWHERE,
+        };
     }
     // A node that is asked for by name may run pods that only its kubelet knows.
     if scope.is_by_place() {
         for name in scope.nodes() {
             let is_there = |node: &str| node == name;
-            if plan.asked.iter().any(|(target, _)| is_there(&target.name))
+            if plan.asked.iter().any(|asked| is_there(&asked.target.name))
                 || plan.usage.missing.iter().any(|missing| is_there(&missing.node))
                 || !inventory.watches_node(name)
             {
                 continue;
             }
             match inventory.node(name)? {
-                Some(known) => plan.asked.push((known.target.clone(), Vec::new())),
+                Some(known) => plan.asked.push(Asked { target: known.target.clone(), pods: 0 }),
                 None => {
                     let (node, pods) = (name.as_str().into(), Vec::new());
                     plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
@@ -101,7 +148,18 @@ pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageEr
 impl Plan {
     /// The nodes to ask.
     pub(crate) fn nodes(&self) -> Vec<NodeTarget> {
-        self.asked.iter().map(|(target, _)| target.clone()).collect()
+        self.asked.iter().map(|asked| asked.target.clone()).collect()
+    }
+
+    /// The pods in scope on each node that was asked.
+    fn wanted(&self) -> Vec<Vec<Wanted>> {
+        let mut wanted: Vec<_> = self.asked.iter().map(|asked| Vec::with_capacity(asked.pods)).collect();
+        for ((place, pod), on) in (0_u32..).zip(&self.pods).zip(&self.on) {
+            if let Some(wanted) = wanted.get_mut(*on as usize) {
+                wanted.push(Wanted { uid: pod.kubelet_uid().clone(), place });
+            }
+        }
+        wanted
     }
 
     fn pods_of(&self, wanted: &[Wanted]) -> Vec<Arc<KnownPod>> {
@@ -112,17 +170,20 @@ impl Plan {
     pub(crate) fn join(mut self, answers: Vec<NodeAnswer>, inventory: &Inventory, scope: &Scope) -> Usage {
         let mut unknown = Vec::new();
         let names_unknown = scope.is_by_place();
-        let mut parts: Vec<Arc<Part>> = Vec::with_capacity(answers.len());
-        // Of each pod in scope, where its figures are: in which part, and where in it.
-        let mut found: Vec<Option<(u32, u32)>> = vec![None; self.pods.len()];
+        // Of each node that was asked, its document; of each pod in scope, where it is in that.
+        let mut parts: Vec<Option<Arc<Part>>> = Vec::with_capacity(answers.len());
+        let mut found: Vec<u32> = vec![NOWHERE; self.pods.len()];
         let mut index = Index::default();
-        for ((target, wanted), answer) in std::mem::take(&mut self.asked).into_iter().zip(answers) {
+        let wanted = self.wanted();
+        let asked = std::mem::take(&mut self.asked);
+        for ((Asked { target, .. }, wanted), answer) in asked.into_iter().zip(wanted).zip(answers) {
             let (document, stale) = match answer.outcome {
                 NodeOutcome::Fresh(document) => (document, None),
                 NodeOutcome::Stale { document, reason } => (document, Some(reason)),
                 NodeOutcome::Missing { reason, last } => {
                     let (pods, reason) = (self.pods_of(&wanted), NodeGap::NoDocument { reason, last });
                     self.usage.missing.push(MissingNode { node: target.name, reason, pods });
+                    parts.push(None);
                     continue;
                 }
             };
@@ -136,7 +197,7 @@ impl Plan {
                 if let Some(wanted) = index.find(&wanted, uid) {
                     // A document has each uid once.
                     if let Some(found) = found.get_mut(wanted.place as usize) {
-                        *found = Some((u32::try_from(parts.len()).unwrap_or(u32::MAX), place));
+                        *found = place;
                     }
                 } else if names_unknown {
                     let pod = UnknownPod { part: part.clone(), place };
@@ -146,22 +207,27 @@ impl Plan {
                     }
                 }
             }
-            let left = wanted.iter().filter(|wanted| found.get(wanted.place as usize).is_some_and(Option::is_none));
+            let left = wanted.iter().filter(|wanted| found.get(wanted.place as usize) == Some(&NOWHERE));
             let left = left.filter_map(|wanted| self.pods.get(wanted.place as usize));
             let left = left.filter(|pod| !pod.phase().is_over());
             self.usage.absent.extend(left.map(|pod| AbsentPod { pod: pod.clone(), reason: PodGap::Unreported }));
-            parts.push(part);
+            parts.push(Some(part));
         }
-        let Self { pods, mut usage, .. } = self;
-        usage.values.reserve_exact(found.iter().flatten().count());
-        usage.values.extend(pods.into_iter().zip(found).filter_map(|(pod, found)| {
-            let (part, place) = found?;
-            Some(PodUsage { pod, part: parts.get(part as usize)?.clone(), place })
+        let Self { pods, on, mut usage, .. } = self;
+        usage.values.reserve_exact(found.iter().filter(|place| **place != NOWHERE).count());
+        usage.values.extend(pods.into_iter().zip(on).zip(found).filter_map(|((pod, on), place)| {
+            let part = parts.get(on as usize).filter(|_| place != NOWHERE)?.clone()?;
+            Some(PodUsage { pod, part, place })
         }));
         // Looked up again: the watch may have told of them since.
         usage.unknown = inventory.unknown(unknown.iter().map(|(uid, pod)| (uid, pod.clone())));
         usage
     }
+}
+
+/// Four thousand million nodes fit into no memory.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The pods that are wanted of one node, by uid; its room is used for one node after another.

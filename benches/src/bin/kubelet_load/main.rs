@@ -11,7 +11,7 @@ use benches::process::{Usage, listening};
 use clap::Parser;
 use cluster_sim::population::{Population, PopulationSpec};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kubelet_summary::fetch::NodeProxy;
+use kubelet_summary::fetch::{NodeProxy, lean_client};
 use kubelet_summary::inventory::NotReady;
 use kubelet_summary::{KubeletSummary, Parts, Scope};
 use tokio::process::{Child, Command};
@@ -42,9 +42,9 @@ struct Args {
     /// Keep all of each document, also swap, pressure, interfaces and the node's system containers.
     #[arg(long)]
     all_parts: bool,
-    /// Reach the API server without TLS, as no real one is. HTTP's client then reads more at once and keeps room for it.
+    /// Ask by kube's own client, whose connections keep room to read a lot at once.
     #[arg(long)]
-    plain_http: bool,
+    kube_client: bool,
     /// Be the cluster.
     #[arg(long, hide = true)]
     cluster: bool,
@@ -66,7 +66,7 @@ fn main() -> Result<()> {
 
 async fn be_the_cluster(args: &Args) -> Result<()> {
     let population = Population::new(&PopulationSpec::new(args.nodes, args.nodes * args.pods_per_node));
-    let sim = cluster_sim::Sim::builder().tls(!args.plain_http).objects(population.objects()).start().await?;
+    let sim = cluster_sim::Sim::builder().tls(true).objects(population.objects()).start().await?;
     drop(population);
     println!("{}", serde_json::to_string(&sim.kubeconfig())?);
     std::io::stdout().flush()?;
@@ -87,9 +87,6 @@ impl Cluster {
             "--pods-per-node",
             &args.pods_per_node.to_string(),
         ]);
-        if args.plain_http {
-            command.arg("--plain-http");
-        }
         let (child, kubeconfig) = listening(command).await.context("the cluster does not start")?;
         Ok(Self { child, kubeconfig: serde_json::from_str(&kubeconfig)? })
     }
@@ -99,11 +96,12 @@ async fn measure(args: &Args, kubeconfig: Kubeconfig) -> Result<()> {
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     // A failure is a result here.
     config.default_retry = false;
+    let asking = if args.kube_client { kube::Client::try_from(config.clone()) } else { lean_client(&config) }?;
     let client = kube::Client::try_from(config)?;
     let ttl = Duration::from_secs(args.ttl);
     let parts = if args.all_parts { Parts::ALL } else { Parts::USAGE };
-    let summary = KubeletSummary::builder(client.clone())
-        .fetcher(NodeProxy::new(client).parts(parts))
+    let summary = KubeletSummary::builder(client)
+        .fetcher(NodeProxy::new(asking).parts(parts))
         .concurrency(args.in_flight)
         .deadline(DEADLINE)
         // A document that is older than two of them when its turn is over is served to nobody.

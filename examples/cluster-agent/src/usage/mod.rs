@@ -18,9 +18,8 @@ use futures::StreamExt;
 use futures::channel::mpsc::channel;
 use futures::stream::BoxStream;
 use ksm_core::{Ksm, ResourceBuilder};
-use kube::Client;
 use kube::runtime::watcher::Event;
-use kubelet_summary::fetch::{Direct, Fetcher, NodeProxy, Token, Trust};
+use kubelet_summary::fetch::{Direct, Fetcher, NodeProxy, Token, Trust, lean_client};
 use kubelet_summary::schema::PodStats;
 use kubelet_summary::{KubeletSummary, MissingReason, Mode, Parts, Summary};
 use serde::Serialize;
@@ -164,9 +163,8 @@ impl UsageSource {
 }
 
 async fn fetcher(flags: &UsageFlags, cluster: &example_host::cluster::Cluster) -> anyhow::Result<Box<dyn Fetcher>> {
-    let client: Client = cluster.client.clone();
     if flags.via == Way::Proxy {
-        return Ok(Box::new(NodeProxy::new(client).parts(Parts::USAGE)));
+        return Ok(Box::new(NodeProxy::new(cluster.client_by(lean_client)?).parts(Parts::USAGE)));
     }
     let mut direct = Direct::builder().parts(Parts::USAGE);
     if flags.insecure {
