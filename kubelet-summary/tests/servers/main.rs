@@ -1,12 +1,17 @@
 //! Kubelets behind a node proxy, as one suite: it runs against the simulator, and against a real API server when the
-//! environment variable `KUBE_AGENT_KIT_REAL_KUBECONFIG` names its kubeconfig. It reads only.
+//! environment variable `KUBE_AGENT_KIT_REAL_KUBECONFIG` names its kubeconfig. It reads only, unless
+//! `KUBE_AGENT_KIT_REAL_KUBELETS` is `simulated`: then it brings nodes and pods, and takes them away again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod brought;
+
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use cluster_sim::Sim;
 use cluster_sim::population::PopulationSpec;
+use futures::FutureExt;
 use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
@@ -16,9 +21,15 @@ use kubelet_summary::fetch::{Fetcher, NodeProxy, Peer};
 use kubelet_summary::query::NodeGap;
 use kubelet_summary::{FetchError, KubeletSummary, NodeTarget, Parts, Scope, Summary};
 use serde_json::Value;
+use tokio::sync::Mutex;
+
+use brought::Brought;
 
 /// Names the kubeconfig of a real server to run the suite against.
 const REAL: &str = "KUBE_AGENT_KIT_REAL_KUBECONFIG";
+
+/// Says, by the word `simulated`, that the real server has no kubelets but those that are brought.
+const KUBELETS: &str = "KUBE_AGENT_KIT_REAL_KUBELETS";
 
 /// How many nodes are asked one by one.
 const NODES: u32 = 10;
@@ -143,8 +154,23 @@ async fn real<F: Future<Output = bool>>(case: impl FnOnce(Client) -> F) {
     let kubeconfig = Kubeconfig::read_from(path).unwrap();
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     config.default_retry = false;
-    if !case(Client::try_from(config).unwrap()).await {
-        eprintln!("skipped: this server has no kubelets that answer");
+    let client = Client::try_from(config).unwrap();
+    match std::env::var(KUBELETS).as_deref() {
+        Ok("simulated") => {
+            // One after another: each would see the others' nodes come and go.
+            static ONE: Mutex<()> = Mutex::const_new(());
+            let _one = ONE.lock().await;
+            let brought = Brought::to(&client).await;
+            let outcome = AssertUnwindSafe(case(client)).catch_unwind().await;
+            brought.leave().await;
+            assert!(outcome.unwrap(), "nothing was seen");
+        }
+        Ok(other) => panic!("{KUBELETS} is {other:?}: set it to `simulated`, or not at all"),
+        Err(_) => {
+            if !case(client).await {
+                eprintln!("skipped: this server has no kubelets that answer; {KUBELETS}=simulated brings some");
+            }
+        }
     }
 }
 
