@@ -66,7 +66,7 @@ fn target(sim: &Sim, name: &str) -> NodeTarget {
 }
 
 fn direct(sim: &Sim) -> DirectBuilder {
-    Direct::builder().trust(Trust::Pem(sim.kubelets().ca_pem().unwrap())).token(Token::Fixed("s3cret".into()))
+    Direct::builder().trust(Trust::Pem(sim.ca_pem().unwrap())).token(Token::Fixed("s3cret".into()))
 }
 
 fn pods(outcome: &NodeOutcome) -> Vec<&str> {

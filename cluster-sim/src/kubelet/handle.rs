@@ -71,10 +71,4 @@ impl<'a> Kubelets<'a> {
     pub fn set_psi(&self, on: Option<bool>) {
         self.server.kubelets.settings.write().psi = on;
     }
-
-    /// The certificate of the authority that signs kubelets' certificates, in PEM.
-    #[cfg(feature = "tls")]
-    pub fn ca_pem(&self) -> Result<String, SimError> {
-        Ok(self.fleet.authority()?.pem())
-    }
 }

@@ -38,7 +38,7 @@ async fn it_serves_tls_where_the_node_says() {
     assert_eq!(node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"], server.addr().port());
     assert_eq!(server.url(), format!("https://{}", server.addr()));
 
-    let direct = get(&trusting(&server, Some(&sim.kubelets().ca_pem().unwrap())), SUMMARY).await;
+    let direct = get(&trusting(&server, Some(&sim.ca_pem().unwrap())), SUMMARY).await;
     assert_eq!(direct.json()["node"]["nodeName"], "a");
     assert_eq!(sim.kubelets().requests().summaries_by("a", Way::Direct), 1);
     // Whoever writes the object, the kubelet says so again.
@@ -55,7 +55,7 @@ async fn it_serves_tls_where_the_node_says() {
 async fn certificates_can_be_wrong_in_every_way() {
     let sim = sim().await;
     let server = sim.kubelet("a").start().await.unwrap();
-    let ca = sim.kubelets().ca_pem().unwrap();
+    let ca = sim.ca_pem().unwrap();
     for (certificate, why) in [
         (Certificate::Signed, None),
         (Certificate::SelfSigned, Some("UnknownIssuer")),
@@ -78,7 +78,7 @@ async fn certificates_can_be_wrong_in_every_way() {
 async fn ports_can_be_closed_and_opened_again() {
     let sim = sim().await;
     let server = sim.kubelet("a").read_only_port(0).start().await.unwrap();
-    let ca = sim.kubelets().ca_pem().unwrap();
+    let ca = sim.ca_pem().unwrap();
     let read_only = server.read_only_url().unwrap().strip_prefix("http://").unwrap().to_owned();
     server.stop_listening().await;
     let error = try_get(&trusting(&server, Some(&ca)), SUMMARY).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn ports_can_be_closed_and_opened_again() {
 async fn a_connection_can_be_reset_before_it_is_encrypted() {
     let sim = sim().await;
     let server = sim.kubelet("a").start().await.unwrap();
-    let ca = sim.kubelets().ca_pem().unwrap();
+    let ca = sim.ca_pem().unwrap();
     sim.kubelets().faults().add(KubeletFault::on("a").way(Way::Direct).count(1).refuse());
     assert!(try_get(&trusting(&server, Some(&ca)), SUMMARY).await.is_err());
     assert_eq!(sim.kubelets().requests().total(), 0);

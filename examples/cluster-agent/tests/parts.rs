@@ -122,7 +122,7 @@ async fn kubelets_are_asked_directly_where_that_is_wanted() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("ca.pem"), sim.kubelets().ca_pem().unwrap()).unwrap();
+    std::fs::write(path("ca.pem"), sim.ca_pem().unwrap()).unwrap();
     std::fs::write(path("token"), "secret\n").unwrap();
     let direct = ["--resources", "nodes", "--usage-via", "direct", "--usage-kubelet-token", &path("token")];
     for trust in [["--usage-kubelet-ca", &path("ca.pem")].as_slice(), &["--usage-kubelet-insecure"]] {

@@ -65,11 +65,8 @@ impl Simulated {
         }
         let kubelet = sim.kubelet(&node).start().await?.addr();
         let target = NodeTarget::new(&*node).address(AddressType::InternalIp, kubelet.ip().to_string());
-        let way = Way {
-            node: target.port(kubelet.port()),
-            trust: Some(Trust::Pem(sim.kubelets().ca_pem()?)),
-            token: Some(Token::None),
-        };
+        let way =
+            Way { node: target.port(kubelet.port()), trust: Some(Trust::Pem(sim.ca_pem()?)), token: Some(Token::None) };
         flags.node_name = Some(node.clone());
 
         let root = tempfile::tempdir().context("no directory for the simulated machine")?;

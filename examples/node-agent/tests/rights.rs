@@ -61,7 +61,7 @@ impl World {
         sim.add_token("of-the-account", USER);
         let token = write("token", "of-the-account");
         let kubelet = sim.kubelet(&node).start().await.unwrap().addr();
-        let authority = write("ca.crt", &sim.kubelets().ca_pem().unwrap());
+        let authority = write("ca.crt", &sim.ca_pem().unwrap());
         let runtime = runtime(folder.path()).await;
 
         let field = |path: &str| match path {

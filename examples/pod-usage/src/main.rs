@@ -171,7 +171,7 @@ async fn fetcher(way: &WayFlags, parts: Parts, cluster: &Cluster) -> anyhow::Res
     let mut direct = Direct::builder().parts(parts);
     if let Some(sim) = cluster.sim() {
         open_kubelets(sim).await?;
-        direct = direct.trust(Trust::Pem(sim.kubelets().ca_pem()?)).token(Token::None);
+        direct = direct.trust(Trust::Pem(sim.ca_pem()?)).token(Token::None);
     }
     if let Some(file) = &way.ca {
         direct = direct.trust(Trust::PemFile(file.clone()));

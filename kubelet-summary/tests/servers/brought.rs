@@ -2,8 +2,8 @@
 
 use cluster_sim::Sim;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, from_value, json};
 
 const NODES: usize = 2;

@@ -41,7 +41,7 @@ impl Node {
         let name = nodes.first().and_then(|node| node["metadata"]["name"].as_str()).context("no node")?.to_owned();
         let kubelet = sim.kubelet(&name).start().await?;
         let directory = tempfile::tempdir()?;
-        fs::write(directory.path().join("ca.crt"), sim.kubelets().ca_pem()?)?;
+        fs::write(directory.path().join("ca.crt"), sim.ca_pem()?)?;
         fs::write(directory.path().join("token"), TOKEN)?;
         sim.add_token(TOKEN, "system:admin");
 

@@ -182,7 +182,7 @@ async fn fetcher(flags: &UsageFlags, cluster: &example_host::cluster::Cluster) -
                 sim.kubelet(name).start().await?;
             }
         }
-        direct = direct.trust(Trust::Pem(sim.kubelets().ca_pem()?)).token(Token::None);
+        direct = direct.trust(Trust::Pem(sim.ca_pem()?)).token(Token::None);
     }
     Ok(Box::new(direct.build()?))
 }
