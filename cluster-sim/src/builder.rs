@@ -102,7 +102,7 @@ impl<'a> SimBuilder<'a> {
     }
 
     /// Serve TLS, as real servers do, with a certificate by the cluster's authority ([`Sim::ca_pem`]) for 127.0.0.1,
-    /// localhost and `kubernetes.default.svc`; plain HTTP by default. The handle's clients and configurations know the
+    /// localhost, `kubernetes`, `kubernetes.default` and `kubernetes.default.svc`; plain HTTP by default. The handle's clients and configurations know the
     /// authority.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, on: bool) -> Self {

@@ -8,8 +8,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt};
 use tower::ServiceBuilder;
 
-/// A client with connections of its own: [`kube::Client::try_from`] for a server without TLS, over any connector, but
-/// for its retries: what a test counts is what the code under test asked for.
+/// A client with connections of its own: [`kube::Client::try_from`] over any connector, which brings the TLS where there
+/// is any, but for its retries: what a test counts is what the code under test asked for.
 ///
 /// A token that is no header value is left out, so that the server refuses it.
 pub(crate) fn client(

@@ -118,7 +118,7 @@ impl Sim {
     }
 
     /// The certificate of the cluster's authority in PEM: it signs those of [kubelets](Self::kubelet), and the API
-    /// server's if it serves TLS.
+    /// server's if it serves TLS. [`SimError::Certificate`] where none can be made.
     #[cfg(feature = "tls")]
     pub fn ca_pem(&self) -> Result<String, SimError> {
         Ok(self.inner.kubelets.authority()?.pem())

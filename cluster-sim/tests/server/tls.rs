@@ -1,13 +1,18 @@
 //! The API server by TLS, as every real one is reached.
 
+use std::time::Duration;
+
 use cluster_sim::Sim;
 use http::Method;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::ListParams;
 use kube::config::KubeConfigOptions;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::support::{CONFIG_MAPS, Client, config_map, event};
+use crate::support::{CONFIG_MAPS, Client, PATIENCE, config_map, event};
 
 async fn sees_one(client: kube::Client) {
     let found = Api::<ConfigMap>::all(client).list(&ListParams::default()).await.unwrap();
@@ -64,4 +69,21 @@ async fn a_watch_hears_of_changes_until_a_restart_resets_it() {
     watch.next().await.unwrap_err();
     assert_eq!(client.get(CONFIG_MAPS).await.names(), ["a"]);
     sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_never_agrees_on_tls_holds_up_nobody() {
+    let sim = Sim::builder().tls(true).start().await.unwrap();
+    let silent = || async { TcpStream::connect(sim.addr()).await.unwrap() };
+    let (mut first, mut second) = (silent().await, silent().await);
+    assert_eq!(Client::new(&sim).get(CONFIG_MAPS).await.code, 200);
+    sim.restart();
+    let ended = async |stream: &mut TcpStream| matches!(stream.read(&mut [0]).await, Ok(0) | Err(_));
+    assert!(
+        timeout(PATIENCE, ended(&mut first)).await.unwrap() && timeout(PATIENCE, ended(&mut second)).await.unwrap()
+    );
+    let mut third = silent().await;
+    assert_eq!(Client::new(&sim).get(CONFIG_MAPS).await.code, 200);
+    timeout(Duration::from_secs(4), sim.shutdown()).await.expect("before it is out of patience");
+    assert!(timeout(PATIENCE, ended(&mut third)).await.unwrap());
 }

@@ -76,15 +76,18 @@ pub struct Cluster {
     pub client: Client,
     /// What a person calls it: where it was found, and its URL.
     pub description: String,
-    switch: Switch,
-    /// Clients of another make, for what asks for one.
-    others: Mutex<Vec<(MakeClient, Switch)>>,
-    config: Mutex<Config>,
+    clients: Mutex<Clients>,
     url: String,
     simulation: Option<Simulation>,
 }
 
-/// Makes a client of a configuration.
+/// What the kubeconfig said last, and the clients that follow it.
+struct Clients {
+    config: Config,
+    made: Vec<(MakeClient, Switch)>,
+}
+
+/// Makes a client of a configuration, which says that nothing is retried: that would hide failures from the status page.
 pub type MakeClient = fn(&Config) -> kube::Result<Client>;
 
 impl fmt::Debug for Cluster {
@@ -198,18 +201,14 @@ impl Cluster {
 
     fn new(config: Config, description: String) -> anyhow::Result<Self> {
         let url = config.cluster_url.to_string();
-        let switch = Switch::new(client_of(config.clone())?);
-        let (others, config) = (Mutex::default(), Mutex::new(config));
-        Ok(Self { client: switch.client(), description, switch, others, config, url, simulation: None })
+        let mut clients = Clients { config: once(config), made: Vec::new() };
+        let client = clients.by(|config| Client::try_from(config.clone()))?;
+        Ok(Self { client, description, clients: Mutex::new(clients), url, simulation: None })
     }
 
-    /// A client of another make; it follows the kubeconfig as well.
+    /// A client of another make; it follows the kubeconfig as well, for as long as there is the cluster.
     pub fn client_by(&self, make: MakeClient) -> anyhow::Result<Client> {
-        let mut others = self.others.lock();
-        let switch = Switch::new(made(make, &self.config.lock())?);
-        let client = switch.client();
-        others.push((make, switch));
-        Ok(client)
+        self.clients.lock().by(make)
     }
 
     /// Takes up what the kubeconfig says by now, for requests to come; watches that are running go on. Another server
@@ -222,16 +221,7 @@ impl Cluster {
             "the kubeconfig names another server ({url}, not {}): restart to watch it",
             self.url
         );
-        let others = self.others.lock();
-        let made = others.iter().map(|(make, switch)| Ok((switch, made(*make, &config)?)));
-        let made = made.collect::<anyhow::Result<Vec<_>>>()?;
-        // All or none.
-        self.switch.turn(client_of(config.clone())?);
-        for (switch, client) in made {
-            switch.turn(client);
-        }
-        *self.config.lock() = config;
-        Ok(())
+        self.clients.lock().follow(once(config))
     }
 
     /// Whether it is simulated.
@@ -269,12 +259,27 @@ pub fn ensure_namespace(sim: &Sim, name: &str) -> Result<(), SimError> {
     Ok(())
 }
 
-fn made(make: MakeClient, config: &Config) -> anyhow::Result<Client> {
-    make(config).context(NO_CLIENT)
+impl Clients {
+    fn by(&mut self, make: MakeClient) -> anyhow::Result<Client> {
+        let switch = Switch::new(make(&self.config).context(NO_CLIENT)?);
+        let client = switch.client();
+        self.made.push((make, switch));
+        Ok(client)
+    }
+
+    /// All of them, or none.
+    fn follow(&mut self, config: Config) -> anyhow::Result<()> {
+        let new =
+            self.made.iter().map(|(make, _)| make(&config)).collect::<kube::Result<Vec<_>>>().context(NO_CLIENT)?;
+        for ((_, switch), client) in self.made.iter().zip(new) {
+            switch.turn(client);
+        }
+        self.config = config;
+        Ok(())
+    }
 }
 
-fn client_of(mut config: Config) -> anyhow::Result<Client> {
-    // Retries inside the client would hide failures from the status page.
+fn once(mut config: Config) -> Config {
     config.default_retry = false;
-    Client::try_from(config).context(NO_CLIENT)
+    config
 }

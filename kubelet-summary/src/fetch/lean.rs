@@ -3,22 +3,27 @@
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Builder};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::{Body, ConfigExt};
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
 /// What a connection reads at once, in bytes: as much as a record of TLS holds. hyper takes no less than 8 KiB.
 const READ: usize = 16 << 10;
 
-/// A client of the API server for a [`NodeProxy`](super::NodeProxy) that asks thousands of kubelets: it does the same as
-/// kube's own, but its connections read 16 KiB at once.
+/// A client of the API server for a [`NodeProxy`](super::NodeProxy) that asks thousands of kubelets, whose connections
+/// read 16 KiB at once.
 ///
-/// kube's own client lets a connection read up to 400 KiB at once, and an idle one keeps the room for it: with 64 kubelets
-/// that are asked at a time, some 25 MB for as long as the process lives.
+/// Kube's own client lets a connection read up to 400 KiB at once, and an idle one keeps the room for it: with 64 kubelets
+/// that are asked at a time, some 20 MB for as long as the process lives.
 ///
-/// It takes of the configuration where the server is, whom to trust, who one is, and more headers; it asks once, whatever
-/// `default_retry` says. `read_timeout` and `write_timeout` don't matter to it, since each request has a
-/// [deadline](super::NodeProxy::deadline). Behind a proxy (`proxy_url`) it is kube's own client.
+/// It takes of the configuration where the server is, whom to trust, who one is (tokens are renewed as by kube's), more
+/// headers, and the time to connect. What it has not:
+///
+/// - `read_timeout` and `write_timeout`: each request has a [deadline](super::NodeProxy::deadline).
+/// - retries, whatever `default_retry` says, spans of tracing, and compression.
+/// - `valid_until`: the end of a certificate that an exec plugin gave is not told.
+///
+/// Behind a proxy (`proxy_url`) it is kube's own client, without retries.
 ///
 /// # Errors
 ///
@@ -36,10 +41,12 @@ const READ: usize = 16 << 10;
 /// # }
 /// ```
 pub fn lean_client(config: &Config) -> kube::Result<Client> {
+    let mut once = config.clone();
+    once.default_retry = false;
+    // As it makes its own client, kube chooses the process's provider of cryptography, where nobody else has.
+    let own = ClientBuilder::try_from(once)?;
     if config.proxy_url.is_some() {
-        let mut config = config.clone();
-        config.default_retry = false;
-        return Client::try_from(config);
+        return Ok(own.build());
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

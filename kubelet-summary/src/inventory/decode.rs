@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use serde::Deserialize;
 
 use super::record::{Amounts, NodeRecord, PodPhase, PodRecord, only_mirror, truth};
-use crate::fetch::{AddressType, NodeTarget};
+use crate::fetch::{AddressType, NodeAddress, NodeTarget};
 use crate::resources::{ContainerKind, ContainerSpec, PodSpecResources, Resources};
 
 #[derive(Deserialize, Default)]
@@ -179,12 +179,11 @@ impl From<Node> for NodeRecord {
     fn from(node: Node) -> Self {
         let status = node.status.unwrap_or_default();
         let mut target = NodeTarget::new(node.metadata.name.as_deref().unwrap_or_default());
-        for Address { kind, address } in status.addresses.into_iter().flatten() {
-            if let (Some(kind), Some(address)) = (AddressType::from_word(kind.as_deref().unwrap_or_default()), address)
-            {
-                target = target.address(kind, address);
-            }
-        }
+        let known = status.addresses.into_iter().flatten().filter_map(|told| {
+            let kind = AddressType::from_word(told.kind.as_deref().unwrap_or_default())?;
+            Some(NodeAddress { kind, address: told.address? })
+        });
+        target.addresses = known.collect();
         let endpoint = status.daemon_endpoints.and_then(|endpoints| endpoints.kubelet_endpoint);
         let port = endpoint.and_then(|endpoint| endpoint.port).and_then(|port| u16::try_from(port).ok());
         if let Some(port) = port.filter(|port| *port > 0) {

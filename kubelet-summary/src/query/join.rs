@@ -18,8 +18,8 @@ use crate::selector::Scope;
 /// Which nodes are to be asked, and what of the answer is known already.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The pods in scope. Memory that a hundred thousand pods are in is walked through in this
-    /// order, which is about that in which they came, and never node by node.
+    /// The pods in scope. Memory that a hundred thousand pods are in is walked through in this order, which is about that
+    /// in which they came, and never node by node.
     pods: Vec<Arc<KnownPod>>,
     /// Of each of them, which of `asked` it is on; [`NOWHERE`] if none.
     on: Vec<u32>,
@@ -56,96 +56,100 @@ struct Wanted {
 
 /// What a question needs. It is small, since it stays for as long as the nodes are being asked.
 pub(crate) fn plan(inventory: &Inventory, scope: &Scope) -> Result<Plan, UsageError> {
-    let selected = inventory.select(scope)?;
-    let mut plan = Plan { pods: selected, on: Vec::new(), asked: Vec::new(), usage: Usage::default() };
+    let pods = inventory.select(scope)?;
+    let mut usage = Usage::default();
     match inventory.reach(scope) {
         Reach::Whole => {}
-        Reach::Part(unwatched) => plan.usage.unwatched = unwatched,
+        Reach::Part(unwatched) => usage.unwatched = unwatched,
         Reach::Nothing => {
             return Err(UsageError::NotWatched { scope: scope.to_string(), watched: inventory.watched() });
         }
     }
-    // Each node is looked up once. Its name is kept once for all its pods: its address will do.
-    let mut places: HashMap<usize, u32, RandomState> = HashMap::default();
-    let mut nodes: Vec<(Arc<str>, usize)> = Vec::new();
-    plan.on.reserve_exact(plan.pods.len());
-    for pod in &plan.pods {
-        plan.on.push(match pod.shared_node() {
-            Some(node) => {
-                let place = *places.entry(node.as_ptr().addr()).or_insert_with(|| {
-                    nodes.push((node.clone(), 0));
-                    narrow(nodes.len() - 1)
-                });
-                if let Some((_, pods)) = nodes.get_mut(place as usize) {
-                    *pods += 1;
-                }
-                place
-            }
-            None => {
-                if !pod.phase().is_over() {
-                    plan.usage.absent.push(AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled });
-                }
-                NOWHERE
-            }
-        });
-    }
-    drop(places);
-    // In the order of their names. Of each, where it comes to stand: among those to ask, or among those that are missing.
-    let mut order: Vec<usize> = (0..nodes.len()).collect();
-    order.sort_unstable_by_key(|place| nodes.get(*place).map(|(name, _)| name));
-    let mut stands = vec![Stands::Nowhere; nodes.len()];
-    for place in order {
-        let (Some((node, pods)), Some(stands)) = (nodes.get(place), stands.get_mut(place)) else { continue };
-        match inventory.node(node)? {
-            Some(known) => {
-                *stands = Stands::Asked(narrow(plan.asked.len()));
-                plan.asked.push(Asked { target: known.target.clone(), pods: *pods });
-            }
-            None => {
-                *stands = Stands::Missing(plan.usage.missing.len());
-                let (node, pods) = (node.clone(), Vec::with_capacity(*pods));
-                plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
-            }
-        }
-    }
-    for (pod, on) in plan.pods.iter().zip(&mut plan.on) {
-        *on = match stands.get(*on as usize) {
-            Some(Stands::Asked(place)) => *place,
-            Some(Stands::Missing(place)) => {
-                if let Some(missing) = plan.usage.missing.get_mut(*place) {
-                    missing.pods.push(pod.clone());
-                }
-                NOWHERE
-            }
-            Some(Stands::Nowhere) | None => NOWHERE,
-        };
-    }
-    // A node that is asked for by name may run pods that only its kubelet knows.
-    if scope.is_by_place() {
-        for name in scope.nodes() {
-            let is_there = |node: &str| node == name;
-            if plan.asked.iter().any(|asked| is_there(&asked.target.name))
-                || plan.usage.missing.iter().any(|missing| is_there(&missing.node))
-                || !inventory.watches_node(name)
-            {
-                continue;
-            }
-            match inventory.node(name)? {
-                Some(known) => plan.asked.push(Asked { target: known.target.clone(), pods: 0 }),
-                None => {
-                    let (node, pods) = (name.as_str().into(), Vec::new());
-                    plan.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
-                }
-            }
-        }
-    }
+    let (nodes, on) = nodes_of(&pods);
+    let homeless = pods.iter().zip(&on).filter(|(pod, on)| **on == NOWHERE && !pod.phase().is_over());
+    usage.absent = homeless.map(|(pod, _)| AbsentPod { pod: pod.clone(), reason: PodGap::Unscheduled }).collect();
+    let mut plan = Plan { pods, on, asked: Vec::new(), usage };
+    plan.look_up(&nodes, inventory)?;
+    plan.name_nodes(inventory, scope)?;
     // Without pods nobody has looked whether the nodes are there.
     inventory.check()?;
     plan.usage.behind = inventory.status().behind();
     Ok(plan)
 }
 
+/// The nodes that pods are on, with their numbers of pods; and of each pod, which of the nodes it is on.
+fn nodes_of(pods: &[Arc<KnownPod>]) -> (Vec<(Arc<str>, usize)>, Vec<u32>) {
+    let mut nodes: Vec<(Arc<str>, usize)> = Vec::new();
+    // A node's name is kept once for all its pods: its address will do.
+    let mut places: HashMap<usize, u32, RandomState> = HashMap::default();
+    let on = pods.iter().map(|pod| {
+        let Some(node) = pod.shared_node() else { return NOWHERE };
+        let place = *places.entry(node.as_ptr().addr()).or_insert_with(|| {
+            nodes.push((node.clone(), 0));
+            narrow(nodes.len() - 1)
+        });
+        if let Some((_, pods)) = nodes.get_mut(place as usize) {
+            *pods += 1;
+        }
+        place
+    });
+    let on = on.collect();
+    (nodes, on)
+}
+
 impl Plan {
+    /// Says which of the nodes are asked and which are missing, in the order of their names; `on`, which of the nodes a
+    /// pod is on, says from then on which of `asked`.
+    fn look_up(&mut self, nodes: &[(Arc<str>, usize)], inventory: &Inventory) -> Result<(), UsageError> {
+        let Self { pods, on, asked, usage } = self;
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        order.sort_unstable_by_key(|place| nodes.get(*place).map(|(name, _)| name));
+        let mut stands = vec![Stands::Nowhere; nodes.len()];
+        for place in order {
+            let (Some((node, pods)), Some(stands)) = (nodes.get(place), stands.get_mut(place)) else { continue };
+            if let Some(known) = inventory.node(node)? {
+                *stands = Stands::Asked(narrow(asked.len()));
+                asked.push(Asked { target: known.target.clone(), pods: *pods });
+            } else {
+                *stands = Stands::Missing(usage.missing.len());
+                let (node, pods) = (node.clone(), Vec::with_capacity(*pods));
+                usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
+            }
+        }
+        for (pod, on) in pods.iter().zip(on) {
+            let stands = stands.get(*on as usize).copied().unwrap_or(Stands::Nowhere);
+            if let Stands::Missing(place) = stands
+                && let Some(missing) = usage.missing.get_mut(place)
+            {
+                missing.pods.push(pod.clone());
+            }
+            *on = if let Stands::Asked(place) = stands { place } else { NOWHERE };
+        }
+        Ok(())
+    }
+
+    /// A node that is asked for by name may run pods that only its kubelet knows.
+    fn name_nodes(&mut self, inventory: &Inventory, scope: &Scope) -> Result<(), UsageError> {
+        let named = if scope.is_by_place() { scope.nodes() } else { &[] };
+        for name in named {
+            let is_there = |node: &str| node == name;
+            if self.asked.iter().any(|asked| is_there(&asked.target.name))
+                || self.usage.missing.iter().any(|missing| is_there(&missing.node))
+                || !inventory.watches_node(name)
+            {
+                continue;
+            }
+            match inventory.node(name)? {
+                Some(known) => self.asked.push(Asked { target: known.target.clone(), pods: 0 }),
+                None => {
+                    let (node, pods) = (name.as_str().into(), Vec::new());
+                    self.usage.missing.push(MissingNode { node, reason: NodeGap::Unknown, pods });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The nodes to ask.
     pub(crate) fn nodes(&self) -> Vec<NodeTarget> {
         self.asked.iter().map(|asked| asked.target.clone()).collect()

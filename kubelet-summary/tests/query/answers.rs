@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use kubelet_summary::query::{MissingNode, PodUsage};
 use kubelet_summary::{PodSelector, Scope, UsageError};
 use serde_json::json;
 use tokio::time::sleep;
@@ -80,6 +81,37 @@ async fn a_part_is_an_answer_that_says_what_is_missing() {
     );
     let UsageError::NoData { usage, .. } = error else { panic!("{error}") };
     assert_eq!(usage.absent.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_pods_figures_are_its_own_whatever_nodes_are_missing_between_those_that_answer() {
+    // `b` and `d` are among no nodes, `c` is down; the pods come in no order of the nodes'.
+    let nodes = ["e", "a", "c", "b", "d", "e", "b", "a", "d", "c"];
+    let pods = (0..).zip(nodes).map(|(number, node)| pod("x", &format!("p{number}"), &format!("u{number}"), node));
+    let house = house(pods.collect::<Vec<_>>(), &["a", "c", "e"]).await;
+    let told = |node: &str| {
+        let on = (0_u64..).zip(nodes).filter(|(_, on)| *on == node);
+        on.map(|(number, _)| stats("x", &format!("p{number}"), &format!("u{number}"), number)).collect::<Vec<_>>()
+    };
+    for node in ["a", "e"] {
+        house.kubelets.say(node, told(node));
+    }
+    let usage = house.summary.usage(&Scope::all()).await.unwrap();
+    let figure = |pod: &PodUsage| {
+        let memory = pod.stats().memory.working_set_bytes.get();
+        format!("{}@{}={}", pod.pod().name(), pod.node(), memory.unwrap_or_default())
+    };
+    let mut figures: Vec<_> = usage.values.iter().map(figure).collect();
+    figures.sort_unstable();
+    assert_eq!(figures, ["p0@e=0", "p1@a=1", "p5@e=5", "p7@a=7"]);
+    let names = |missing: &MissingNode| {
+        let mut names: Vec<_> = missing.pods.iter().map(|pod| pod.name()).collect();
+        names.sort_unstable();
+        names.join(" ")
+    };
+    let missing: Vec<_> = usage.missing.iter().map(|missing| format!("{}: {}", missing.node, names(missing))).collect();
+    assert_eq!(missing, ["b: p3 p6", "d: p4 p8", "c: p2 p9"]);
+    assert!(usage.absent.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,21 +18,23 @@ pub(crate) struct Brought {
 }
 
 impl Brought {
-    pub(crate) async fn to(client: &Client) -> Self {
+    pub(crate) async fn none(client: &Client) -> Self {
         let sim = Sim::builder().start().await.unwrap();
         let (nodes, pods) = (Api::all(client.clone()), Api::default_namespaced(client.clone()));
-        let mut brought = Self { sim, nodes, pods, names: Default::default() };
+        Self { sim, nodes, pods, names: Default::default() }
+    }
+
+    pub(crate) async fn bring(&mut self) {
         for number in 0..NODES {
-            brought.node(&format!("brought-{}-{number}", std::process::id())).await;
+            self.node(&format!("brought-{}-{number}", std::process::id())).await;
         }
-        brought
     }
 
     /// The API server dials the address that the Node's status has.
     async fn node(&mut self, name: &str) {
         let node: Node = from_value(json!({"metadata": {"name": name}})).unwrap();
-        let node = self.nodes.create(&PostParams::default(), &node).await.unwrap();
         self.names.0.push(name.to_owned());
+        let node = self.nodes.create(&PostParams::default(), &node).await.unwrap();
         self.known("Node", &node);
         let kubelet = self.sim.kubelet(name).start().await.unwrap().addr();
         let status = json!({"status": {
@@ -55,8 +57,8 @@ impl Brought {
             },
         }))
         .unwrap();
-        self.pods.create(&PostParams::default(), &pod).await.unwrap();
         self.names.1.push(name.to_owned());
+        self.pods.create(&PostParams::default(), &pod).await.unwrap();
         let running = json!({"startedAt": "2026-01-01T00:00:00Z"});
         let status = json!({"status": {
             "phase": "Running", "startTime": "2026-01-01T00:00:00Z",
@@ -75,15 +77,19 @@ impl Brought {
         self.sim.upsert(object).unwrap();
     }
 
-    /// Takes everything away again.
-    pub(crate) async fn leave(self) {
+    /// Takes everything away again; what could not be.
+    pub(crate) async fn leave(self) -> Vec<kube::Error> {
         let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let mut left = Vec::new();
         for name in &self.names.1 {
-            self.pods.delete(name, &at_once).await.unwrap();
+            left.extend(self.pods.delete(name, &at_once).await.err());
         }
         for name in &self.names.0 {
-            self.nodes.delete(name, &at_once).await.unwrap();
+            left.extend(self.nodes.delete(name, &at_once).await.err());
         }
         self.sim.shutdown().await;
+        // What was never made is not left.
+        left.retain(|error| !matches!(error, kube::Error::Api(status) if status.is_not_found()));
+        left
     }
 }
