@@ -77,6 +77,7 @@ fn deployment(image: &str, replicas: u32) -> Value {
     })
 }
 
+#[cfg(feature = "tls")]
 #[tokio::test]
 async fn over_tls_it_sends_the_token() {
     let spec = PopulationSpec::new(2, 30);

@@ -130,6 +130,7 @@ impl Endpoint {
     }
 
     #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with TLS it is of use")]
     fn ca_data(&self) -> Option<String> {
         None
     }
