@@ -102,8 +102,8 @@ impl<'a> SimBuilder<'a> {
     }
 
     /// Serve TLS, as real servers do, with a certificate by the cluster's authority ([`Sim::ca_pem`]) for 127.0.0.1,
-    /// localhost, `kubernetes`, `kubernetes.default` and `kubernetes.default.svc`; plain HTTP by default. The handle's clients and configurations know the
-    /// authority.
+    /// localhost, `kubernetes`, `kubernetes.default` and `kubernetes.default.svc`; plain HTTP by default. The handle's
+    /// clients and configurations know the authority.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, on: bool) -> Self {
         self.endpoint = if on { Endpoint::tls } else { Endpoint::http };

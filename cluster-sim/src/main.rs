@@ -234,7 +234,12 @@ async fn start(cli: &Cli, population: &Population) -> anyhow::Result<Sim> {
 
 fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
     let url = sim.url();
-    let ca = cli.ca_out.as_ref().map(|file| file.display().to_string());
+    // How the example's program is told whom to trust, by the file or not at all.
+    let trust = |by_file: &str, blindly: &str| match &cli.ca_out {
+        _ if !cli.tls => String::new(),
+        Some(file) => format!("{by_file} {} ", file.display()),
+        None => format!("{blindly} "),
+    };
     let example = match (&cli.kubeconfig_out, &cli.token) {
         // kubectl sends no token over plain HTTP, whether by flag or by kubeconfig.
         (Some(file), token) if token.is_none() || cli.tls => {
@@ -242,19 +247,11 @@ fn announce(cli: &Cli, sim: &Sim) -> std::io::Result<()> {
         }
         // The token stays unprinted.
         (_, Some(_)) => {
-            let trust = match ca {
-                _ if !cli.tls => String::new(),
-                Some(file) => format!("--cacert {file} "),
-                None => "--insecure ".to_owned(),
-            };
+            let trust = trust("--cacert", "--insecure");
             format!("curl {trust}-H \"Authorization: Bearer $TOKEN\" {url}/api/v1/pods")
         }
         (_, None) => {
-            let trust = match ca {
-                _ if !cli.tls => String::new(),
-                Some(file) => format!("--certificate-authority {file} "),
-                None => "--insecure-skip-tls-verify ".to_owned(),
-            };
+            let trust = trust("--certificate-authority", "--insecure-skip-tls-verify");
             format!("kubectl --server {url} {trust}get pods -A")
         }
     };

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 #[cfg(feature = "tls")]
-use kube::client::ConfigExt as _;
+use kube::client::{ClientBuilder, ConfigExt as _};
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use secrecy::SecretString;
 
@@ -61,7 +61,9 @@ impl Endpoint {
         let ca_der = authority.der();
         let mut config = kube::Config::new(endpoint.uri());
         config.root_cert = Some(vec![ca_der.clone()]);
-        let connector = config.rustls_https_connector().map_err(|error| SimError::Client(Box::new(error)))?;
+        // As it makes its own client, kube chooses the process's provider of cryptography, where nobody else has.
+        let connector = ClientBuilder::try_from(config.clone()).and_then(|_| config.rustls_https_connector());
+        let connector = connector.map_err(|error| SimError::Client(Box::new(error)))?;
         endpoint.trust = Some(Trust { ca_pem: authority.pem(), ca_der, connector });
         Ok(endpoint)
     }
