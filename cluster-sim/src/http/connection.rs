@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 /// The switch that resets a connection instead of closing it.
 #[derive(Debug, Default)]
@@ -48,21 +49,27 @@ impl Wire for DuplexStream {
 pub(crate) struct Connection<S: Wire> {
     stream: S,
     abort: Arc<Abort>,
+    /// Cancelled when all connections are reset: of what happens from then on, nothing is written.
+    end: CancellationToken,
 }
 
 impl<S: Wire> Connection<S> {
-    pub(crate) fn new(stream: S, abort: Arc<Abort>) -> Self {
-        Self { stream, abort }
+    pub(crate) fn new(stream: S, abort: Arc<Abort>, end: CancellationToken) -> Self {
+        Self { stream, abort, end }
+    }
+
+    fn is_reset(&self) -> bool {
+        self.abort.is_reset() || self.end.is_cancelled()
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.abort.is_reset() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        if self.is_reset() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
 impl<S: Wire> Drop for Connection<S> {
     fn drop(&mut self) {
-        if self.abort.is_reset() {
+        if self.is_reset() {
             self.stream.reset();
         }
     }

@@ -120,7 +120,7 @@ pub(crate) async fn accept(listener: TcpListener, connections: &Connections, beg
 }
 
 async fn connection(service: Arc<impl Service>, stream: impl Wire, abort: Arc<Abort>, end: CancellationToken) {
-    let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort)));
+    let io = TokioIo::new(Connection::new(stream, Arc::clone(&abort), end.clone()));
     let service = service_fn(|request| Arc::clone(&service).answer(request, Arc::clone(&abort)));
     // Pinned here, it is dropped, and its socket closed, after the switch below.
     let mut http = pin!(http1::Builder::new().serve_connection(io, service));
@@ -128,7 +128,10 @@ async fn connection(service: Arc<impl Service>, stream: impl Wire, abort: Arc<Ab
         result = &mut http => if let Err(error) = result {
             tracing::debug!(%error, "a connection ended early");
         },
-        () = end.cancelled() => abort.reset(),
+        () = end.cancelled() => {}
+    }
+    if end.is_cancelled() {
+        abort.reset();
     }
 }
 

@@ -187,3 +187,16 @@ async fn a_restart_drops_connections_and_keeps_the_state() {
     assert_eq!(list.names(), ["a", "b", "c"]);
     assert_eq!(list.json()["metadata"]["resourceVersion"], version.to_string());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_after_a_restart_is_not_told_to_those_before_it() {
+    let (sim, client) = sim().await;
+    for number in 0..100 {
+        let version = sim.resource_version();
+        let mut watch = client.watch(&format!("{CONFIG_MAPS}?watch=true&resourceVersion={version}")).await;
+        sim.restart();
+        sim.upsert(config_map(&format!("after-{number}"))).unwrap();
+        let told = watch.next().await;
+        assert!(told.is_err(), "restart {number}: {told:?}");
+    }
+}
