@@ -124,15 +124,19 @@ async fn come_and_go(cgroups: usize) {
         let rest: Vec<CgroupId> = perf.counters().unwrap().iter().map(|total| total.cgroup).collect();
         rest.iter().all(|id| !ids.contains(id)).then_some(rest)
     });
-    let status = perf.status().unwrap();
+    // One in which nothing ran has no place to give back, but is told of, maybe later than the last that has.
+    let status = eventually("each removed one is told of", || {
+        let status = perf.status().unwrap();
+        (status.reclaimed >= cgroups as u64).then_some(status)
+    });
     println!("at most {largest} places, {} at the end, {status:?}", rest.len());
     println!("resident: {begun} at the start, {} at the end", resident());
     assert_eq!((status.kernel.insert_failures, status.kernel.removals_lost, status.kernel.lost), (0, 0, 0));
-    // One in which nothing ran has no place to give back, but has been told of.
-    assert!(status.reclaimed >= cgroups as u64, "{status:?}");
     assert!(resident() < begun + (8 << 20), "memory is flat");
     let total = perf.counters().unwrap().into_iter().find(|total| total.cgroup == stranger.id).unwrap();
-    assert!(total.ran.abs_diff(work.cpu) < work.cpu / 20 + 2_000_000, "{total:?} {work:?}");
+    let missing = work.cpu / 20 + 2_000_000;
+    let beyond = missing + steal + 10_000_000;
+    assert!(total.ran + missing >= work.cpu && total.ran <= work.cpu + beyond, "{total:?} {work:?} {steal} ns stolen");
     perf.shutdown().await;
     reader.await.unwrap();
 }

@@ -162,6 +162,8 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn status(&self) -> Status {
         let Sources { ksm, nodes, usage, events, exporter } = &self.sources;
+        // Before the rows: what is synced stays so, and no row says less than this.
+        let synced = ksm.is_synced();
         let all: Vec<Row> = ksm.status().into_iter().map(Row::of).collect();
         let (series, bytes) = all.iter().fold((0, 0), |(series, bytes), row| (series + row.series, bytes + row.bytes));
         // What is no resource of the cluster has a part of its own.
@@ -188,7 +190,7 @@ impl Watched {
         Status {
             simulated: self.simulated,
             cluster: self.cluster.to_string(),
-            synced: ksm.is_synced(),
+            synced,
             uptime_seconds: self.since.elapsed().as_secs(),
             shard: ksm.shard().filter(|shard| !shard.is_all()).map(|shard| shard.to_string()),
             parts,

@@ -24,6 +24,8 @@ const CONTAINERS: usize = 6;
 const KNOWN: usize = 256;
 /// Of memory, per container: a third of what one takes in the index.
 const GROWTH: u64 = 1024;
+/// And whatever else goes on in this process: other tests run beside this one. A third of what 128 containers take in the index.
+const BESIDE: u64 = 128 << 10;
 
 /// The resident memory of this process, in bytes.
 fn resident() -> u64 {
@@ -89,7 +91,7 @@ async fn containers_that_come_and_go_leave_memory_flat() {
             after >> 10
         ));
         assert!(most < KNOWN, "{most} are known at once");
-        assert!(after <= before + GROWTH * between, "{before} bytes became {after} by {between} containers");
+        assert!(after <= before + GROWTH * between + BESIDE, "{before} bytes became {after} by {between} containers");
         session.shutdown().await.unwrap();
     })
     .await;
