@@ -11,7 +11,7 @@ use cgroup_perf::{
     loader::{Attached, HookChoice, Loader, Options, TimerChoice},
     sample::{CgroupId, Total},
 };
-use support::{Cgroup, Child, Work, eventually};
+use support::{Cgroup, Child, Work, eventually, stolen};
 
 #[test]
 fn child() {
@@ -24,13 +24,6 @@ fn total(attached: &Attached, cgroup: CgroupId) -> Option<Total> {
 
 fn before(attached: &Attached, cgroup: &Cgroup) -> u64 {
     total(attached, cgroup.id).map_or(0, |total| total.ran)
-}
-
-/// Nanoseconds that the hypervisor took from the processors.
-fn stolen() -> u64 {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap();
-    let ticks: u64 = stat.lines().next().unwrap().split_whitespace().nth(8).unwrap().parse().unwrap();
-    ticks * 10_000_000
 }
 
 /// Fifty nanoseconds for each switch, as the two accounts place it differently; one percent; what the hypervisor took,

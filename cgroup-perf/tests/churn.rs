@@ -16,7 +16,7 @@ use cgroup_perf::{CgroupPerf, loader::Options, sample::CgroupId};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Cgroup, Child, eventually};
+use support::{Cgroup, Child, eventually, stolen};
 
 #[test]
 fn child() {
@@ -33,13 +33,6 @@ fn resident() -> u64 {
 fn ran(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path().join("schedstat"));
     tasks.map(|path| fs::read_to_string(path).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-}
-
-/// Nanoseconds that the hypervisor took from the processors.
-fn stolen() -> u64 {
-    let stat = fs::read_to_string("/proc/stat").unwrap();
-    let ticks: u64 = stat.lines().next().unwrap().split_whitespace().nth(8).unwrap().parse().unwrap();
-    ticks * 10_000_000
 }
 
 /// What samples say of each cgroup.

@@ -180,6 +180,13 @@ pub(crate) fn monotonic() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// Nanoseconds that the hypervisor took from the processors, in steps of ten milliseconds.
+pub(crate) fn stolen() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let ticks: u64 = stat.lines().next().unwrap().split_whitespace().nth(8).unwrap().parse().unwrap();
+    ticks * 10_000_000
+}
+
 pub(crate) fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu);

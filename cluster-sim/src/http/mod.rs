@@ -130,6 +130,7 @@ async fn connection(service: Arc<impl Service>, stream: impl Wire, abort: Arc<Ab
         },
         () = end.cancelled() => {}
     }
+    // The client's end of a pipe knows the switch alone.
     if end.is_cancelled() {
         abort.reset();
     }

@@ -24,7 +24,8 @@ const CONTAINERS: usize = 6;
 const KNOWN: usize = 256;
 /// Of memory, per container: a third of what one takes in the index.
 const GROWTH: u64 = 1024;
-/// And whatever else goes on in this process: other tests run beside this one. A third of what 128 containers take in the index.
+/// And whatever else goes on in this process: other tests run beside this one. It is a third of what 128 containers take
+/// in the index.
 const BESIDE: u64 = 128 << 10;
 
 /// The resident memory of this process, in bytes.
