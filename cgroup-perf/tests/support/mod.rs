@@ -264,10 +264,10 @@ pub(crate) fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>)
 /// Measures until one measure is as it should be, a few times at the most.
 ///
 /// The scheduler looks at its clock at the start of a switch and the programs some way into it. Where a host takes the
-/// processor away in between, that time is one task's in the one account and another's in the other. That is rare, and
-/// a time that is lost by the programs is lost in each measure.
+/// processor away in between, that time is one task's in the one account and another's in the other; and what it takes
+/// while a task runs, the kernel leaves out of its account. A time that is lost by the programs is lost in each measure.
 pub(crate) fn measured<T>(what: &str, mut measure: impl FnMut() -> Option<T>) -> T {
-    const TIMES: usize = 8;
+    const TIMES: usize = 16;
     for time in 1..=TIMES {
         if let Some(found) = measure() {
             return found;
