@@ -272,8 +272,8 @@ async fn without_rights_on_pods_nothing_waits_for_ever() {
     let waits = get(&format!("{}/-/ready", host.url("serving at"))).await;
     assert_eq!(waits.status, 503);
     assert!(waits.text().starts_with("not ready yet:\nCluster state: degraded (1 failing; pods: "), "{}", waits.text());
-    assert_eq!(samples(&metrics(&host, "").await, "kube_node_info").len(), 3);
-    assert!(parts(&host).await.contains(&"Events: ok".to_owned()));
+    metrics_until(&host, "", |text| samples(text, "kube_node_info").len() == 3).await;
+    get_until(&url, |answer| answer.text().contains("{\"name\":\"Events\",\"health\":\"ok\"")).await;
     sim.allow_all();
     ready(&host).await;
     sim.shutdown().await;
