@@ -1,0 +1,17 @@
+//! Tests of the program, as its users see it.
+//!
+//! One program: each of them would be linked with everything again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod agent;
+mod configuration;
+mod end_to_end;
+#[path = "../../../host/tests/support/manifest_files.rs"]
+mod manifest_files;
+mod manifests;
+mod prometheus;
+#[path = "../../../host/tests/support/prometheus_server.rs"]
+mod prometheus_server;
+mod rights;
+#[path = "../../../host/tests/support/mod.rs"]
+mod support;

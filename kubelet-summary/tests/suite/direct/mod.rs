@@ -1,0 +1,5 @@
+//! Kubelets of all kinds on loopback → summaries and errors.
+
+mod answers;
+mod kubelet;
+mod tls;
