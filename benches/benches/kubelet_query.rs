@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use benches::sized;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,7 +18,7 @@ use kubelet_summary::{KubeletSummary, Scope, Summary};
 use serde_json::{from_value, json};
 use tokio::runtime::Runtime;
 
-const PODS: usize = 150_000;
+const PODS: u32 = 150_000;
 const NODES: usize = 1_500;
 
 fn uid(number: usize) -> String {
@@ -60,9 +61,9 @@ impl Fetcher for Kubelets {
     }
 }
 
-fn kubelets() -> Kubelets {
+fn kubelets(pods: usize) -> Kubelets {
     let document = |node: usize| {
-        let pods = (node..PODS).step_by(NODES).map(|number| {
+        let pods = (node..pods).step_by(NODES).map(|number| {
             json!({
                 "podRef": {"name": format!("pod-{number}"), "namespace": "n", "uid": uid(number)},
                 "memory": {"time": "2026-01-01T00:00:00Z", "workingSetBytes": number},
@@ -84,12 +85,13 @@ fn told<K: Send + 'static>(
 
 fn questions(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
+    let pods = sized(PODS) as usize;
     let summary = runtime.block_on(async {
         let nodes = (0..NODES)
             .map(|node| from_value::<NodeRecord>(json!({"metadata": {"name": node_of(node)}})).expect("a node"));
-        let builder = KubeletSummary::from_streams(told((0..PODS).map(pod)), told(nodes));
+        let builder = KubeletSummary::from_streams(told((0..pods).map(pod)), told(nodes));
         // Documents stay fresh: the benchmark is of questions.
-        let summary = builder.fetcher(kubelets()).ttl(Duration::from_hours(1)).spawn().expect("a way to kubelets");
+        let summary = builder.fetcher(kubelets(pods)).ttl(Duration::from_hours(1)).spawn().expect("a way to kubelets");
         summary.ready().await.expect("lists");
         summary.usage(&Scope::all()).await.expect("all documents");
         summary
@@ -100,8 +102,8 @@ fn questions(c: &mut Criterion) {
         ("a_third", select("tier in (web),!canary")),
         ("all", Scope::all()),
         ("none", select("app=nothing")),
-        ("namespace", Scope::all().namespace("namespace-42")),
-        ("deployment", Scope::all().namespace("namespace-42").owner("Deployment", "service-4242")),
+        ("namespace", Scope::all().namespace("namespace-4")),
+        ("deployment", Scope::all().namespace("namespace-4").owner("Deployment", "service-424")),
         ("node", Scope::all().node("node-7")),
     ];
     let mut group = c.benchmark_group("kubelet_query/select");

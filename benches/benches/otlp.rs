@@ -1,6 +1,6 @@
 //! A store of 10,000 pods as OTLP messages, made and encoded.
 
-use benches::{filled_store, pods};
+use benches::{filled_store, pods, sized};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ksm_core::otlp::{MessageOptions, requests};
 use prost::Message;
@@ -8,7 +8,7 @@ use prost::Message;
 const PODS: u32 = 10_000;
 
 fn otlp(c: &mut Criterion) {
-    let store = filled_store(&pods(PODS));
+    let store = filled_store(&pods(sized(PODS)));
     let points = store.snapshot().samples();
     let made = || requests(&[store.snapshot()], &MessageOptions::default());
     let bytes: usize = made().map(|request| request.encode_to_vec().len()).sum();

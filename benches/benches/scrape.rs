@@ -1,6 +1,6 @@
 //! A store of 10,000 pods: writing all of it, and changing a little of it.
 
-use benches::{default_families, filled_store, pods, put};
+use benches::{default_families, filled_store, pods, put, sized};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ksm_core::{Exposition, Format, GzipCache, Query, Store};
@@ -8,7 +8,7 @@ use ksm_core::{Exposition, Format, GzipCache, Query, Store};
 const PODS: u32 = 10_000;
 
 fn scrape(c: &mut Criterion) {
-    let pods = pods(PODS);
+    let pods = pods(sized(PODS));
     let store = filled_store(&pods);
     let in_format = |format| Exposition::new([store.snapshot()], format);
     let exposition = || in_format(Format::Text);
@@ -82,7 +82,7 @@ fn scrape(c: &mut Criterion) {
 }
 
 fn changes(c: &mut Criterion) {
-    let pods = pods(PODS);
+    let pods = pods(sized(PODS));
     let store = filled_store(&pods);
     let families = default_families();
     let mut group = c.benchmark_group("store_of_10k_pods");

@@ -18,6 +18,12 @@ use cluster_sim::population::{Population, PopulationSpec};
 #[doc = include_str!("../../README.md")]
 struct ReadMe;
 
+/// As many as are measured; a tenth of them where a benchmark is only tried, by `cargo test`.
+pub fn sized(measured: u32) -> u32 {
+    // What `cargo bench` tells its programs, and `cargo test` does not.
+    if std::env::args().any(|argument| argument == "--bench") { measured } else { measured / 10 }
+}
+
 /// The families of pods that are on by default.
 pub fn default_families() -> FamilySet {
     enabled_families(Pod::RESOURCE.families, &FamilyFilter::default(), &AllowLists::default())

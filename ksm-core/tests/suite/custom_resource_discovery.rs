@@ -112,13 +112,15 @@ impl Cluster {
     }
 
     /// Whoever is named was listed once, and is watched by its first watch still.
-    fn untouched(&self, resources: &[&str]) {
+    async fn untouched(&self, resources: &[&str]) {
         for resource in resources {
             assert_eq!(self.status(resource).lists, 1, "{resource} was listed again");
         }
         for resource in ["namespaces", "nodes"] {
-            let counts = [Verb::List, Verb::Watch].map(|verb| self.sim.requests().count(verb, resource));
-            assert_eq!(counts, [1, 1], "{resource} was touched");
+            let counts = || [Verb::List, Verb::Watch].map(|verb| self.sim.requests().count(verb, resource));
+            // What was listed a moment ago is watched in a moment.
+            self.eventually(&format!("{resource} is watched"), || counts()[1] > 0).await;
+            assert_eq!(counts(), [1, 1], "{resource} was touched");
         }
     }
 }
@@ -152,12 +154,12 @@ async fn a_definition_comes_changes_goes_and_comes_back() {
     // One more version: its own watch, beside the other.
     sim.upsert(definition("example.com", &[("v1", true), ("v2", true)])).unwrap();
     cluster.shows("foo_size", &["a v1 = 1", "a v2 = 1"]).await;
-    cluster.untouched(&["foos.v1.example.com", "foos.v1.stays.io"]);
+    cluster.untouched(&["foos.v1.example.com", "foos.v1.stays.io"]).await;
 
     // A version goes.
     sim.upsert(definition("example.com", &[("v1", false), ("v2", true)])).unwrap();
     cluster.shows("foo_size", &["a v2 = 1"]).await;
-    cluster.untouched(&["foos.v2.example.com", "foos.v1.stays.io"]);
+    cluster.untouched(&["foos.v2.example.com", "foos.v1.stays.io"]).await;
 
     // All of it goes, and comes back, with another scope.
     sim.delete(&definition_ref("example.com")).unwrap();
@@ -169,7 +171,7 @@ async fn a_definition_comes_changes_goes_and_comes_back() {
     sim.upsert(foo("example.com/v2", "b", &json!(2))).unwrap();
     cluster.shows("foo_size", &["b v2 = 2"]).await;
     assert_eq!(cluster.ksm.resources(), ["namespaces", "nodes", "foos.v1.stays.io", "foos.v2.example.com"]);
-    cluster.untouched(&["foos.v1.stays.io"]);
+    cluster.untouched(&["foos.v1.stays.io"]).await;
 }
 
 #[tokio::test]
@@ -190,7 +192,7 @@ async fn a_schema_that_changes_under_us_and_bad_objects_touch_nothing() {
         cluster.sim.upsert(foo("example.com/v1", name, &size)).unwrap();
     }
     cluster.shows("foo_size", &["a v1 = 1", "e v1 = 5"]).await;
-    cluster.untouched(&["foos.v1.example.com", "customresourcedefinitions"]);
+    cluster.untouched(&["foos.v1.example.com", "customresourcedefinitions"]).await;
 }
 
 #[tokio::test]
@@ -213,7 +215,7 @@ async fn two_definitions_with_one_plural_stay_apart() {
     cluster.sim.delete(&definition_ref("a.io")).unwrap();
     cluster.shows("a_size", &[]).await;
     cluster.shows("b_size", &["y v1 = 2"]).await;
-    cluster.untouched(&["foos.v1.b.io"]);
+    cluster.untouched(&["foos.v1.b.io"]).await;
 }
 
 #[tokio::test]
@@ -239,7 +241,7 @@ async fn native_kinds_are_found_by_discovery_now_or_later() {
     cluster.sim.serve_versions("batch", "cronjobs", &["v1"]).unwrap();
     cluster.sim.upsert(job).unwrap();
     cluster.shows("kept", &["c v1 = 4"]).await;
-    cluster.untouched(&["deployments.v1.apps"]);
+    cluster.untouched(&["deployments.v1.apps"]).await;
 }
 
 #[tokio::test]
@@ -259,7 +261,7 @@ async fn a_new_configuration_restarts_what_it_changes() {
     assert_eq!(cluster.values("b_other"), ["x v1 = 1"], "synced with the new configuration");
     assert!(cluster.values("b_size").is_empty());
     assert_eq!([cluster.values("a_size"), cluster.values("c_size")], [["x v1 = 1"], ["x v1 = 1"]]);
-    cluster.untouched(&["foos.v1.a.io", "customresourcedefinitions"]);
+    cluster.untouched(&["foos.v1.a.io", "customresourcedefinitions"]).await;
     assert_eq!(cluster.sim.requests().count(Verb::List, "foos"), 4, "of a, twice of b, of c");
 
     cluster.ksm.set_custom_resources(CustomResourceConfig::default()).unwrap();
