@@ -15,6 +15,7 @@ use crate::fetch::{Fetcher, NodeProxy};
 use crate::follow::{AllRates, follow};
 use crate::inventory::InventoryBuilder;
 use crate::kubelet_summary::{KubeletSummary, keep_nodes};
+use crate::schema::Parts;
 
 /// When kubelets are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,9 +23,16 @@ pub enum Mode {
     /// When somebody asks a question that their nodes have part in, once per TTL at most.
     #[default]
     OnDemand,
-    /// Each node once per TTL, whether somebody asks or not: questions find fresh documents, and
-    /// [`subscribe`](KubeletSummary::subscribe) tells of all nodes. Nodes that are new are asked at once, 100 a second:
-    /// a host with one of them waits for no round, and 5,000 are asked within 50 s.
+    /// Each node once per TTL, whether somebody asks or not, and [`subscribe`](KubeletSummary::subscribe) tells of all
+    /// nodes. Nodes that are new are asked at once, 100 a second: a host with one of them waits for no round, and 5,000
+    /// are asked within 50 s.
+    ///
+    /// A question waits for a node whose document has just become too old and is being asked;
+    /// [`usage_within`](KubeletSummary::usage_within) a deadline of nothing takes what there is.
+    ///
+    /// All nodes are asked that the inventory has, also those without a pod that is watched. An agent on each node must
+    /// narrow it to its own, by [`pod_fields`](crate::inventory::InventoryBuilder::pod_fields) `spec.nodeName=…`, or each
+    /// kubelet is asked by all of them.
     Background,
 }
 
@@ -58,6 +66,7 @@ pub struct KubeletSummaryBuilder {
     client: Option<kube::Client>,
     inventory: InventoryBuilder,
     fetcher: Option<Arc<dyn Fetcher>>,
+    parts: Parts,
     ttl: Duration,
     concurrency: usize,
     suspects: Option<usize>,
@@ -88,6 +97,7 @@ impl KubeletSummaryBuilder {
             client,
             inventory,
             fetcher: None,
+            parts: Parts::default(),
             ttl: DEFAULT_TTL,
             concurrency: DEFAULT_CONCURRENCY,
             suspects: None,
@@ -104,6 +114,14 @@ impl KubeletSummaryBuilder {
     /// ([`rbac::NODE_PROXY`](crate::fetch::rbac::NODE_PROXY)): prefer `fetch::Direct` where nodes can be reached.
     pub fn fetcher(mut self, fetcher: impl Fetcher) -> Self {
         self.fetcher = Some(Arc::new(fetcher));
+        self
+    }
+
+    /// Which parts of documents are kept, where no [fetcher](Self::fetcher) is given, which has its own setting;
+    /// [`Parts::USAGE`] by default, which lacks swap and pressure among others. What is kept is most of what this takes in
+    /// memory.
+    pub fn parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
         self
     }
 
@@ -182,7 +200,7 @@ impl KubeletSummaryBuilder {
     pub fn spawn(self) -> Result<KubeletSummary, BuildError> {
         let fetcher = match (self.fetcher, self.client) {
             (Some(fetcher), _) => fetcher,
-            (None, Some(client)) => Arc::new(NodeProxy::new(client)),
+            (None, Some(client)) => Arc::new(NodeProxy::new(client).parts(self.parts)),
             (None, None) => return Err(BuildError::NoFetcher),
         };
         if self.rates && self.ttl.is_zero() {

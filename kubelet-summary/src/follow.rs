@@ -6,28 +6,63 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use futures::stream::{Stream, StreamExt};
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
-use crate::cache::{NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
+use crate::cache::{Document, NodeAnswer, NodeOutcome, SummaryCache, SummaryChange};
 use crate::rates::Rates;
 
 /// Each node's rates. A node that leaves the cache leaves here.
 #[derive(Debug, Default)]
-pub(crate) struct AllRates(RwLock<HashMap<Arc<str>, Arc<Rates>, RandomState>>);
+pub(crate) struct AllRates(RwLock<HashMap<Arc<str>, Known, RandomState>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    rates: Arc<Rates>,
+    /// When the last document was asked for.
+    requested: Option<Instant>,
+}
+
+impl Known {
+    fn is_older_than(&self, document: &Document) -> bool {
+        self.requested.is_none_or(|requested| requested < document.requested)
+    }
+}
 
 impl AllRates {
     /// A node's rates as they are now. Whoever reads them holds no lock: the next document goes into a copy meanwhile.
     pub(crate) fn of(&self, node: &str) -> Option<Arc<Rates>> {
-        self.0.read().get(node).cloned()
+        self.0.read().get(node).map(|known| known.rates.clone())
     }
 
     pub(crate) fn clear(&self) {
         self.0.write().clear();
     }
 
-    /// A document that was fed before changes nothing.
+    /// A document that was fed before changes nothing, nor one that is older.
     fn feed(&self, answer: &NodeAnswer) {
-        if let NodeOutcome::Fresh(document) = &answer.outcome {
-            Arc::make_mut(self.0.write().entry(answer.node.clone()).or_default()).feed(&document.summary);
+        let NodeOutcome::Fresh(document) = &answer.outcome else { return };
+        let mut all = self.0.write();
+        let known = all.entry(answer.node.clone()).or_default();
+        if known.is_older_than(document) {
+            known.requested = Some(document.requested);
+            Arc::make_mut(&mut known.rates).feed_at(&document.summary, document.requested);
+        }
+    }
+
+    /// What has not been fed yet of these answers of the cache.
+    pub(crate) fn feed_all(&self, answers: &[NodeAnswer], cache: &SummaryCache) {
+        let is_news = |answer: &&NodeAnswer| match &answer.outcome {
+            NodeOutcome::Fresh(document) => {
+                self.0.read().get(&answer.node).is_none_or(|known| known.is_older_than(document))
+            }
+            _ => false,
+        };
+        for answer in answers.iter().filter(is_news) {
+            self.feed(answer);
+            // A node that leaves from here on is followed; of one that left before, nobody tells any more.
+            if cache.peek(&answer.node).is_none() {
+                self.remove(&answer.node);
+            }
         }
     }
 
@@ -67,10 +102,8 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use tokio::time::Instant;
 
     use super::*;
-    use crate::cache::Document;
     use crate::rates::Counter;
     use crate::schema::Summary;
 

@@ -8,16 +8,26 @@
 //! - A counter below its predecessor has begun anew with those that are sampled with it, and so have all counters of an
 //!   object whose `startTime` is another. There is no rate for this interval, never a negative one.
 //! - A `time` before the last one is a clock that was set back. There is no rate until the sample after it.
+//! - A clock that was set by less than an interval, or ahead, shows beside our own: where [`Rates::feed_at`] is told when
+//!   the document was asked for, and the newest of its samples gained 20 s more or less than that, everything begins
+//!   anew. A smaller step can't be told from samples that are a while old when they are read.
 //! - A counter that is absent, or without a time, has no rate and is forgotten: when it is back it begins anew.
 //! - A pod or container that isn't in a later document is forgotten, so the state is no larger than one document is.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 mod track;
 
 pub use track::{Counter, ObjectRates, Rate};
 
-use crate::schema::{ContainerStats, Name, NodeStats, PodStats, Summary};
+use crate::schema::{ContainerStats, Name, NodeStats, PodStats, Summary, Time};
+
+/// How much more or less a node's clock may gain than ours, between two documents: samples are up to 15 s old when they
+/// are read, and a kubelet may take a while to say them.
+const STEP: Duration = Duration::from_secs(20);
 
 /// The rates of one node, its pods and their containers.
 ///
@@ -48,6 +58,8 @@ pub struct Rates {
     pods: HashMap<Box<str>, PodRates>,
     /// Counts the documents, so that what the last one didn't have is told apart.
     document: u64,
+    /// The newest time of a document's samples, and when that was asked for.
+    clocks: Option<(Time, Instant)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,6 +81,8 @@ pub struct Fed {
     pub resets: usize,
     /// Samples with an earlier time than the one before.
     pub backwards: usize,
+    /// Steps of the node's clock that only ours shows: 1 or none.
+    pub steps: usize,
     /// Pods and containers that were forgotten.
     pub forgotten: usize,
 }
@@ -83,12 +97,25 @@ impl Rates {
     ///
     /// Rates exist for the [`Parts`](crate::Parts) that the document was read with.
     pub fn feed(&mut self, summary: &Summary) -> Fed {
+        self.feed_with(summary, None)
+    }
+
+    /// The same of a document that was [asked for](crate::Document::requested) then: a clock of the node that is set shows.
+    pub fn feed_at(&mut self, summary: &Summary, requested: Instant) -> Fed {
+        self.feed_with(summary, Some(requested))
+    }
+
+    fn feed_with(&mut self, summary: &Summary, requested: Option<Instant>) -> Fed {
         let NodeStats { node_name, .. } = &summary.node;
         if *node_name != self.node_name {
             *self = Self { node_name: node_name.clone(), ..Self::default() };
         }
-        self.document += 1;
         let mut fed = Fed::default();
+        if self.is_step(summary, requested) {
+            fed.steps = 1;
+            *self = Self { node_name: node_name.clone(), clocks: self.clocks, ..Self::default() };
+        }
+        self.document += 1;
         self.node.feed_node(&summary.node, &mut fed);
         feed_containers(&mut self.system, &summary.node.system_containers, &mut fed);
         for pod in &summary.pods {
@@ -106,6 +133,23 @@ impl Rates {
             self.pods.shrink_to_fit();
         }
         fed
+    }
+
+    /// Whether the newest sample gained another time than passed here since the last document that had a newer one.
+    fn is_step(&mut self, summary: &Summary, requested: Option<Instant>) -> bool {
+        let of_pods = summary.pods.iter().flat_map(|pod| [pod.cpu.time, pod.memory.time]);
+        let newest = [summary.node.cpu.time, summary.node.memory.time].into_iter().chain(of_pods).flatten().max();
+        let Some(newest) = newest else { return false };
+        let before = self.clocks;
+        if before.is_some_and(|(time, _)| time == newest) {
+            return false;
+        }
+        self.clocks = requested.map(|requested| (newest, requested));
+        let (Some((time, asked)), Some(requested)) = (before, requested) else { return false };
+        let passed = requested.saturating_duration_since(asked).as_nanos();
+        // One that goes backwards is each sample's own matter.
+        let Ok(gained) = u128::try_from(newest.nanos_since(time)) else { return false };
+        passed.abs_diff(gained) > STEP.as_nanos()
     }
 
     fn feed_pod(&mut self, stats: &PodStats, fed: &mut Fed) {

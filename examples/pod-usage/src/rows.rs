@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kubelet_summary::query::{Aggregate, Figures, Tally};
+use kubelet_summary::query::{Aggregate, Figures, ResourceTallies, Tally};
 use kubelet_summary::resources::{Resources, ratio};
 use kubelet_summary::{PodUsage, Usage};
 use serde_json::{Value, json};
@@ -118,25 +118,19 @@ pub(crate) fn rows(usage: &Usage, by: By, cpu: Option<Cpu<'_>>) -> Vec<Row> {
 }
 
 fn row(namespace: String, name: Vec<String>, sum: &Aggregate) -> Row {
-    let requested = |resource: &str| sum.requests.get(resource).and_then(Tally::sum);
-    // Where one of them may take all, a sum of the others' limits holds nothing.
-    let limit = |resource: &str| {
-        let tally = sum.limits.get(resource).filter(|tally| tally.of == sum.parts);
-        tally.and_then(Tally::sum)
-    };
-    let amounts = |resource, used: &Tally| Amounts {
+    let amounts = |used: Tally, of: fn(&ResourceTallies) -> Tally| Amounts {
         used: used.sum(),
-        requested: requested(resource),
-        limit: limit(resource),
+        requested: of(&sum.requests).sum(),
+        limit: sum.of_all(of(&sum.limits)),
         is_whole: used.of == sum.parts,
     };
     Row {
         namespace,
         name,
         parts: sum.parts,
-        cpu: amounts("cpu", &sum.cpu_nano_cores),
-        memory: amounts("memory", &sum.memory_working_set_bytes),
-        storage: amounts("ephemeral-storage", &sum.ephemeral_storage_bytes),
+        cpu: amounts(sum.cpu_nano_cores, |of| of.cpu),
+        memory: amounts(sum.memory_working_set_bytes, |of| of.memory),
+        storage: amounts(sum.ephemeral_storage_bytes, |of| of.ephemeral_storage),
         age: sum.age,
     }
 }

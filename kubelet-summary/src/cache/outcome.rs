@@ -59,7 +59,8 @@ pub enum MissingReason {
         /// When the first attempt failed of those since the last success.
         since: Instant,
     },
-    /// The call's deadline came first. The attempt goes on, for whoever asks next.
+    /// The call's deadline came first. The attempt goes on, for whoever asks next; with a TTL of zero it ends with its
+    /// caller.
     Deadline,
     /// The attempt succeeded, and took longer than a TTL.
     Slow {

@@ -152,6 +152,10 @@ impl Table {
     /// An attempt begins now. Whom to ask, unless the node is gone.
     pub(super) fn begin(&mut self, name: &str, generation: u64, now: Instant) -> Option<Arc<NodeTarget>> {
         let entry = self.nodes.get_mut(name).filter(|entry| entry.generation == generation)?;
+        if entry.attempted.is_none() && self.news.is_none() {
+            // On demand, a node owes nothing until somebody asks.
+            entry.succeeded = Err(now);
+        }
         entry.attempted = Some(now);
         Some(entry.target.clone())
     }
@@ -306,13 +310,20 @@ impl Table {
         entry
     }
 
-    /// Forgets nodes that nobody asks for.
+    /// Forgets nodes that nobody asks for, and documents that can't be served any more.
     fn sweep(&mut self, now: Instant) {
-        let idle = IDLE.max(self.ttl.saturating_mul(2));
+        let served = self.ttl.saturating_mul(2);
+        let idle = IDLE.max(served);
         if now.saturating_duration_since(self.swept) < LOOK {
             return;
         }
         self.swept = now;
+        for entry in self.nodes.values_mut() {
+            // What comes next takes the old one's place in memory.
+            if entry.living_flight().is_none() {
+                entry.kept.take_if(|kept| now.saturating_duration_since(kept.requested) >= served);
+            }
+        }
         self.forget("idle", |_, entry| {
             entry.named || entry.living_flight().is_some() || now.saturating_duration_since(entry.used) < idle
         });
@@ -340,8 +351,11 @@ impl Table {
             return;
         }
         self.looked = Some(now);
-        let idle = self.ttl.saturating_mul(2);
-        let wanted = self.nodes.values().filter(|it| it.named || now.saturating_duration_since(it.used) <= idle);
+        let (idle, background) = (self.ttl.saturating_mul(2), self.news.is_some());
+        let wanted = self.nodes.values().filter(|it| {
+            let is_used = it.attempted.is_some() && now.saturating_duration_since(it.used) <= idle;
+            if background { it.named || is_used } else { is_used }
+        });
         let age = |entry: &Entry| now.saturating_duration_since(entry.succeeded.unwrap_or_else(|since| since));
         telemetry::oldest(wanted.map(age).max().unwrap_or_default());
     }

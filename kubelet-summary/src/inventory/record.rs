@@ -235,6 +235,12 @@ impl From<Node> for NodeRecord {
     }
 }
 
+impl From<Arc<Node>> for NodeRecord {
+    fn from(node: Arc<Node>) -> Self {
+        Self::from(&*node)
+    }
+}
+
 /// A condition's status; `Unknown` is none.
 pub(super) fn truth(status: &str) -> Option<bool> {
     match status {

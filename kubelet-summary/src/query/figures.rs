@@ -26,10 +26,10 @@ macro_rules! figures {
             pub age: Duration,
             $($(#[$doc])+ pub $name: Tally,)+
             /// What they ask for.
-            pub requests: BTreeMap<&'static str, Tally>,
-            /// What they may take. Where not all of them have a limit ([`Tally::of`] is below
-            /// [`parts`](Self::parts)), the sum holds nothing.
-            pub limits: BTreeMap<&'static str, Tally>,
+            pub requests: ResourceTallies,
+            /// What they may take. Where one of them has no limit, a sum of the others' holds nothing: see
+            /// [`of_all`](Self::of_all).
+            pub limits: ResourceTallies,
         }
 
         impl Aggregate {
@@ -38,24 +38,40 @@ macro_rules! figures {
                 self.parts += 1;
                 self.age = self.age.max(age);
                 $(self.$name.add(figures.$name);)+
-                for (tallies, resources) in [(&mut self.requests, requests), (&mut self.limits, limits)] {
-                    for (name, amount) in [
-                        (CPU, resources.cpu),
-                        (MEMORY, resources.memory),
-                        (EPHEMERAL_STORAGE, resources.ephemeral_storage),
-                    ] {
-                        tallies.entry(name).or_default().add(amount);
-                    }
-                }
+                self.requests.add(requests);
+                self.limits.add(limits);
             }
         }
     };
 }
 
-/// The name of a resource, as objects have it.
-const CPU: &str = "cpu";
-const MEMORY: &str = "memory";
-const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
+/// Requests or limits of several pods or containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ResourceTallies {
+    /// CPU, in billionths of a core.
+    pub cpu: Tally,
+    /// Memory, in bytes.
+    pub memory: Tally,
+    /// Ephemeral storage, in bytes.
+    pub ephemeral_storage: Tally,
+}
+
+impl ResourceTallies {
+    fn add(&mut self, resources: Resources) {
+        self.cpu.add(resources.cpu);
+        self.memory.add(resources.memory);
+        self.ephemeral_storage.add(resources.ephemeral_storage);
+    }
+}
+
+impl Aggregate {
+    /// The sum of a figure that is known of each part, as a limit has to be to hold all of them; none where one lacks it,
+    /// and none of nothing.
+    pub fn of_all(&self, tally: Tally) -> Option<u64> {
+        tally.sum().filter(|_| tally.of == self.parts)
+    }
+}
 
 figures! {
     /// Processor, in billionths of a core, over the kubelet's own window. Zero where others poll the kubelet too
@@ -69,7 +85,7 @@ figures! {
     memory_usage_bytes,
     /// Anonymous memory, in bytes.
     memory_rss_bytes,
-    /// Swap, in bytes.
+    /// Swap, in bytes; where it is [kept](crate::KubeletSummaryBuilder::parts) of documents.
     swap_bytes,
     /// Ephemeral storage, in bytes: of a pod its own figure, of a container its writable layer and logs.
     ephemeral_storage_bytes,

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use self::figures::{Aggregate, Figures, Tally, WorkloadKey};
+pub use self::figures::{Aggregate, Figures, ResourceTallies, Tally, WorkloadKey};
 pub(crate) use self::join::plan;
 pub use self::pod::{ContainerUsage, PodUsage, UnknownPod};
 use crate::cache::MissingReason;
@@ -194,9 +194,14 @@ pub enum UsageError {
 
 impl UsageError {
     /// Whether something failed, so that the same question had better not be asked again at once: no list can be had, or
-    /// no figures. Others cost nothing: that the first list is on its way, that all is shut down, that nobody watches what
-    /// is asked for, and what a back-off says itself.
+    /// no node that was asked gave figures. Others cost nothing: that the first list is on its way, that all is shut down,
+    /// that nobody watches what is asked for, what a back-off says itself, and that kubelets which answer don't know the
+    /// pods yet: they may in their next document.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::NotReady(NotReady::Failing { .. }) | Self::NoData { .. })
+        match self {
+            Self::NotReady(NotReady::Failing { .. }) => true,
+            Self::NoData { usage, .. } => !usage.missing.is_empty(),
+            _ => false,
+        }
     }
 }

@@ -108,11 +108,11 @@ impl<Name> Default for PodSpecResources<Name> {
 
 impl<Name> PodSpecResources<Name> {
     /// What the pod asks for, as the scheduler counts it: its containers and sidecars together, or the init container
-    /// that asks for more beside the sidecars before it; what the pod states itself goes before that; with the overhead.
+    /// that asks for more beside the sidecars before it; what the pod states itself goes before that; with the overhead,
+    /// also where nothing else is stated.
     pub fn pod_requests(&self) -> Resources {
         let of_containers = self.at_once(|container| container.requests);
-        let requests = self.requests.with(of_containers, Option::or);
-        requests.with(self.overhead, |a, b| a.map(|a| a.saturating_add(b.unwrap_or(0))))
+        self.requests.with(of_containers, Option::or).plus(self.overhead)
     }
 
     /// What the pod may take once it runs: what it states itself, or else its containers' and sidecars' limits together.
@@ -226,6 +226,16 @@ mod tests {
             let pod = PodSpecResources { containers: containers.collect(), ..PodSpecResources::default() };
             assert_eq!((pod.pod_limits().ephemeral_storage, pod.pod_limits().memory), (wanted, None), "{limits:?}");
         }
+    }
+
+    #[test]
+    fn overhead_is_asked_for_by_pods_that_ask_for_nothing_else() {
+        let overhead = Resources { cpu: Some(250), ..Resources::default() };
+        let containers = [container(ContainerKind::Main, 10, None)].into();
+        let pod = PodSpecResources { containers, overhead, ..PodSpecResources::default() };
+        assert_eq!((pod.pod_requests().cpu, pod.pod_requests().memory), (Some(250), Some(10)));
+        // It limits nothing by itself.
+        assert_eq!(pod.pod_limits().cpu, None);
     }
 
     fn container(kind: ContainerKind, request: u64, limit: Option<u64>) -> ContainerSpec {

@@ -1,10 +1,13 @@
 //! Document after document → rates.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that can't go on fails")]
 
+use std::time::Duration;
+
 use kubelet_summary::rates::{Counter, Fed, ObjectRates, Rates};
 use kubelet_summary::{Parts, Summary};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 #[allow(dead_code, reason = "some of its shapes are for other tests")]
 use crate::generate::{NODE, Shape};
@@ -114,6 +117,37 @@ fn what_a_document_did_is_told() {
     assert_eq!(feed(json!([pod("a", 0, Some(5), Some(6)), pod("b", 0, Some(30), Some(1))])), [2, 0, 2, 2, 0]);
     assert_eq!(feed(json!([pod("a", 3, Some(15), Some(7))])), [2, 0, 1, 0, 2]);
     assert_eq!(feed(json!([])), [0, 0, 0, 0, 2]);
+}
+
+/// A clock of ours, a node's clock of its samples, and whether rates begin anew there.
+type Looks = [(u64, u64, bool)];
+
+#[test]
+fn a_clock_that_is_set_shows_beside_ours() {
+    let table: [(&str, &Looks); 7] = [
+        ("steady", &[(0, 0, false), (55, 55, false), (110, 110, false)]),
+        ("samples are some seconds old", &[(0, 85, false), (55, 155, false), (110, 196, false)]),
+        ("set back by less than an interval", &[(0, 100, false), (55, 105, true), (110, 160, false)]),
+        ("set ahead", &[(0, 0, false), (55, 3500, true), (110, 3555, false)]),
+        ("set back by more", &[(0, 1000, false), (55, 100, false), (110, 155, false)]),
+        ("a kubelet that stands still", &[(0, 0, false), (55, 0, false), (110, 0, false), (165, 160, false)]),
+        ("documents that are far apart", &[(0, 0, false), (3000, 2995, false)]),
+    ];
+    for (what, looks) in table {
+        let (mut rates, began) = (Rates::new(), Instant::now());
+        let mut anew = true;
+        for (number, (ours, time, is_step)) in looks.iter().enumerate() {
+            let document = of_pods(&json!([pod("u", 0, Some(*time), Some(ours * SECOND))]));
+            let fed = rates.feed_at(&document, began + Duration::from_secs(*ours));
+            assert_eq!(fed.steps, usize::from(*is_step), "{what}, document {number}");
+            let (repeated, backwards) = (fed.repeated > 0, fed.backwards > 0);
+            anew = (anew && repeated) || number == 0 || *is_step || backwards;
+            // A processor was busy all the time.
+            let rate = cpu(rates.pod("u"));
+            assert_eq!(rate.is_none(), anew, "{what}, document {number}: {rate:?}");
+            assert!(rate.is_none_or(|rate| (0.7..1.5).contains(&rate)), "{what}, document {number}: {rate:?}");
+        }
+    }
 }
 
 #[test]

@@ -250,3 +250,24 @@ async fn a_new_address_counts_from_the_next_attempt() {
     let asked: Vec<_> = kubelets.calls_of("n").iter().map(|call| call.node.addresses[0].address.clone()).collect();
     assert_eq!(asked, ["10.0.0.1", "10.0.0.2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_served_any_more_takes_no_memory() {
+    let (kubelets, all) = (Kubelets::default(), nodes(2));
+    let cache = kubelets.cache().build();
+    cache.retain(&all);
+    let NodeOutcome::Fresh(document) = cache.get(&all[0]).await else { panic!("it answers") };
+    let old = Arc::downgrade(&document.summary);
+    drop(document);
+    pass(2 * TTL - NANO).await;
+    cache.get(&all[1]).await;
+    assert!(old.upgrade().is_some(), "it can be served still");
+    pass(Duration::from_secs(1)).await;
+    // Nobody asks for that one, and the host says that it is there.
+    kubelets.act("node-1", Act::Fail);
+    pass(TTL).await;
+    cache.get(&all[1]).await;
+    assert!(old.upgrade().is_none());
+    let missing = cache.peek("node-0").unwrap();
+    assert!(matches!(missing, NodeOutcome::Missing { last: Some(age), .. } if age >= 2 * TTL), "{missing:?}");
+}

@@ -144,6 +144,29 @@ async fn what_happens_is_counted() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_that_nobody_asks_about_ages_only_in_the_background() {
+    let recorded = Recorded::default();
+    let _recording = metrics::set_default_local_recorder(&recorded);
+    let (kubelets, all) = (Kubelets::default(), nodes(3));
+    let cache = kubelets.cache().build();
+    cache.retain(&all);
+    pass(Duration::from_hours(1)).await;
+    kubelets.act("node-1", Act::Slow(Duration::from_secs(2)));
+    cache.get(&all[0]).await;
+    cache.get(&all[1]).await;
+    // That of the first, while the second was asked.
+    assert_eq!(recorded.get("kubelet_summary_cache_oldest_age_seconds"), 2);
+    cache.shutdown().await;
+
+    kubelets.act("node-2", Act::Hang);
+    let cache = kubelets.cache().spawn().unwrap();
+    cache.retain(&all);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert!(recorded.get("kubelet_summary_cache_oldest_age_seconds") > 8 * 60);
+    cache.shutdown().await;
+}
+
 #[test]
 fn the_readme_lists_all_metrics() {
     let readme = include_str!("../../../README.md");

@@ -56,6 +56,47 @@ async fn a_workload_that_fails_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_their_kubelet_does_not_know_yet_are_no_failure() {
+    let house = house_of(|builder| builder.backoff(Backoff::default()));
+    house.pods.list([pod("a", "one", "1", "n1")]);
+    house.nodes.list([node("n1")]);
+    house.summary.ready().await.unwrap();
+    house.kubelets.say("n1", vec![]);
+    let scope = Scope::all().namespace("a");
+    for _ in 0..20 {
+        let error = house.summary.usage(&scope).await.unwrap_err();
+        assert!(matches!(error, UsageError::NoData { .. }) && !error.is_failure(), "{error}");
+        sleep(Duration::from_secs(5)).await;
+    }
+    house.kubelets.say("n1", vec![stats("a", "one", "1", 10)]);
+    sleep(Duration::from_secs(55)).await;
+    assert_eq!(words(&house.summary.usage(&scope).await.unwrap()), ["one@n1=10"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_a_hundred_nodes_that_hangs_hides_no_other() {
+    let house = house_of(|builder| builder.deadline(Duration::from_secs(5)));
+    let names: Vec<String> = (0..100).map(|number| format!("n{number:02}")).collect();
+    house.nodes.list(names.iter().map(|name| node(name)));
+    house.pods.list(names.iter().map(|name| pod("a", &format!("on-{name}"), name, name)));
+    house.summary.ready().await.unwrap();
+    for name in &names {
+        house.kubelets.say(name, vec![stats("a", &format!("on-{name}"), name, 10)]);
+    }
+    house.kubelets.hang("n42");
+    for _ in 0..3 {
+        let began = Instant::now();
+        let usage = house.summary.usage(&Scope::all().namespace("a")).await.unwrap();
+        assert!(began.elapsed() <= Duration::from_secs(5), "{:?}", began.elapsed());
+        let missing: Vec<(&str, String)> =
+            usage.missing.iter().map(|missing| (&*missing.node, missing.reason.to_string())).collect();
+        assert_eq!(usage.values.len(), 99);
+        assert!(matches!(&*missing, [("n42", reason)] if reason.contains("deadline")), "{missing:?}");
+    }
+    house.summary.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_the_background_questions_find_fresh_documents() {
     let house = house_of(|builder| builder.mode(Mode::Background).ttl(Duration::from_secs(20)));
     let mut changes = house.summary.subscribe();
@@ -167,15 +208,24 @@ async fn rates_follow_the_documents_and_leave_with_their_nodes() {
     house.summary.ready().await.unwrap();
     house.kubelets.say("n1", document(0, 0));
     let usage = house.summary.usage(&Scope::all()).await.unwrap();
-    settle().await;
     assert_eq!(house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds), None, "one sample");
 
     house.kubelets.say("n1", document(1, 30_000_000_000));
     sleep(Duration::from_mins(1)).await;
     let usage = house.summary.usage(&Scope::all()).await.unwrap();
-    settle().await;
+    // At once, whoever feeds it.
     let rate = house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds).unwrap();
     assert!((rate.per_second - 0.5).abs() < 1e-9, "{rate:?}");
+    settle().await;
+    assert_eq!(house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds), Some(rate));
+
+    // The node's clock is set back by most of what has passed: its counter gained a minute in what seems a second.
+    let mut late = document(1, 90_000_000_000);
+    late[0]["cpu"]["time"] = "2026-01-01T00:01:01Z".into();
+    house.kubelets.say("n1", late);
+    sleep(Duration::from_mins(1)).await;
+    let usage = house.summary.usage(&Scope::all()).await.unwrap();
+    assert_eq!(house.summary.pod_rate(&usage.values[0], Counter::CpuSeconds), None);
 
     house.nodes.delete(node("n1"));
     settle().await;

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub(crate) struct Kubelets {
     documents: Arc<Mutex<HashMap<String, Value>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    hangs: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Kubelets {
@@ -27,6 +28,11 @@ impl Kubelets {
             Some(pods) => documents.insert(node.to_owned(), json!({"node": {"nodeName": node}, "pods": pods})),
             None => documents.remove(node),
         };
+    }
+
+    /// The node never answers from now on.
+    pub(crate) fn hang(&self, node: &str) {
+        self.hangs.lock().unwrap().insert(node.to_owned());
     }
 
     /// Who was asked since the last call, sorted: `name` or `name@address`.
@@ -42,7 +48,11 @@ impl Fetcher for Kubelets {
         let address = node.addresses.first().map(|address| format!("@{}", address.address)).unwrap_or_default();
         self.asked.lock().unwrap().push(format!("{}{address}", node.name));
         let document = self.documents.lock().unwrap().get(&*node.name).cloned();
+        let hangs = self.hangs.lock().unwrap().contains(&*node.name);
         async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             let document = document.ok_or_else(|| FetchError::Other("the kubelet is down".into()))?;
             Ok(Summary::from_slice(document.to_string().as_bytes()).unwrap().summary)
         }

@@ -1,8 +1,11 @@
 //! Questions about what nobody watches.
 
+use std::time::Duration;
+
 use cluster_sim::Sim;
+use futures::StreamExt;
 use kubelet_summary::inventory::InventoryBuilder;
-use kubelet_summary::{KubeletSummary, PodSelector, Scope, UsageError};
+use kubelet_summary::{KubeletSummary, Mode, Parts, PodSelector, Scope, UsageError};
 
 use super::support::{node, pod, words};
 
@@ -68,4 +71,35 @@ async fn what_of_a_question_nobody_watches_is_named() {
     assert_eq!(sim.kubelets().requests().summaries("n2"), 0);
     summary.shutdown().await;
     sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn in_the_background_an_agent_of_one_node_asks_that_one() {
+    let (sim, none) = narrowed(|it| it).await;
+    none.shutdown().await;
+    let builder = KubeletSummary::builder(sim.client_in_memory()).inventory(|it| it.pod_fields("spec.nodeName=n1"));
+    let summary = builder.mode(Mode::Background).ttl(Duration::from_millis(200)).spawn().unwrap();
+    let mut changes = summary.subscribe();
+    for _ in 0..3 {
+        changes.next().await.unwrap();
+    }
+    assert_eq!(summary.nodes().await.unwrap().len(), 1);
+    assert!(sim.kubelets().requests().summaries("n1") >= 3);
+    assert_eq!(sim.kubelets().requests().summaries("n2"), 0);
+    summary.shutdown().await;
+    sim.shutdown().await;
+}
+
+#[tokio::test]
+async fn swap_is_known_where_it_is_kept() {
+    for (parts, is_known) in [(Parts::USAGE, false), (Parts::USAGE | Parts::SWAP, true)] {
+        let (sim, none) = narrowed(|it| it).await;
+        none.shutdown().await;
+        let summary = KubeletSummary::builder(sim.client_in_memory()).parts(parts).spawn().unwrap();
+        summary.ready().await.unwrap();
+        let usage = summary.usage(&Scope::all()).await.unwrap();
+        assert_eq!(usage.total().swap_bytes.sum().is_some(), is_known);
+        summary.shutdown().await;
+        sim.shutdown().await;
+    }
 }

@@ -33,7 +33,7 @@ async fn workloads_are_summed_up_across_their_replica_sets() {
 
     let usage = ask(Scope::all()).await;
     let sums = usage.by_workload().into_iter().map(|(key, sum)| {
-        let (memory, limit) = (sum.memory_working_set_bytes, sum.limits["memory"]);
+        let (memory, limit) = (sum.memory_working_set_bytes, sum.limits.memory);
         format!("{key}: {} of {}, at most {}, {} pods", memory.sum, limit.sum >> 20, memory.max, sum.parts)
     });
     assert_eq!(
@@ -47,8 +47,11 @@ async fn workloads_are_summed_up_across_their_replica_sets() {
     let total = usage.total();
     assert_eq!((total.parts, total.memory_working_set_bytes.sum()), (4, Some(10)));
     // Nothing holds the CPU, and nobody knows of swap: neither is zero.
-    assert_eq!((total.limits["cpu"].of, total.swap_bytes.sum(), total.swap_bytes.of), (0, None, 0));
-    assert_eq!(total.requests["cpu"].sum(), Some(400_000_000));
+    assert_eq!((total.limits.cpu.of, total.swap_bytes.sum(), total.swap_bytes.of), (0, None, 0));
+    assert_eq!(total.requests.cpu.sum(), Some(400_000_000));
+    assert_eq!((total.of_all(total.limits.memory), total.of_all(total.limits.cpu)), (Some(512 << 20), None));
+    let none = ask(Scope::all().owner("Deployment", "no-such")).await.total();
+    assert_eq!((none.parts, none.of_all(none.limits.memory)), (0, None));
 }
 
 #[tokio::test(start_paused = true)]
