@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{PodUsage, Usage};
 use crate::resources::Resources;
-use crate::schema::{ContainerStats, PodStats};
+use crate::schema::{ContainerStats, PodStats, Pressure, Psi};
 
 macro_rules! figures {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
@@ -89,18 +89,40 @@ figures! {
     swap_bytes,
     /// Ephemeral storage, in bytes: of a pod its own figure, of a container its writable layer and logs.
     ephemeral_storage_bytes,
+    /// Used on the claims that the pod mounts, in bytes; a claim that several pods mount is in each of them. None for a
+    /// container. Volumes that live with the pod are in its ephemeral storage.
+    claim_bytes,
     /// Received by the pod's default interface, in bytes; a counter. None for a container.
     network_rx_bytes,
     /// Sent by it.
     network_tx_bytes,
     /// Processes, a number. None for a container.
     processes,
+    /// Time in which a task waited for a processor, in nanoseconds; a counter. Pressure is there where it is
+    /// [kept](crate::KubeletSummaryBuilder::parts) of documents, and known to the kubelet (1.34 or later).
+    cpu_waiting_nano_seconds,
+    /// Time in which a task waited for memory, in the same way.
+    memory_waiting_nano_seconds,
+    /// Time in which a task waited for input or output, in the same way.
+    io_waiting_nano_seconds,
+}
+
+fn claims(stats: &PodStats) -> Option<u64> {
+    let claims = stats.volumes.iter().filter(|volume| !volume.pvc_ref.is_empty());
+    claims.filter_map(|volume| volume.fs.used_bytes.get()).reduce(u64::saturating_add)
+}
+
+/// For how long tasks waited for processors, memory, and input or output.
+fn waits(pressure: Option<&Pressure>) -> [Option<u64>; 3] {
+    let waited = |psi: fn(&Pressure) -> &Psi| pressure.and_then(|pressure| psi(pressure).some.total.get());
+    [waited(|of| &of.cpu), waited(|of| &of.memory), waited(|of| &of.io)]
 }
 
 impl Figures {
     /// Of a pod's document.
     pub fn of_pod(stats: &PodStats) -> Self {
         let network = stats.network.first().map(|network| &network.default);
+        let [cpu, memory, io] = waits(stats.pressure());
         Self {
             cpu_nano_cores: stats.cpu.usage_nano_cores.get(),
             cpu_core_nano_seconds: stats.cpu.usage_core_nano_seconds.get(),
@@ -109,15 +131,20 @@ impl Figures {
             memory_rss_bytes: stats.memory.rss_bytes.get(),
             swap_bytes: stats.swap().usage_bytes.get(),
             ephemeral_storage_bytes: stats.ephemeral_storage.used_bytes.get(),
+            claim_bytes: claims(stats),
             network_rx_bytes: network.and_then(|network| network.rx_bytes.get()),
             network_tx_bytes: network.and_then(|network| network.tx_bytes.get()),
             processes: stats.process_count.get(),
+            cpu_waiting_nano_seconds: cpu,
+            memory_waiting_nano_seconds: memory,
+            io_waiting_nano_seconds: io,
         }
     }
 
     /// Of a container's document.
     pub fn of_container(stats: &ContainerStats) -> Self {
         let storage = [stats.rootfs.used_bytes.get(), stats.logs.used_bytes.get()];
+        let [cpu, memory, io] = waits(stats.pressure());
         Self {
             cpu_nano_cores: stats.cpu.usage_nano_cores.get(),
             cpu_core_nano_seconds: stats.cpu.usage_core_nano_seconds.get(),
@@ -126,6 +153,9 @@ impl Figures {
             memory_rss_bytes: stats.memory.rss_bytes.get(),
             swap_bytes: stats.swap().usage_bytes.get(),
             ephemeral_storage_bytes: storage.into_iter().flatten().reduce(u64::saturating_add),
+            cpu_waiting_nano_seconds: cpu,
+            memory_waiting_nano_seconds: memory,
+            io_waiting_nano_seconds: io,
             ..Self::default()
         }
     }
@@ -215,7 +245,8 @@ impl Usage {
         all
     }
 
-    /// The containers of each name together, in all pods: those that have figures.
+    /// The containers of each name together, in all pods: those that have figures. Of ephemeral storage they have what is
+    /// their own; [`PodUsage::storage`] spreads the rest of the pod's over them.
     pub fn by_container(&self) -> BTreeMap<String, Aggregate> {
         let mut all: BTreeMap<String, Aggregate> = BTreeMap::new();
         for value in &self.values {

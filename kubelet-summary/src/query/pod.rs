@@ -10,6 +10,7 @@ use crate::cache::{Document, MissingReason};
 use crate::inventory::KnownPod;
 use crate::resources::{ContainerKind, Resources};
 use crate::schema::{ContainerStats, PodStats};
+use crate::storage::{Attribution, PodStorage, pod_storage};
 
 /// A node's document, as an answer refers to it.
 #[derive(Debug)]
@@ -90,6 +91,11 @@ impl PodUsage {
     /// Its main figures.
     pub fn figures(&self) -> Figures {
         Figures::of_pod(self.stats())
+    }
+
+    /// Its ephemeral storage, spread over its containers; none where the kubelet has no figure of it.
+    pub fn storage(&self, attribution: Attribution) -> Option<PodStorage<'_>> {
+        pod_storage(self.stats(), attribution)
     }
 
     /// Its containers: those of its spec, in their order, then others that its kubelet has figures of (ephemeral ones).

@@ -1,5 +1,9 @@
+//! Workloads, their pods and containers → sums of what they use.
+
+use kubelet_summary::query::Figures;
 use kubelet_summary::resources::{ContainerKind, Resources};
-use kubelet_summary::{PodSelector, Scope};
+use kubelet_summary::storage::Attribution;
+use kubelet_summary::{Parts, PodSelector, Scope, Summary};
 use serde_json::json;
 
 use super::support::{house, pod, stats, words};
@@ -88,9 +92,37 @@ async fn containers_have_what_they_ask_for_beside_what_they_use() {
     assert_eq!(containers[2].figures().ephemeral_storage_bytes, Some(5));
     assert_eq!(value.limits(), Resources { memory: Some(160 << 20), ..Resources::default() });
     assert_eq!(value.figures().ephemeral_storage_bytes, Some(7));
+    let spread = value.storage(Attribution::EvenSplit).unwrap();
+    assert_eq!(spread.containers.iter().map(|container| container.attributed_bytes).collect::<Vec<_>>(), [3, 2, 2]);
     assert_eq!(value.stats().memory.time.unwrap().to_string(), "2026-01-01T00:00:00Z");
 
     let by_name = usage.by_container();
     assert_eq!(by_name.keys().collect::<Vec<_>>(), ["debugger", "main", "mesh"]);
     assert_eq!(by_name["mesh"].memory_working_set_bytes.sum(), Some(5));
+}
+
+#[test]
+fn claims_and_pressure_are_figures_too() {
+    let psi = |total: u64| json!({"some": {"total": total}, "full": {"total": 1}});
+    let document = json!({"pods": [{
+        "podRef": {"name": "db", "namespace": "shop", "uid": "1"},
+        "cpu": {"time": "2026-01-01T00:00:00Z", "psi": psi(10)}, "memory": {"psi": psi(20)}, "io": {"psi": psi(30)},
+        "volume": [
+            {"name": "data", "usedBytes": 100, "pvcRef": {"name": "data-db-0", "namespace": "shop"}},
+            {"name": "more", "usedBytes": 7, "pvcRef": {"name": "more-db-0", "namespace": "shop"}},
+            {"name": "unknown", "pvcRef": {"name": "new", "namespace": "shop"}},
+            {"name": "tmp", "usedBytes": 1000},
+        ],
+        "containers": [{"name": "main", "io": {"psi": psi(29)}}],
+    }, {"podRef": {"name": "web", "namespace": "shop", "uid": "2"}, "volume": [{"name": "tmp", "usedBytes": 1000}]}]});
+    let read = |parts| Summary::from_slice_keeping(document.to_string().as_bytes(), parts).unwrap().summary;
+    let waits =
+        |of: &Figures| [of.cpu_waiting_nano_seconds, of.memory_waiting_nano_seconds, of.io_waiting_nano_seconds];
+    let all = read(Parts::ALL);
+    let [db, web] = [&all.pods[0], &all.pods[1]].map(Figures::of_pod);
+    assert_eq!((db.claim_bytes, web.claim_bytes), (Some(107), None));
+    assert_eq!((waits(&db), waits(&web)), ([Some(10), Some(20), Some(30)], [None; 3]));
+    let main = Figures::of_container(&all.pods[0].containers[0]);
+    assert_eq!((main.claim_bytes, waits(&main)), (None, [None, None, Some(29)]));
+    assert_eq!(waits(&Figures::of_pod(&read(Parts::USAGE).pods[0])), [None; 3]);
 }
