@@ -15,6 +15,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::manifest_files::{manifests, of_kind};
 use crate::support::{Ended, Host, PATIENCE, command, get, get_until};
@@ -138,8 +139,19 @@ impl World {
 
     /// The pod that replaces this one takes the Lease over.
     async fn take_over(&self) {
-        let now = self.sim.now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
-        self.change(json!({"spec": {"holderIdentity": "node-agent-next", "renewTime": now}})).await;
+        self.change(taken_over(&self.sim)).await;
+    }
+
+    /// The same, and it renews the Lease until this ends. With an interval of a second, who renews only once is soon dead.
+    fn successor(&self) -> AbortOnDropHandle<()> {
+        let (sim, name) = (self.sim.clone(), self.lease.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let leases: Api<Lease> = Api::namespaced(sim.client(), NAMESPACE);
+            loop {
+                leases.patch(&name, &PatchParams::default(), &Patch::Merge(taken_over(&sim))).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }))
     }
 
     async fn end(self) -> (Ended, Sim) {
@@ -147,6 +159,11 @@ impl World {
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         (ended, self.sim)
     }
+}
+
+fn taken_over(sim: &Sim) -> Value {
+    let now = sim.now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    json!({"spec": {"holderIdentity": "node-agent-next", "renewTime": now}})
 }
 
 /// A runtime with a container, whose cgroups are directories that nobody looks at.
@@ -219,10 +236,11 @@ async fn all_that_is_granted_is_used_and_nothing_is_missing() {
 async fn a_lease_that_was_taken_over_is_left_alone() {
     let world = World::start(manifests("node-agent")).await;
     world.renewed().await;
-    world.take_over().await;
+    let successor = world.successor();
     let line = world.part("lease", |line| line.contains("degraded")).await;
     assert!(line.contains("node-agent-next has taken the Lease over"), "{line}");
     let (ended, sim) = world.end().await;
+    assert!(!successor.is_finished());
     assert!(ended.stdout.contains("is not this writer's"), "{}", ended.stdout);
     sim.shutdown().await;
 }
