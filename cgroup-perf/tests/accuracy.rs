@@ -6,12 +6,16 @@
 mod support;
 
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use cgroup_perf::{
     loader::{Attached, HookChoice, Loader, Options, TimerChoice},
     sample::{CgroupId, Total},
 };
-use support::{Cgroup, Child, Work, eventually, stolen};
+use support::{Cgroup, Child, Work, measured, stolen, within};
+
+/// The last slot may not be over yet, when the jobs are; far longer than that.
+const SETTLED: Duration = Duration::from_secs(2);
 
 #[test]
 fn child() {
@@ -32,8 +36,13 @@ fn allowed(work: &Work, stolen: u64) -> u64 {
     work.switches * 50 + work.cpu / 100 + stolen + 1_000_000
 }
 
-/// Has each job done in a cgroup of its own, all at once, and waits until the cgroup's total says the same.
+/// Has each job done in a cgroup of its own, all at once, until the cgroups' totals say the same.
 fn check(name: &str, attached: &Attached, jobs: &[&str]) {
+    measured(name, || measure(name, attached, jobs));
+}
+
+/// Whether they do, some time after the jobs are done.
+fn measure(name: &str, attached: &Attached, jobs: &[&str]) -> Option<()> {
     let pair = jobs[0].starts_with("first");
     let mut sockets = Vec::new();
     if pair {
@@ -53,15 +62,14 @@ fn check(name: &str, attached: &Attached, jobs: &[&str]) {
     for ((cgroup, work), begun) in cgroups.iter().zip(works).zip(begun) {
         let allowed = allowed(&work, stolen);
         let mut last = 0;
-        // The last slot may not be over yet.
-        let ran = eventually(&format!("{name}: {work:?}, {allowed} allowed"), || {
+        let ran = within(SETTLED, || {
             let ran = total(attached, cgroup.id)?.ran - begun;
             if ran != last {
                 last = ran;
-                println!("{name}: {ran} ns");
+                println!("{name}: {ran} ns of {work:?}, {allowed} allowed");
             }
             (ran.abs_diff(work.cpu) <= allowed).then_some(ran)
-        });
+        })?;
         println!(
             "{name}: {} ns, {:+.3} %, {} switches, {stolen} ns stolen",
             work.cpu,
@@ -69,6 +77,7 @@ fn check(name: &str, attached: &Attached, jobs: &[&str]) {
             work.switches,
         );
     }
+    Some(())
 }
 
 #[test]
