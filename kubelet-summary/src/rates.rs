@@ -23,7 +23,7 @@ mod track;
 
 pub use track::{Counter, ObjectRates, Rate};
 
-use crate::schema::{ContainerStats, Name, NodeStats, PodStats, Summary, Time};
+use crate::schema::{ContainerStats, Name, PodStats, Summary, Time};
 
 /// How much more or less a node's clock may gain than ours, between two documents: samples are up to 15 s old when they
 /// are read, and a kubelet may take a while to say them.
@@ -97,25 +97,9 @@ impl Rates {
     ///
     /// Rates exist for the [`Parts`](crate::Parts) that the document was read with.
     pub fn feed(&mut self, summary: &Summary) -> Fed {
-        self.feed_with(summary, None)
-    }
-
-    /// The same of a document that was [asked for](crate::Document::requested) then: a clock of the node that is set shows.
-    pub fn feed_at(&mut self, summary: &Summary, requested: Instant) -> Fed {
-        self.feed_with(summary, Some(requested))
-    }
-
-    fn feed_with(&mut self, summary: &Summary, requested: Option<Instant>) -> Fed {
-        let NodeStats { node_name, .. } = &summary.node;
-        if *node_name != self.node_name {
-            *self = Self { node_name: node_name.clone(), ..Self::default() };
-        }
-        let mut fed = Fed::default();
-        if self.is_step(summary, requested) {
-            fed.steps = 1;
-            *self = Self { node_name: node_name.clone(), clocks: self.clocks, ..Self::default() };
-        }
+        self.keep_to(&summary.node.node_name);
         self.document += 1;
+        let mut fed = Fed::default();
         self.node.feed_node(&summary.node, &mut fed);
         feed_containers(&mut self.system, &summary.node.system_containers, &mut fed);
         for pod in &summary.pods {
@@ -135,8 +119,25 @@ impl Rates {
         fed
     }
 
+    /// The same of a document that was [asked for](crate::Document::requested) then: a clock of the node that is set shows.
+    pub fn feed_at(&mut self, summary: &Summary, requested: Instant) -> Fed {
+        self.keep_to(&summary.node.node_name);
+        let is_step = self.is_step(summary, requested);
+        if is_step {
+            *self = Self { node_name: self.node_name.clone(), clocks: self.clocks, ..Self::default() };
+        }
+        Fed { steps: usize::from(is_step), ..self.feed(summary) }
+    }
+
+    /// Forgets everything of another node.
+    fn keep_to(&mut self, node_name: &Name) {
+        if *node_name != self.node_name {
+            *self = Self { node_name: node_name.clone(), ..Self::default() };
+        }
+    }
+
     /// Whether the newest sample gained another time than passed here since the last document that had a newer one.
-    fn is_step(&mut self, summary: &Summary, requested: Option<Instant>) -> bool {
+    fn is_step(&mut self, summary: &Summary, requested: Instant) -> bool {
         let of_pods = summary.pods.iter().flat_map(|pod| [pod.cpu.time, pod.memory.time]);
         let newest = [summary.node.cpu.time, summary.node.memory.time].into_iter().chain(of_pods).flatten().max();
         let Some(newest) = newest else { return false };
@@ -144,8 +145,8 @@ impl Rates {
         if before.is_some_and(|(time, _)| time == newest) {
             return false;
         }
-        self.clocks = requested.map(|requested| (newest, requested));
-        let (Some((time, asked)), Some(requested)) = (before, requested) else { return false };
+        self.clocks = Some((newest, requested));
+        let Some((time, asked)) = before else { return false };
         let passed = requested.saturating_duration_since(asked).as_nanos();
         // One that goes backwards is each sample's own matter.
         let Ok(gained) = u128::try_from(newest.nanos_since(time)) else { return false };

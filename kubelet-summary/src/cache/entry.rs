@@ -58,7 +58,8 @@ pub(super) struct Entry {
     /// When it came in, or somebody asked for it last.
     pub(super) used: Instant,
     pub(super) kept: Option<Kept>,
-    /// When the request of the last success was sent, or else the node came in.
+    /// When the request of the last success was sent, or else since when one is wanted: the node came in, or on demand was
+    /// asked first.
     pub(super) succeeded: Result<Instant, Instant>,
     /// When the last attempt began.
     pub(super) attempted: Option<Instant>,

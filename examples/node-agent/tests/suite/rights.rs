@@ -133,8 +133,7 @@ impl World {
 
     /// Changes the Lease as somebody else.
     async fn change(&self, patch: Value) {
-        let leases: Api<Lease> = Api::namespaced(self.sim.client(), NAMESPACE);
-        leases.patch(&self.lease, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        change(&leases(&self.sim), &self.lease, patch).await;
     }
 
     /// The pod that replaces this one takes the Lease over.
@@ -146,9 +145,9 @@ impl World {
     fn successor(&self) -> AbortOnDropHandle<()> {
         let (sim, name) = (self.sim.clone(), self.lease.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let leases: Api<Lease> = Api::namespaced(sim.client(), NAMESPACE);
+            let leases = leases(&sim);
             loop {
-                leases.patch(&name, &PatchParams::default(), &Patch::Merge(taken_over(&sim))).await.unwrap();
+                change(&leases, &name, taken_over(&sim)).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }))
@@ -159,6 +158,14 @@ impl World {
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         (ended, self.sim)
     }
+}
+
+fn leases(sim: &Sim) -> Api<Lease> {
+    Api::namespaced(sim.client(), NAMESPACE)
+}
+
+async fn change(leases: &Api<Lease>, lease: &str, patch: Value) {
+    leases.patch(lease, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
 }
 
 fn taken_over(sim: &Sim) -> Value {
