@@ -25,8 +25,8 @@ Exit status:
   3  some pods or nodes are missing, or stale; standard error says which
   130  it was ended by a signal before there was an answer
 
-With --watch, which only a signal ends, the status is that of the last turn, and CPU is of the counters from the second
-turn on. A single look has the kubelet's own figure, which is zero where another program polls the same kubelet.
+With --watch, which only a signal ends, the status is that of the last turn, and CPU is of the counters, once a kubelet was
+asked twice. A single look has the kubelet's own figure, which is zero where another program polls the same kubelet.
 
 Each flag can be given by the environment too: --by as POD_USAGE_BY. The log level is set by RUST_LOG.";
 
