@@ -19,7 +19,7 @@ use cgroup_perf::{
     watched::{WatchError, Watched},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{Cgroup, Child, Work, eventually};
+use support::{Cgroup, Child, Work, eventually, measured};
 
 #[test]
 fn child() {
@@ -48,29 +48,32 @@ fn a_cgroups_clock_is_that_of_its_processes() {
     if !possible() {
         return;
     }
-    let (busy, other) = (Cgroup::new(), Cgroup::new());
-    let mut one = Child::in_cgroup("spin 0 100", &busy, None);
-    let mut two = Child::in_cgroup("spin 1 200", &busy, None);
-    let mut stranger = Child::in_cgroup("spin any 50", &other, None);
-    let mut watched = Watched::open(&[&busy.path, &other.path], &events("task-clock context-switches")).unwrap();
-    for child in [&mut one, &mut two, &mut stranger] {
-        child.go();
-    }
-    let works = [one.done(), two.done(), stranger.done()];
-    let both = Work { cpu: works[0].cpu + works[1].cpu, switches: works[0].switches + works[1].switches };
-    assert_eq!(watched.refresh().unwrap(), 0, "no processor came or went");
-    let readings = watched.read().unwrap();
-    println!("{works:?} {readings:?}");
-    for (reading, (cgroup, work)) in readings.iter().zip([(&busy, both), (&other, works[2])]) {
-        assert_eq!((reading.cgroup, reading.removed), (cgroup.id, false));
-        assert!(near(reading.ran, work), "{} ns, and {work:?}", reading.ran);
-        let clock = reading.verdict(watched.counters(), 0).unwrap();
-        assert_eq!(clock.quality, Quality::Exact);
-        assert!(near(clock.figure.unwrap(), work), "{clock:?} and {work:?}");
-        let switches = reading.verdict(watched.counters(), 1).unwrap();
-        assert!(switches.figure.unwrap() >= work.switches, "{switches:?} and {work:?}");
-        assert!(reading.verdict(watched.counters(), 2).is_none());
-    }
+    measured("two cgroups", || {
+        let (busy, other) = (Cgroup::new(), Cgroup::new());
+        let mut one = Child::in_cgroup("spin 0 100", &busy, None);
+        let mut two = Child::in_cgroup("spin 1 200", &busy, None);
+        let mut stranger = Child::in_cgroup("spin any 50", &other, None);
+        let mut watched = Watched::open(&[&busy.path, &other.path], &events("task-clock context-switches")).unwrap();
+        for child in [&mut one, &mut two, &mut stranger] {
+            child.go();
+        }
+        let works = [one.done(), two.done(), stranger.done()];
+        let both = Work { cpu: works[0].cpu + works[1].cpu, switches: works[0].switches + works[1].switches };
+        assert_eq!(watched.refresh().unwrap(), 0, "no processor came or went");
+        let readings = watched.read().unwrap();
+        println!("{works:?} {readings:?}");
+        let mut all = true;
+        for (reading, (cgroup, work)) in readings.iter().zip([(&busy, both), (&other, works[2])]) {
+            assert_eq!((reading.cgroup, reading.removed), (cgroup.id, false));
+            let clock = reading.verdict(watched.counters(), 0).unwrap();
+            assert_eq!(clock.quality, Quality::Exact);
+            let switches = reading.verdict(watched.counters(), 1).unwrap();
+            assert!(switches.figure.unwrap() >= work.switches, "{switches:?} and {work:?}");
+            assert!(reading.verdict(watched.counters(), 2).is_none());
+            all &= near(reading.ran, work) && near(clock.figure.unwrap(), work);
+        }
+        all.then_some(())
+    });
 }
 
 #[test]
@@ -78,16 +81,19 @@ fn a_cgroup_is_counted_with_those_below_it() {
     if !possible() {
         return;
     }
-    let above = Cgroup::new();
-    let below = Cgroup::at(above.path.join("below"));
-    let mut child = Child::in_cgroup("spin 1 50", &below, None);
-    let mut watched = Watched::open(&[&above.path], &events("task-clock")).unwrap();
-    child.go();
-    let work = child.done();
-    let ran = watched.read().unwrap()[0].ran;
-    assert!(near(ran, work), "{ran} ns, and {work:?}");
-    // It stays as it is where nobody runs.
-    assert!(watched.read().unwrap()[0].ran < ran + 5_000_000);
+    measured("a cgroup below", || {
+        let above = Cgroup::new();
+        let below = Cgroup::at(above.path.join("below"));
+        let mut child = Child::in_cgroup("spin 1 50", &below, None);
+        let mut watched = Watched::open(&[&above.path], &events("task-clock")).unwrap();
+        child.go();
+        let work = child.done();
+        let ran = watched.read().unwrap()[0].ran;
+        // It stays as it is where nobody runs.
+        let later = watched.read().unwrap()[0].ran;
+        println!("{ran} ns, later {later}, and {work:?}");
+        (near(ran, work) && later < ran + 5_000_000).then_some(())
+    });
 }
 
 #[test]
@@ -95,15 +101,18 @@ fn without_a_pmu_the_kernels_own_events_are_counted() {
     if !possible() {
         return;
     }
-    let cgroup = Cgroup::new();
-    let mut child = Child::in_cgroup("spin 1 20", &cgroup, None);
-    let mut watched = Watched::open(&[&cgroup.path], &Event::DEFAULT).unwrap();
-    child.go();
-    let work = child.done();
-    let names: Vec<_> = watched.counters().iter().map(|event| event.name.clone()).collect();
-    println!("{names:?}; missing {:?}", watched.missing());
-    assert!(!names.is_empty() && names.len() + watched.missing().len() >= 3);
-    assert!(near(watched.read().unwrap()[0].ran, work));
+    measured("the default events", || {
+        let cgroup = Cgroup::new();
+        let mut child = Child::in_cgroup("spin 1 20", &cgroup, None);
+        let mut watched = Watched::open(&[&cgroup.path], &Event::DEFAULT).unwrap();
+        child.go();
+        let work = child.done();
+        let names: Vec<_> = watched.counters().iter().map(|event| event.name.clone()).collect();
+        let ran = watched.read().unwrap()[0].ran;
+        println!("{names:?}; missing {:?}; {ran} ns and {work:?}", watched.missing());
+        assert!(!names.is_empty() && names.len() + watched.missing().len() >= 3);
+        near(ran, work).then_some(())
+    });
 }
 
 #[test]
