@@ -162,7 +162,10 @@ impl KubeletSummary {
     /// The documents of all nodes, within the deadline. Where the inventory watches the pods of some nodes only, by the
     /// field `spec.nodeName`, of those.
     pub async fn nodes(&self) -> Result<Vec<NodeAnswer>, NotReady> {
-        Ok(self.cache.get_many(&nodes_of(&self.inventory)?, self.deadline).await)
+        let nodes = self.inventory.nodes()?;
+        let watched = nodes.iter().filter(|node| self.inventory.watches_node(&node.target.name));
+        let watched: Vec<NodeTarget> = watched.map(|node| node.target.clone()).collect();
+        Ok(self.cache.get_many(&watched, self.deadline).await)
     }
 
     /// What a node's counters gained per second, if they are [kept](KubeletSummaryBuilder::rates) and the node has had a
@@ -212,13 +215,6 @@ impl KubeletSummary {
     }
 }
 
-/// The nodes whose pods are watched.
-fn nodes_of(inventory: &Inventory) -> Result<Vec<NodeTarget>, NotReady> {
-    let nodes = inventory.nodes()?;
-    let watched = nodes.iter().filter(|node| inventory.watches_node(&node.target.name));
-    Ok(watched.map(|node| node.target.clone()).collect())
-}
-
 /// Tells the cache which nodes there are, for ever.
 pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
     let mut changes = inventory.node_changes();
@@ -229,8 +225,10 @@ pub(crate) async fn keep_nodes(inventory: Inventory, cache: SummaryCache) {
         changes.mark_unchanged();
         // Before the look at the nodes: one that is new, and asked for, in between is not to be forgotten.
         let mark = cache.mark();
-        let Ok(nodes) = nodes_of(&inventory) else { return };
-        cache.retain_as_of(mark, &nodes);
+        let Ok(nodes) = inventory.nodes() else { return };
+        let nodes: Vec<NodeTarget> = nodes.iter().map(|node| node.target.clone()).collect();
+        // One whose pods are not watched is asked for its callers alone.
+        cache.retain_as_of(mark, &nodes, |node| inventory.watches_node(&node.name));
         if changes.changed().await.is_err() {
             return;
         }

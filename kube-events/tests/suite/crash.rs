@@ -264,8 +264,8 @@ fn a_killed_process_loses_nothing_and_repeats_what_was_not_kept() {
         assert_eq!(mark(directory), happened.lock().last().unwrap().0);
         let _ = fs::remove_file(outage(directory));
         let before = ["file.log", "remote.log"].map(|name| lines(directory, name));
-        let mut child = spawn(&sim, directory);
         let watches = sim.requests().count(cluster_sim::Verb::Watch, "events");
+        let mut child = spawn(&sim, directory);
         wait_for(&mut child, "watch", || sim.requests().count(cluster_sim::Verb::Watch, "events") > watches);
         end(child);
         assert_eq!(["file.log", "remote.log"].map(|name| lines(directory, name)), before);

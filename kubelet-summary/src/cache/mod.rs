@@ -240,7 +240,7 @@ impl SummaryCache {
 
     /// Names all nodes that there are. Others are forgotten.
     pub fn retain(&self, nodes: &[NodeTarget]) {
-        self.shared.change(|table| table.retain(nodes, Mark::LAST, Instant::now()));
+        self.shared.change(|table| table.retain(nodes, Mark::LAST, Instant::now(), |_| true));
     }
 
     /// A mark between the nodes that are known by now and those that come in later.
@@ -248,10 +248,10 @@ impl SummaryCache {
         self.shared.table.lock().mark()
     }
 
-    /// Names all nodes that there were at the mark: of those that were known by then, others are forgotten. What came in
-    /// since then may be newer than the list.
-    pub(crate) fn retain_as_of(&self, mark: Mark, nodes: &[NodeTarget]) {
-        self.shared.change(|table| table.retain(nodes, mark, Instant::now()));
+    /// Tells all nodes that there were at the mark: of those that were known by then, others are forgotten. What came in
+    /// since then may be newer than the list. Those that are not named stay for as long as callers ask for them.
+    pub(crate) fn retain_as_of(&self, mark: Mark, nodes: &[NodeTarget], is_named: impl Fn(&NodeTarget) -> bool) {
+        self.shared.change(|table| table.retain(nodes, mark, Instant::now(), is_named));
     }
 
     /// The ends of all attempts from now on, until the cache is shut down. Take it before [`known`](Self::known), and none

@@ -227,11 +227,17 @@ impl Table {
         Mark(self.generations)
     }
 
-    /// The host names all nodes that there were at the mark.
-    pub(super) fn retain(&mut self, nodes: &[NodeTarget], mark: Mark, now: Instant) {
+    /// The host tells all nodes that there were at the mark, and names some of them.
+    pub(super) fn retain(
+        &mut self,
+        nodes: &[NodeTarget],
+        mark: Mark,
+        now: Instant,
+        is_named: impl Fn(&NodeTarget) -> bool,
+    ) {
         let names: HashSet<&str, RandomState> = nodes.iter().map(|node| &*node.name).collect();
         self.forget("gone", |name, entry| names.contains(name) || entry.generation > mark.0);
-        for node in nodes {
+        for node in nodes.iter().filter(|node| is_named(node)) {
             self.put(node, now);
         }
     }

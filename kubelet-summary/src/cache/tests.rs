@@ -29,11 +29,11 @@ async fn a_list_takes_nothing_from_nodes_that_are_newer() {
     let newcomer = NodeTarget::new("newcomer");
     let mut asking = Box::pin(cache.get(&newcomer));
     assert!(futures::poll!(&mut asking).is_pending());
-    cache.retain_as_of(mark, &nodes(&["stays"]));
+    cache.retain_as_of(mark, &nodes(&["stays"]), |_| true);
     assert!(futures::poll!(&mut asking).is_pending(), "its attempt goes on");
     assert!(cache.peek("newcomer").is_some() && cache.peek("stays").is_some() && cache.peek("gone").is_none());
     // The next list is newer than it.
-    cache.retain_as_of(cache.mark(), &nodes(&["stays"]));
+    cache.retain_as_of(cache.mark(), &nodes(&["stays"]), |_| true);
     assert!(matches!(asking.await.reason(), Some(MissingReason::Removed)));
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::net::UnixStream;
 
 use super::cri::Resources;
-use super::node::each;
+use super::node::{each, until};
 use super::plugin::join;
 
 const LIMIT: i64 = 48 << 20;
@@ -56,9 +56,11 @@ async fn an_adjustment_is_in_the_containers_oci_spec() {
         assert_eq!(spec["annotations"]["io.kubernetes.cri.container-name"], "main");
         assert_eq!(spec["linux"]["resources"]["memory"]["limit"], LIMIT);
         assert_eq!(spec["linux"]["resources"]["cpu"]["shares"], 512);
-        // And the process has it, and the kernel.
-        let environment = fs::read_to_string(format!("/proc/{}/environ", node.pid(&id).await)).unwrap();
-        assert!(environment.split('\0').any(|variable| variable == "ADJUSTED=pod"), "{environment:?}");
+        // And the process has it, once the runtime has become it, and the kernel.
+        let environment = format!("/proc/{}/environ", node.pid(&id).await);
+        let all = || fs::read_to_string(&environment).unwrap_or_default();
+        let is_there = || all().split('\0').any(|variable| variable == "ADJUSTED=pod");
+        until("the process has the variable", is_there).await;
         let limit = node.limit(&pod, &id, ["memory.limit_in_bytes", "memory.max"]);
         assert_eq!(limit.1, LIMIT);
 
