@@ -40,7 +40,7 @@ async fn cluster(number: usize) -> (Sim, KubeletSummary) {
 }
 
 /// Waits for what must come within a minute.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waiting = async {
         while !is_so() {
             sleep(Duration::from_millis(10)).await;

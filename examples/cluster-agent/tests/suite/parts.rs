@@ -189,9 +189,9 @@ async fn what_happens_while_no_agent_runs_is_sent_by_the_next() {
     std::fs::write(&file, export.to_string()).unwrap();
     let reasons = || {
         let lines = std::fs::read_to_string(&sent).unwrap_or_default();
+        let reason = |line: &str| serde_json::from_str::<Value>(line).unwrap()["reason"].as_str().unwrap().to_owned();
         // The last line may be half there.
-        let events = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.map(|event| event["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        lines.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(reason).collect::<Vec<_>>()
     };
     for [before, during] in [["BackOff", "Killing"], ["Unhealthy", "FailedMount"]] {
         let host = agent(&sim, &["--resources", "nodes", "--usage", "off", "--config", &file]).await;

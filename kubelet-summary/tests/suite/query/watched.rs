@@ -6,20 +6,19 @@ use cluster_sim::{ObjectRef, Sim};
 use futures::StreamExt;
 use kubelet_summary::inventory::InventoryBuilder;
 use kubelet_summary::{KubeletSummary, Mode, Parts, PodSelector, Scope, UsageError};
-use tokio::time::{sleep, timeout};
 
 use super::support::{node, pod, words};
+use crate::faults::until;
 
 type Narrow = fn(InventoryBuilder) -> InventoryBuilder;
 
-fn full(mut value: serde_json::Value, kind: &str) -> serde_json::Value {
-    value["apiVersion"] = "v1".into();
-    value["kind"] = kind.into();
-    value
-}
-
 /// Of a cluster with a pod in each of two namespaces, on two nodes.
 async fn narrowed(change: impl FnOnce(InventoryBuilder) -> InventoryBuilder) -> (Sim, KubeletSummary) {
+    let full = |mut value: serde_json::Value, kind: &str| {
+        value["apiVersion"] = "v1".into();
+        value["kind"] = kind.into();
+        value
+    };
     let pods = [pod("shop", "web", "1", "n1"), pod("db", "pg", "2", "n2")].map(|pod| full(pod, "Pod"));
     let nodes = ["n1", "n2"].map(|name| full(node(name), "Node"));
     let sim = Sim::builder().objects(nodes).objects(pods).start().await.unwrap();
@@ -79,24 +78,15 @@ async fn what_of_a_question_nobody_watches_is_named() {
 async fn a_node_beside_those_watched_is_asked_once_though_nodes_go() {
     let (sim, summary) = narrowed(|it| it.pod_fields("spec.nodeName=n1")).await;
     let is_known = |name: &str| summary.cache().peek(name).is_some();
-    let eventually = async |what: &str, holds: &dyn Fn() -> bool| {
-        let waiting = async {
-            while !holds() {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(20), waiting).await.expect(what);
-    };
-    eventually("the nodes are told", &|| is_known("n1")).await;
-    for _ in 0..2 {
-        assert!(summary.node("n2").await.unwrap().unwrap().is_fresh());
-        sim.delete(&ObjectRef::new("v1", "Node", "n1")).unwrap();
-        eventually("one is gone", &|| !is_known("n1")).await;
-    }
+    until("the nodes are told", || is_known("n1")).await;
+    assert!(summary.node("n2").await.unwrap().unwrap().is_fresh());
+    sim.delete(&ObjectRef::new("v1", "Node", "n1")).unwrap();
+    until("one is gone", || !is_known("n1")).await;
+    assert!(summary.node("n2").await.unwrap().unwrap().is_fresh());
     assert_eq!(sim.kubelets().requests().summaries("n2"), 1);
     // It goes like any other.
     sim.delete(&ObjectRef::new("v1", "Node", "n2")).unwrap();
-    eventually("the other is gone", &|| !is_known("n2")).await;
+    until("the other is gone", || !is_known("n2")).await;
     summary.shutdown().await;
     sim.shutdown().await;
 }

@@ -116,11 +116,11 @@ async fn processor_time_is_told_by_the_names_that_containerd_has() {
         let idle = node.run(&late, "idle").await;
 
         // The joined result: who works, by the runtime's names. (The image is told by NRI 0.12.2 and later.)
-        // One loop is no more than a core, where the samples of a busy machine are as far apart as they say.
-        let share = 0.01..=1.1;
-        let works = |found: &[Value]| named(found, "early", "busy").is_some_and(|found| share.contains(&value(found)));
+        let works = |found: &[Value]| named(found, "early", "busy").is_some_and(|found| value(found) > 0.0);
         let rates = prometheus.found_when(RATES, works).await;
-        assert_eq!(named(&rates, "early", "busy").unwrap()["metric"]["pod_uid"], early.uid.as_str());
+        let found = named(&rates, "early", "busy").unwrap();
+        assert_eq!(found["metric"]["pod_uid"], early.uid.as_str());
+        assert!(value(found) <= 1.1, "one loop is no more than a core: {found}");
 
         // What the container used in all is what the kernel's own account says, once it does no more.
         let account = async || {
